@@ -1,0 +1,1 @@
+"""Images and labels: reading them, checking them, packing them."""

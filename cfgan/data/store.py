@@ -1,0 +1,229 @@
+"""The packed store: all images of a data set as one memory-mapped uint8 array, with labels and checksums.
+
+A store is a folder: ``images.npy`` (uint8, N x 3 x size x size), ``labels.npy`` (float32, N x A, NaN unknown),
+``split.npy`` (uint8, N), ``files.txt`` and, written last, ``store.json`` with sizes, vocabulary and sha256 sums.
+Packing the same images twice gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.data.celeba import SPLITS, LabelledImages, check_image
+from cfgan.data.images import load_rgb, to_square
+from cfgan.errors import DataError, FolderError
+from cfgan.files import atomic_write, make_folder, sha256_of, storage_errors, write_json, write_text
+from cfgan.interrupt import StopRequest
+from cfgan.vocabulary import Vocabulary
+
+FORMAT = "cfgan-store/1"
+_CHUNK = 256  # images between two entries in the progress file
+_FILES = ("images.npy", "labels.npy", "split.npy", "files.txt")
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Store:
+    """An opened store. ``images`` is memory-mapped and read-only."""
+
+    path: Path
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.float32]
+    split: npt.NDArray[np.uint8]
+    files: tuple[str, ...]
+    vocabulary: Vocabulary
+    digest: str
+
+    @property
+    def size(self) -> int:
+        """Side of an image in pixels."""
+        return int(self.images.shape[-1])
+
+    def rows(self, split: str) -> npt.NDArray[np.int64]:
+        """Row numbers of a split ("train", "validation" or "test"), ascending."""
+        return np.flatnonzero(self.split == SPLITS[split])
+
+
+def open_store(path: Path, *, verify: bool = False) -> Store:
+    """Open a packed store.
+
+    Args:
+        path: its folder.
+        verify: also recompute the sha256 of every file.
+
+    Raises:
+        DataError: not a store, unfinished, of another format, or not as its checksums say.
+    """
+    try:
+        about = json.loads((path / "store.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        unfinished = (path / "progress.json").exists()
+        what = "is an unfinished store: run `cfgan data pack` again" if unfinished else "is no packed store"
+        raise DataError(f"{path} {what}.", field="data", value=path) from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}/store.json cannot be read ({error}).", field="data", value=path) from None
+    if about.get("format") != FORMAT:
+        raise DataError(f"{path} has format {about.get('format')!r}, not {FORMAT}.", field="data", value=path)
+    try:
+        images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(path / "labels.npy", allow_pickle=False)
+        split = np.load(path / "split.npy", allow_pickle=False)
+        files = tuple((path / "files.txt").read_text(encoding="utf-8").splitlines())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}).", field="data", value=path) from None
+    vocabulary = Vocabulary.from_dict(about["vocabulary"])
+    n, size = about["count"], about["size"]
+    shapes = (images.shape, labels.shape, split.shape, len(files))
+    if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or images.dtype != np.uint8:
+        raise DataError(f"{path} is damaged: its arrays are not as store.json says.", field="data", value=path)
+    if verify:
+        for name in _FILES:
+            if sha256_of(path / name) != about["sha256"][name]:
+                raise DataError(f"{path}/{name} is not as its checksum says.", field="data", value=path)
+    return Store(path, images, labels, split, files, vocabulary, about["sha256"]["images.npy"])
+
+
+def pack(
+    table: LabelledImages,
+    out: Path,
+    size: int,
+    *,
+    skip_bad: bool = False,
+    workers: int = 2,
+    progress: Progress | None = None,
+) -> tuple[Store, list[str]]:
+    """Check every image of a table, then pack them into a store at ``out``. An interrupted run resumes.
+
+    Args:
+        table: files, labels, split.
+        out: the store's folder; must be new, or hold this same packing.
+        size: side of the packed images in pixels.
+        skip_bad: leave bad images out and list them in ``skipped.txt`` instead of failing.
+        workers: decoding threads (Pillow decodes outside the interpreter lock).
+        progress: called with (stage, done, total).
+
+    Returns:
+        The opened store and one line for each image left out.
+
+    Raises:
+        DataError: images are bad and ``skip_bad`` is false; nothing was written.
+        FolderError: ``out`` holds something else.
+        StoppedError: a stop was asked for; run again to resume.
+    """
+    if not 8 <= size <= 1024:
+        raise DataError("the side must be between 8 and 1024 pixels.", field="size", value=size)
+    tell = progress or (lambda stage, done, total: None)
+    job = {"format": FORMAT, "size": size, "count": len(table.files), "vocabulary": table.vocabulary.digest}
+    state = _read_progress(out, job)
+    with StopRequest() as stop, ThreadPoolExecutor(workers) as pool:
+        if state is None:
+            bad = _check(table, pool, stop, tell)
+            if bad and not skip_bad:
+                shown = "\n  ".join(bad[:10]) + (f"\n  and {len(bad) - 10} more" if len(bad) > 10 else "")
+                raise DataError(f"{len(bad)} of {len(table.files)} images cannot be used:\n  {shown}", field="data")
+            state = {"job": job, "bad": bad, "done": 0}
+        bad_files = {line.split(":", 1)[0] for line in state["bad"]}
+        table = table.select(np.asarray([f not in bad_files for f in table.files]))
+        if not table.files:
+            raise DataError("no usable image is left.", field="data")
+        make_folder(out)
+        write_json(out / "progress.json", state)
+        _write_images(table, out, size, state, pool, stop, tell)
+    _finish(table, out, size, state["bad"])
+    return open_store(out), state["bad"]
+
+
+def _read_progress(out: Path, job: dict[str, Any]) -> dict[str, Any] | None:
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    try:
+        state = json.loads((out / "progress.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise FolderError(f"{out} already holds something else.", field="out", value=out) from None
+    if not isinstance(state, dict) or state.get("job") != job:
+        raise FolderError(f"{out} holds the packing of other images.", field="out", value=out)
+    return state
+
+
+def _bounded(pool: ThreadPoolExecutor, work: Callable[[int], _T], rows: Iterable[int], ahead: int) -> Iterable[_T]:
+    """``map`` over a pool that keeps at most ``ahead`` results waiting, in order."""
+    pending = iter(rows)
+    futures = [pool.submit(work, row) for row in islice(pending, ahead)]
+    while futures:
+        yield futures.pop(0).result()
+        futures += [pool.submit(work, row) for row in islice(pending, 1)]
+
+
+def _check(table: LabelledImages, pool: ThreadPoolExecutor, stop: StopRequest, tell: Progress) -> list[str]:
+    bad: list[str] = []
+    total = len(table.files)
+    for done, problem in enumerate(_bounded(pool, lambda row: check_image(table, row), range(total), 512), start=1):
+        stop.raise_if_asked("nothing was written yet")
+        if problem:
+            bad.append(problem)
+        if done % 64 == 0 or done == total:
+            tell("checking", done, total)
+    return bad
+
+
+def _write_images(
+    table: LabelledImages,
+    out: Path,
+    size: int,
+    state: dict[str, Any],
+    pool: ThreadPoolExecutor,
+    stop: StopRequest,
+    tell: Progress,
+) -> None:
+    total, path = len(table.files), out / "images.npy"
+    with storage_errors(path):
+        mode = "r+" if state["done"] and path.exists() else "w+"
+        if mode == "w+":
+            state["done"] = 0
+        images = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=(total, 3, size, size))
+
+    def one(row: int) -> npt.NDArray[np.uint8]:
+        return to_square(load_rgb(table.folder / table.files[row]), size, table.crop)
+
+    for row, pixels in enumerate(_bounded(pool, one, range(state["done"], total), 512), start=state["done"]):
+        with storage_errors(path):
+            images[row] = pixels
+        if (row + 1) % _CHUNK == 0 or row + 1 == total:
+            with storage_errors(path):
+                images.flush()
+            write_json(out / "progress.json", {**state, "done": row + 1})
+            tell("packing", row + 1, total)
+            stop.raise_if_asked("run the same command again to go on")
+    del images
+
+
+def _finish(table: LabelledImages, out: Path, size: int, bad: list[str]) -> None:
+    with atomic_write(out / "labels.npy") as handle:
+        np.save(handle, table.labels.astype(np.float32), allow_pickle=False)
+    with atomic_write(out / "split.npy") as handle:
+        np.save(handle, table.split.astype(np.uint8), allow_pickle=False)
+    write_text(out / "files.txt", "".join(f"{name}\n" for name in table.files))
+    if bad:
+        write_text(out / "skipped.txt", "".join(f"{line}\n" for line in bad))
+    about = {
+        "format": FORMAT,
+        "count": len(table.files),
+        "size": size,
+        "crop": list(table.crop) if table.crop else None,
+        "vocabulary": table.vocabulary.to_dict(),
+        "sha256": {name: sha256_of(out / name) for name in _FILES},
+    }
+    write_json(out / "store.json", about)
+    (out / "progress.json").unlink(missing_ok=True)

@@ -1,0 +1,103 @@
+"""Every error that cfgan raises on purpose.
+
+::
+
+    CfganError
+     ├── InputError            something a person gave is wrong; names field, value and the nearest valid one
+     │    ├── VocabularyError  an attribute that the vocabulary does not have
+     │    ├── RequestError     a request that contradicts itself
+     │    ├── SpecError        a spec file or request that does not parse or validate
+     │    ├── ConfigError      a training configuration that does not validate
+     │    ├── DataError        images or labels that cannot be used
+     │    └── FolderError      an output folder that cannot be used
+     ├── BundleError           a model on disk that is damaged, incomplete or of another version
+     ├── StorageError          the disk refused: full, read-only, gone
+     ├── TrainingError         training cannot go on (a loss or gradient that is not finite)
+     └── StoppedError          a stop was asked for; what was done is saved and can be resumed
+
+The library raises these; only the command line turns them into messages and exit codes.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CfganError(Exception):
+    """The root of all errors that cfgan raises on purpose."""
+
+
+class InputError(CfganError):
+    """Something that a person gave cannot be used.
+
+    Args:
+        message: one sentence that says what is wrong.
+        field: the option, column or key that holds the value.
+        value: the value as given.
+        nearest: valid values close to it, best first.
+    """
+
+    def __init__(
+        self, message: str, *, field: str | None = None, value: object = None, nearest: Iterable[object] = ()
+    ) -> None:
+        self.field = field
+        self.value = value
+        self.nearest = tuple(str(item) for item in nearest)
+        text = f"{field}: {message}" if field else message
+        if self.nearest:
+            text += f" Did you mean {' or '.join(self.nearest)}?"
+        super().__init__(text)
+
+
+class VocabularyError(InputError):
+    """An attribute name that the vocabulary does not have."""
+
+
+class RequestError(InputError):
+    """A request whose parts exclude each other."""
+
+
+class SpecError(InputError):
+    """A spec that cannot be read or does not validate."""
+
+
+class ConfigError(InputError):
+    """A training configuration that does not validate."""
+
+
+class DataError(InputError):
+    """Images or labels that cannot be used."""
+
+
+class FolderError(InputError):
+    """An output folder that cannot be used."""
+
+
+class BundleError(CfganError):
+    """A model on disk that is damaged, incomplete or of another format version."""
+
+
+class StorageError(CfganError):
+    """The disk refused to store something."""
+
+
+class TrainingError(CfganError):
+    """Training cannot go on."""
+
+
+class StoppedError(CfganError):
+    """A stop was asked for; everything up to here is saved."""
+
+
+def nearest(value: str, valid: Iterable[str], count: int = 3) -> list[str]:
+    """The up to ``count`` valid names most like ``value``, best first; compared without case, spaces, ``-`` and ``_``."""
+
+    def key(name: str) -> str:
+        return "".join(ch for ch in name.casefold() if ch.isalnum())
+
+    by_key = {key(name): name for name in valid}
+    wanted = key(value)
+    found = difflib.get_close_matches(wanted, by_key, n=count, cutoff=0.6)
+    inside = [k for k in by_key if wanted and len(wanted) > 2 and (wanted in k or k in wanted) and k not in found]
+    return [by_key[k] for k in [*found, *inside][:count]]

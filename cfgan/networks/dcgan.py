@@ -1,0 +1,166 @@
+"""The conditional DCGAN: generator and discriminator (Radford et al., ICLR 2016, made conditional).
+
+The condition (N, A) in -1..1 enters the generator beside the latent *and* modulates every block; it enters the
+discriminator as a projection (Miyato and Koyama, ICLR 2018) *plus* an unconditional logit, so that an all-zero
+embedding cannot blind it. An auxiliary head on the discriminator reads the attributes (Odena et al., ICML 2017).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.parametrizations import spectral_norm
+
+
+@dataclass(frozen=True)
+class GanShape:
+    """What generator and discriminator are built from; stored in the bundle.
+
+    Args:
+        attributes: length A of a condition.
+        size: side of an image in pixels, a power of two, 16 at least.
+        width: channels at half the final side; they double at each halving, down to 4 x 4.
+        z_dim: length of a latent.
+        embed: length of the modulation vector and of the discriminator's last features.
+        upsample: "resize" (nearest-neighbour resize and 3 x 3 convolution, in one) or "transposed" (4 x 4).
+        conditioning: where the condition enters the generator: "concat", "modulate" or "both".
+        spectral_norm: whether the discriminator's weights are spectrally normalised.
+        family: name of this architecture.
+    """
+
+    attributes: int
+    size: int = 64
+    width: int = 40
+    z_dim: int = 128
+    embed: int = 128
+    upsample: str = "resize"
+    conditioning: str = "both"
+    spectral_norm: bool = False
+    family: str = "dcgan"
+
+    def __post_init__(self) -> None:
+        if self.size < 16 or self.size & (self.size - 1):
+            raise ValueError(f"size must be a power of two, 16 at least, not {self.size}")
+        if self.attributes < 1 or self.z_dim < 1 or self.width < 2:
+            raise ValueError("attributes, z_dim and width must be positive")
+
+    @property
+    def channels(self) -> list[int]:
+        """Channels of the generator at sides 4, 8, ..., size: multiples of 8, which vector units fill."""
+        return [-(-self.width * self.size // 2 // side // 8) * 8 for side in self.sides]
+
+    @property
+    def sides(self) -> list[int]:
+        """4, 8, ..., size."""
+        return [2**k for k in range(2, int(math.log2(self.size)) + 1)]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class ResizeConv(nn.Module):
+    """Nearest-neighbour resize by two and a 3 x 3 convolution, computed as one transposed convolution.
+
+    Enlarging and then convolving leaves no checkerboard (Odena et al. 2016). Each output pixel sees only 2 x 2 source
+    pixels, so the pair equals a 4 x 4 transposed convolution whose kernel is the 3 x 3 one spread over a 2 x 2 box:
+    4 multiplications an output pixel and channel pair instead of 9.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, outputs, 3, 3) * math.sqrt(1 / (9 * inputs)))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        w = F.pad(self.weight.flip(2, 3), (1, 1, 1, 1))  # I O 5 5
+        spread = w[:, :, 1:, 1:] + w[:, :, :-1, 1:] + w[:, :, 1:, :-1] + w[:, :, :-1, :-1]  # I O 4 4
+        return F.conv_transpose2d(x, spread, self.bias, stride=2, padding=1)  # N O 2H 2W
+
+
+class ModulatedBlock(nn.Module):
+    """Batch norm, per-channel scale and shift from the modulation vector, ReLU, upsampling convolution."""
+
+    def __init__(self, inputs: int, outputs: int, shape: GanShape) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(inputs)
+        self.modulation = nn.Linear(shape.embed, 2 * inputs)
+        nn.init.normal_(self.modulation.weight, std=0.02)
+        nn.init.zeros_(self.modulation.bias)
+        self.up: nn.Module = (
+            ResizeConv(inputs, outputs)
+            if shape.upsample == "resize"
+            else nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+        )
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale, shift = self.modulation(style)[:, :, None, None].chunk(2, 1)  # N C 1 1 each
+        x = F.relu(torch.addcmul(shift, self.norm(x), 1 + scale))  # N C H W
+        out: Tensor = self.up(x)  # N C' 2H 2W
+        return out
+
+
+class Generator(nn.Module):
+    """Latents (N, Z) and conditions (N, A) in -1..1 to images (N, 3, size, size) in -1..1."""
+
+    def __init__(self, shape: GanShape) -> None:
+        super().__init__()
+        self.shape = shape
+        in_input = shape.conditioning in ("both", "concat")
+        in_style = shape.conditioning in ("both", "modulate")
+        self._in_input, self._in_style = in_input, in_style
+        channels = shape.channels
+        self.input = nn.Linear(shape.z_dim + in_input * shape.attributes, channels[0] * 16)
+        self.style = nn.Linear(shape.z_dim + in_style * shape.attributes, shape.embed)
+        pairs = zip(channels, channels[1:], strict=False)
+        self.blocks = nn.ModuleList(ModulatedBlock(a, b, shape) for a, b in pairs)
+        self.norm = nn.BatchNorm2d(channels[-1])
+        self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
+
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        both = torch.cat([z, condition], 1)  # N Z+A
+        x = self.input(both if self._in_input else z)  # N 16C
+        style = F.leaky_relu(self.style(both if self._in_style else z), 0.2)  # N E
+        x = x.view(len(z), -1, 4, 4).contiguous(memory_format=torch.channels_last)  # N C 4 4
+        for block in self.blocks:
+            x = block(x, style)  # N C' 2H 2W
+        return torch.tanh(self.to_rgb(F.relu(self.norm(x))))  # N 3 size size
+
+
+class Judgement(NamedTuple):
+    """What the discriminator says: ``realness`` logits (N,) and ``attributes`` logits (N, A)."""
+
+    realness: Tensor
+    attributes: Tensor
+
+
+class Discriminator(nn.Module):
+    """Images (N, 3, size, size) in -1..1 and conditions (N, A) to a :class:`Judgement`."""
+
+    def __init__(self, shape: GanShape) -> None:
+        super().__init__()
+        self.shape = shape
+
+        def norm(layer: nn.Module) -> nn.Module:
+            return spectral_norm(layer) if shape.spectral_norm else layer
+
+        widths = [3, *reversed(shape.channels[:-1])]
+        self.convs = nn.ModuleList(
+            norm(nn.Conv2d(a, b, 4, stride=2, padding=1)) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.features = norm(nn.Linear(widths[-1] * 16, shape.embed))
+        self.unconditional = norm(nn.Linear(shape.embed, 1))
+        self.projection = norm(nn.Linear(shape.attributes, shape.embed, bias=False))
+        self.attributes = nn.Linear(shape.embed, shape.attributes)
+
+    def forward(self, images: Tensor, condition: Tensor) -> Judgement:
+        x = images
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)  # N C H/2 W/2, down to 4 x 4
+        h = F.leaky_relu(self.features(x.flatten(1)), 0.2)  # N E
+        projected = (self.projection(condition) * h).sum(1)  # N
+        return Judgement(self.unconditional(h).squeeze(1) + projected, self.attributes(h))

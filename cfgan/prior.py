@@ -1,0 +1,240 @@
+"""Which attributes go together: p(free attributes | requested ones), and how plausible a request is.
+
+A pairwise Markov random field (Ising model) over the attributes in +-1 coding, fitted by pseudo-likelihood (Besag 1975)
+with one logistic regression an attribute and sampled by Gibbs sweeps with the requested attributes clamped. Being
+pairwise it answers for any combination, seen or not. It stores weights and pair counts, never a row of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.errors import DataError, RequestError
+from cfgan.vocabulary import Vocabulary
+
+SWEEPS = 48
+"""Gibbs sweeps a draw; marginals of the CelebA model are steady after about 25."""
+
+RARE = 1e-3
+"""A request that fewer than this share of the training labels meet is called implausible."""
+
+_EXPECTED = 10.0  # a pair never seen is impossible if chance alone would have given this many
+_ESTIMATES = 400  # chains behind the estimate of a request of three and more attributes
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """The fitted model.
+
+    Args:
+        vocabulary: the A attributes.
+        bias: float64 (A,); log-odds of each attribute when the others sum to nothing.
+        weights: float64 (A, A), symmetric, zero diagonal; log-odds an attribute adds to another.
+        pairs: int64 (A, A); rows in which both are present; the diagonal counts each attribute.
+        rows: label rows that it was fitted on.
+    """
+
+    vocabulary: Vocabulary
+    bias: Floats
+    weights: Floats
+    pairs: npt.NDArray[np.int64]
+    rows: int
+
+    @property
+    def marginals(self) -> Floats:
+        """float64 (A,): share of the training labels that have each attribute."""
+        return np.diag(self.pairs) / self.rows
+
+    def sample(self, request: Mapping[str, float], seed: int, draws: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Fill the free attributes for some draws of a batch.
+
+        Draw *i* depends on (seed, i, request) alone, never on which other draws are asked for with it.
+
+        Args:
+            request: attribute name -> value in -1..1, clamped.
+            seed: of the batch.
+            draws: draw numbers, n of them.
+
+        Returns:
+            float32 (n, A): requested values as given, free ones +-1.
+        """
+        free = self._free(request)
+        uniforms = np.stack(
+            [stream(seed, draw, "prior").random((SWEEPS + 1, len(free)), dtype=np.float32) for draw in draws]
+        )  # n S+1 F
+        state, _ = self._gibbs(request, uniforms)
+        return state.astype(np.float32)
+
+    def conditional_marginals(self, request: Mapping[str, float], *, chains: int = 1000, seed: int = 0) -> Floats:
+        """p(attribute present | request) for all A, averaged over chains; requested ones as given."""
+        uniforms = np.random.default_rng(seed).random((chains, SWEEPS + 1, len(self._free(request))), dtype=np.float32)
+        state, shares = self._gibbs(request, uniforms)
+        result: Floats = (state.mean(0) + 1) / 2
+        result[self._free(request)] = shares.mean(0)
+        return result
+
+    def _free(self, request: Mapping[str, float]) -> list[int]:
+        fixed = {self.vocabulary.index(name) for name in request}
+        return [i for i in range(len(self.vocabulary)) if i not in fixed]
+
+    def _gibbs(self, request: Mapping[str, float], uniforms: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Run n chains; returns final states (n, A) and the last sweeps' mean conditional probabilities (n, F)."""
+        free = self._free(request)
+        n, sweeps = uniforms.shape[0], uniforms.shape[1] - 1
+        state = np.empty((n, len(self.vocabulary)))
+        state[:] = np.where(self.marginals > 0.5, 1.0, -1.0)
+        for name, value in request.items():
+            state[:, self.vocabulary.index(name)] = value
+        state[:, free] = np.where(uniforms[:, 0] < self.marginals[free], 1.0, -1.0)
+        logits = np.log(uniforms[:, 1:].clip(1e-7, 1 - 1e-7))
+        logits -= np.log1p(-np.exp(logits))  # present if the field exceeds this logit of the uniform
+        field = state @ self.weights + self.bias  # n A, kept up to date
+        kept = np.zeros((n, len(free)))
+        for sweep in range(sweeps):
+            for place, i in enumerate(free):
+                new = np.where(field[:, i] > logits[:, sweep, place], 1.0, -1.0)
+                change = new - state[:, i]
+                moved = change != 0
+                if moved.any():
+                    field[moved] += change[moved, None] * self.weights[i]
+                    state[:, i] = new
+                if sweep >= sweeps // 2:
+                    kept[:, place] += 1 / (1 + np.exp(-field[:, i]))
+        return state, kept / (sweeps - sweeps // 2)
+
+    def pair_share(self, first: tuple[str, bool], second: tuple[str, bool]) -> float:
+        """Share of the training labels in which both attributes have the given values, counted."""
+        (i, a), (j, b) = ((self.vocabulary.index(name), value) for name, value in (first, second))
+        both, one, other = self.pairs[i, j], self.pairs[i, i], self.pairs[j, j]
+        cell = {
+            (True, True): both,
+            (True, False): one - both,
+            (False, True): other - both,
+            (False, False): self.rows - one - other + both,
+        }[a, b]
+        return float(cell) / self.rows
+
+    def share(self, request: Mapping[str, float]) -> float:
+        """Share of faces that meet the signs of a request: counted up to pairs, estimated by chains beyond.
+
+        Graded values count by their sign; 0 is met by all.
+        """
+        wanted = [(name, value > 0) for name, value in request.items() if value != 0]
+        if not wanted:
+            return 1.0
+        if len(wanted) == 1:
+            return self.pair_share(wanted[0], wanted[0])
+        result = self.pair_share(wanted[0], wanted[1])
+        for k in range(2, len(wanted)):
+            name, present = wanted[k]
+            known = {n: 1.0 if v else -1.0 for n, v in wanted[:k]}
+            chance = self.conditional_marginals(known, chains=_ESTIMATES)[self.vocabulary.index(name)]
+            result *= float(chance if present else 1 - chance)
+        return result
+
+    def check(self, request: Mapping[str, float]) -> list[str]:
+        """Refuse a request that cannot be; return one warning if it is implausible.
+
+        Raises:
+            RequestError: two wanted attributes exclude each other by a stated group, or were never seen together
+                although chance alone would have brought them together.
+        """
+        check_exclusive(self.vocabulary, request)
+        names = [(name, value > 0) for name, value in request.items() if value != 0]
+        for k, first in enumerate(names):
+            for second in names[k + 1 :]:
+                expected = self.pair_share(first, first) * self.pair_share(second, second) * self.rows
+                if expected >= _EXPECTED and self.pair_share(first, second) == 0:
+                    raise RequestError(
+                        f"{_signed(*first)} and {_signed(*second)} exclude each other: none of the {self.rows:,} "
+                        f"training labels has both, where chance would give {expected:,.0f}.",
+                        field="attrs",
+                        value=f"{_signed(*first)},{_signed(*second)}",
+                    )
+        share = self.share(request)
+        if share >= RARE:
+            return []
+        count = share * self.rows
+        how = f"about {count:,.0f} of the {self.rows:,} training labels have" if count >= 1 else "next to no label has"
+        return [
+            f"implausible request: {how} {', '.join(_signed(*pair) for pair in names)} together; "
+            "expect less likely faces and more rejected draws."
+        ]
+
+    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Arrays for a safetensors file; :meth:`from_arrays` reads them back."""
+        rows = np.asarray([self.rows], dtype=np.int64)
+        return {"bias": self.bias, "weights": self.weights, "pairs": self.pairs, "rows": rows}
+
+    @classmethod
+    def from_arrays(cls, vocabulary: Vocabulary, arrays: Mapping[str, npt.NDArray[Any]]) -> Prior:
+        """Inverse of :meth:`to_arrays`. Raises KeyError or ValueError on malformed content."""
+        a = len(vocabulary)
+        prior = cls(vocabulary, arrays["bias"], arrays["weights"], arrays["pairs"], int(arrays["rows"][0]))
+        if prior.bias.shape != (a,) or prior.weights.shape != (a, a) or prior.pairs.shape != (a, a):
+            raise ValueError("the prior's arrays do not fit the vocabulary")
+        return prior
+
+
+def stream(seed: int, draw: int, purpose: str) -> np.random.Generator:
+    """The random stream of one draw for one purpose; independent of every other draw's."""
+    purposes = {"prior": 0, "latent": 1}
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, draw, purposes[purpose]])))
+
+
+def check_exclusive(vocabulary: Vocabulary, request: Mapping[str, float]) -> None:
+    """Raise RequestError if two wanted attributes stand in one of the vocabulary's exclusive groups."""
+    for group in vocabulary.exclusive:
+        wanted = [name for name, value in request.items() if name in group and value > 0]
+        if len(wanted) > 1:
+            raise RequestError(
+                f"{wanted[0]} and {wanted[1]} exclude each other: a face has at most one of "
+                f"{', '.join(sorted(group))}.",
+                field="attrs",
+                value=",".join(wanted),
+            )
+
+
+def _signed(name: str, present: bool) -> str:
+    return name if present else f"-{name}"
+
+
+def fit_prior(vocabulary: Vocabulary, labels: npt.NDArray[np.floating[Any]], *, strength: float = 0.01) -> Prior:
+    """Fit the prior to label rows by pseudo-likelihood.
+
+    Args:
+        vocabulary: the A attributes.
+        labels: (N, A); above 0 present, below 0 absent, NaN or 0 unknown.
+        strength: inverse of L2 regularisation for each of the N rows, as scikit-learn's C is for the sum.
+
+    Raises:
+        DataError: no rows, or the wrong number of columns.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if labels.ndim != 2 or labels.shape[1] != len(vocabulary) or not len(labels):
+        raise DataError(f"labels have shape {labels.shape}, not (N, {len(vocabulary)}).", field="labels")
+    x: Floats = np.sign(np.nan_to_num(labels.astype(np.float64)))
+    rows, a = x.shape
+    bias, weights = np.zeros(a), np.zeros((a, a))
+    for i in range(a):
+        known = x[:, i] != 0
+        y = x[known, i] > 0
+        share = (y.sum() + 0.5) / (len(y) + 1)
+        others = np.arange(a) != i
+        if 0 < y.sum() < len(y) and a > 1:
+            model = LogisticRegression(C=strength * rows, solver="newton-cholesky", max_iter=100)
+            model.fit(x[known][:, others], y)
+            bias[i], weights[i, others] = model.intercept_[0], model.coef_[0]
+        else:
+            bias[i] = np.log(share / (1 - share))
+    present = (x > 0).astype(np.int64)
+    symmetric = (weights + weights.T) / 2
+    return Prior(vocabulary, bias, symmetric, present.T @ present, rows)

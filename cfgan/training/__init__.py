@@ -1,0 +1,1 @@
+"""Training: configuration, losses, augmentation, the two visible loops and their saved state."""

@@ -1,0 +1,246 @@
+"""Training the conditional GAN: one visible loop.
+
+Each step draws rows (rare attribute values more often), makes one fake for each real with the same condition, steps
+the discriminator, then the generator, then the weight average. Everything random in a step comes from
+(seed, images seen), so a resumed run equals an unbroken one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cfgan.data.store import Store
+from cfgan.errors import StoppedError
+from cfgan.interrupt import StopRequest
+from cfgan.networks.dcgan import Discriminator, GanShape, Generator
+from cfgan.training import losses
+from cfgan.training import state as saved
+from cfgan.training.augment import augment, augment_for_classifier
+from cfgan.training.config import GanConfig, to_dict
+from cfgan.training.data import TensorData, load_split
+from cfgan.training.gan_output import Watch, export_networks, load_guide
+from cfgan.training.sampling_rows import repeat_factors
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called with (images seen, images in all, latest figures)."""
+
+_MAY_CHANGE = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "guide"}
+
+
+@dataclass
+class Players:
+    """The networks that take part in a run, and their optimizers."""
+
+    generator: Generator
+    discriminator: Discriminator
+    average: saved.WeightAverage
+    optimizer_g: torch.optim.Optimizer
+    optimizer_d: torch.optim.Optimizer
+    guide: nn.Module | None
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs."""
+        return {
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "average": self.average.module.state_dict(),
+            "optimizer_g": self.optimizer_g.state_dict(),
+            "optimizer_d": self.optimizer_d.state_dict(),
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Inverse of :meth:`state`."""
+        self.generator.load_state_dict(state["generator"])
+        self.discriminator.load_state_dict(state["discriminator"])
+        self.average.module.load_state_dict(state["average"])
+        self.optimizer_g.load_state_dict(state["optimizer_g"])
+        self.optimizer_d.load_state_dict(state["optimizer_d"])
+
+
+def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
+    """The networks' shape for a configuration and a data set."""
+    return GanShape(
+        attributes=attributes,
+        size=size,
+        width=config.width,
+        z_dim=config.z_dim,
+        embed=config.embed,
+        upsample=config.upsample,
+        conditioning=config.conditioning,
+        spectral_norm=config.spectral_norm,
+    )
+
+
+def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Players:
+    """Freshly initialised networks, the same for the same seed."""
+    torch.manual_seed(config.seed)
+    generator = Generator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    discriminator = Discriminator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    betas = (config.beta1, config.beta2)
+    fused = device.type == "cuda"
+    kind: dict[str, Any] = {"betas": betas, "fused": True} if fused else {"betas": betas, "foreach": True}
+    return Players(
+        generator=generator,
+        discriminator=discriminator,
+        average=saved.WeightAverage(generator, config.ema_images),
+        optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.rate_generator, **kind),
+        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.rate_discriminator, **kind),
+        guide=load_guide(config.guide, device) if config.guide else None,
+    )
+
+
+def train_gan(store: Store, run: Path, config: GanConfig, progress: Progress | None = None) -> Path:
+    """Train on a store's train split until ``config.images`` images are seen, resuming what ``run`` holds.
+
+    Writes ``stats.jsonl``, ``samples-*.png``, states, and at every save ``generator.safetensors`` (averaged weights),
+    ``discriminator.safetensors`` and ``model.json``, from which a bundle is built.
+
+    Returns:
+        The path of ``generator.safetensors``.
+
+    Raises:
+        StoppedError: a stop was asked for; the state is saved.
+        TrainingError: a loss or gradient is not finite; the last saved state is good.
+        FolderError: ``run`` holds something else.
+    """
+    device = saved.pick_device(config.device)
+    saved.open_run(run, "gan", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE)
+    shape = gan_shape(config, len(store.vocabulary), store.size)
+    players = make_players(config, shape, device)
+    images = 0
+    if found := saved.load_latest_state(run, device):
+        images, state = found
+        players.load(state)
+    saved.truncate_stats(run / "stats.jsonl", images)
+
+    train = load_split(store, "train", device)
+    weights = repeat_factors(train.labels, config.rare_threshold)
+    watch = Watch(store, run, config, device, progress)
+    with StopRequest() as stop, saved.use_threads(config.threads):
+        watch.start(images)
+        while images < config.images:
+            figures = step(players, train, weights, config, images)
+            before, images = images, images + config.batch
+            players.average.update(players.generator, config.batch, images)
+            watch.log(before, images, figures, players)
+            stopping = stop.asked and images < config.images
+            if stopping or images // config.save_images > before // config.save_images:
+                saved.save_state(run, images, players.state())
+                export_networks(run, players.average.module, players.discriminator, shape, store, images)
+            if stopping:
+                raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
+        saved.save_state(run, images, players.state())
+        return export_networks(run, players.average.module, players.discriminator, shape, store, images)
+
+
+def step(players: Players, train: TensorData, weights: Tensor, config: GanConfig, images: int) -> dict[str, Tensor]:
+    """One discriminator and one generator update. Returns detached figures (scalars).
+
+    Raises:
+        TrainingError: a loss or gradient norm is not finite; raised before the weights change.
+    """
+    device = weights.device
+    rng = saved.step_generator(config.seed, 0, images, device)
+    rows = torch.multinomial(weights, config.batch, replacement=True, generator=rng)
+    mirrored = torch.rand(config.batch, generator=rng, device=device) < 0.5
+    real, labels = train.batch(rows, mirrored)
+    condition = torch.nan_to_num(labels)
+    z = torch.randn(config.batch, config.z_dim, generator=rng, device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        fake = players.generator(z, condition).float()
+    figures = _step_discriminator(players, config, real, labels, condition, fake.detach(), rng, images)
+    figures |= _step_generator(players, config, real, condition, fake, rng, images)
+    return figures
+
+
+def _step_discriminator(
+    players: Players,
+    config: GanConfig,
+    real: Tensor,
+    labels: Tensor,
+    condition: Tensor,
+    fake: Tensor,
+    rng: torch.Generator,
+    images: int,
+) -> dict[str, Tensor]:
+    discriminator = players.discriminator.requires_grad_(True)
+    both = augment(torch.cat([real, fake]), config.augment, config.augment_strength, rng)
+    with torch.autocast(both.device.type, torch.bfloat16, enabled=both.is_cuda):
+        judged = discriminator(both, torch.cat([condition, condition]))
+    realness_real, realness_fake = judged.realness.float().chunk(2)
+    if config.loss == "hinge":
+        adversarial = losses.hinge_discriminator(realness_real, realness_fake)
+    else:
+        adversarial = losses.relativistic_discriminator(realness_real, realness_fake)
+    # The attribute head learns from real images only: on fakes it would teach itself what the generator does wrong.
+    attributes = losses.attribute_loss(judged.attributes.float()[: len(real)], labels)
+    loss = adversarial + config.attribute_weight * attributes
+    figures = {"d_loss": adversarial, "d_attributes": attributes}
+    figures |= {"d_real": realness_real.mean(), "d_fake": realness_fake.mean()}
+
+    if (config.r1_gamma or config.r2_gamma) and images // config.batch % config.penalty_steps == 0:
+
+        def critic(x: Tensor) -> Tensor:
+            return discriminator(x, condition).realness
+
+        for name, gamma, part in (("r1", config.r1_gamma, both[: len(real)]), ("r2", config.r2_gamma, both[len(real) :])):
+            if gamma:
+                if config.penalty == "exact":
+                    penalty = losses.gradient_penalty(critic, part)
+                else:
+                    both_conditions = torch.cat([condition, condition])
+                    penalty = losses.finite_gradient_penalty(
+                        lambda x: discriminator(x, both_conditions).realness, part, rng  # noqa: B023 - used at once
+                    )
+                loss = loss + gamma / 2 * config.penalty_steps * penalty
+                figures[name] = penalty
+    _update(players.optimizer_d, loss, "discriminator", images)
+    return {name: value.detach() for name, value in figures.items()}
+
+
+def _step_generator(
+    players: Players,
+    config: GanConfig,
+    real: Tensor,
+    condition: Tensor,
+    fake: Tensor,
+    rng: torch.Generator,
+    images: int,
+) -> dict[str, Tensor]:
+    discriminator = players.discriminator.requires_grad_(False)  # no weight gradients are computed for it
+    both = augment(torch.cat([real, fake]), config.augment, config.augment_strength, rng)
+    with torch.autocast(fake.device.type, torch.bfloat16, enabled=fake.is_cuda):
+        judged = discriminator(both[len(real) :], condition)
+        if config.loss == "relativistic":
+            with torch.no_grad():
+                realness_real = discriminator(both[: len(real)], condition).realness.float()
+    if config.loss == "hinge":
+        adversarial = losses.hinge_generator(None, judged.realness.float())
+    else:
+        adversarial = losses.relativistic_generator(realness_real, judged.realness.float())
+    pull = losses.attribute_loss(judged.attributes.float(), condition)
+    loss = adversarial + config.attribute_pull * pull
+    figures = {"g_loss": adversarial, "g_attributes": pull}
+    if players.guide is not None:
+        # Seen as the guide was trained to see, and never twice alike, so that no fixed pattern can please it.
+        seen = augment_for_classifier(fake, rng, shift_pixels=4, brightness=0.2, cutout_share=0.2)
+        guided = losses.attribute_loss(players.guide(seen), condition)
+        loss = loss + config.guide_pull * guided
+        figures["g_guide"] = guided
+    _update(players.optimizer_g, loss, "generator", images)
+    return {name: value.detach() for name, value in figures.items()}
+
+
+def _update(optimizer: torch.optim.Optimizer, loss: Tensor, name: str, images: int) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm = torch.stack(torch._foreach_norm(gradients)).norm()
+    saved.require_finite({f"{name} loss": loss.detach(), f"{name} gradient": norm}, images)
+    optimizer.step()

@@ -1,0 +1,142 @@
+"""What a GAN run leaves for people and for bundles: figures, sample grids, exported networks."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cfgan.data.store import Store
+from cfgan.errors import ConfigError
+from cfgan.files import write_bytes, write_json
+from cfgan.images_out import encode_png, grid
+from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_strict
+from cfgan.networks.dcgan import GanShape
+from cfgan.training import state as saved
+from cfgan.training.config import GanConfig
+from cfgan.training.data import load_split
+
+if TYPE_CHECKING:
+    from cfgan.training.gan import Players
+
+_GRID = 8  # faces along a side of the sample grid
+_PROBE = 512  # real images a split on which the discriminator's memory is probed
+
+
+class Watch:
+    """Writes ``stats.jsonl`` (and TensorBoard events), sample grids, and the memorisation probe of one run."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: Path,
+        config: GanConfig,
+        device: torch.device,
+        progress: Callable[[int, int, dict[str, float]], None] | None,
+    ) -> None:
+        self._run, self._config, self._progress = run, config, progress
+        self._probes = {}
+        for split in ("train", "validation"):
+            if len(store.rows(split)):
+                data = load_split(store, split, device)
+                self._probes[split] = data.batch(torch.arange(min(_PROBE, len(data)), device=device))
+        split = "validation" if "validation" in self._probes else "train"
+        labels = torch.nan_to_num(self._probes[split][1][: _GRID * _GRID])
+        self._conditions = labels.repeat(-(-_GRID * _GRID // len(labels)), 1)[: _GRID * _GRID]
+        rng = torch.Generator().manual_seed(0)
+        self._latents = torch.randn(_GRID * _GRID, config.z_dim, generator=rng).to(device)
+        self._sums: dict[str, list[Tensor]] = {}
+        self._since, self._clock = 0, time.monotonic()
+        self._board = _tensorboard(run) if config.tensorboard else None
+
+    def start(self, images: int) -> None:
+        """Set the clock when the first step is about to begin."""
+        self._since, self._clock = images, time.monotonic()
+
+    def log(self, before: int, images: int, figures: dict[str, Tensor], players: Players) -> None:
+        """Collect a step's figures; write a line, a grid or both when it is time."""
+        for name, value in figures.items():
+            self._sums.setdefault(name, []).append(value)
+        last = images >= self._config.images
+        sample = images // self._config.sample_images > before // self._config.sample_images or last
+        if not (sample or images // self._config.log_images > before // self._config.log_images):
+            return
+        row = {name: round(float(torch.stack(values).mean()), 5) for name, values in self._sums.items()}
+        self._sums.clear()
+        elapsed = time.monotonic() - self._clock
+        row["images_per_second"] = round((images - self._since) / max(elapsed, 1e-9), 1)
+        if sample:
+            row |= self._memory(players.discriminator)
+            write_bytes(self._run / f"samples-{images:010d}.png", self._grid(players.average.module))
+        saved.append_stats(self._run / "stats.jsonl", {"images": images, **row})
+        if self._board is not None:
+            for name, value in row.items():
+                self._board.add_scalar(name, value, images)
+            self._board.flush()
+        if self._progress:
+            self._progress(min(images, self._config.images), self._config.images, row)
+        self.start(images)
+
+    @torch.no_grad()
+    def _memory(self, discriminator: nn.Module) -> dict[str, float]:
+        """Mean realness of train and validation images: a widening gap is a discriminator that memorises."""
+        discriminator.eval()
+        means = {}
+        for split, (images, labels) in self._probes.items():
+            judged = discriminator(images, torch.nan_to_num(labels))
+            means[f"d_{split}"] = round(float(judged.realness.mean()), 5)
+        discriminator.train()
+        return means
+
+    @torch.no_grad()
+    def _grid(self, generator: nn.Module) -> bytes:
+        images = generator(self._latents, self._conditions)
+        return encode_png(grid(to_uint8(images), _GRID))
+
+
+def to_uint8(images: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """(N, 3, H, W) in -1..1 to uint8 (N, 3, H, W), rounded."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+
+def export_networks(
+    run: Path, generator: nn.Module, discriminator: nn.Module, shape: GanShape, store: Store, images: int
+) -> Path:
+    """Write the averaged generator and the discriminator as safetensors, with ``model.json``."""
+    from safetensors.torch import save
+
+    for name, module in (("discriminator", discriminator), ("generator", generator)):
+        tensors = {key: value.detach().contiguous().cpu() for key, value in module.state_dict().items()}
+        write_bytes(run / f"{name}.safetensors", save(tensors))
+    about = {"shape": shape.to_dict(), "images": images, "vocabulary": store.vocabulary.to_dict()}
+    write_json(run / "model.json", about)
+    return run / "generator.safetensors"
+
+
+def load_guide(run: str, device: torch.device) -> nn.Module:
+    """A trained classifier from its run folder, frozen. Raises ConfigError if it is not there."""
+    from safetensors.torch import load_file
+
+    folder = Path(run)
+    try:
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        model = AttributeClassifier(ClassifierShape.from_dict(about["shape"]))
+        load_strict(model, load_file(folder / "model.safetensors"))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ConfigError(f"{run} holds no trained classifier ({error}).", field="guide", value=run) from None
+    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model.eval().requires_grad_(False)
+
+
+def _tensorboard(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ConfigError("needs the extra: pip install 'cfgan[tensorboard]'.", field="tensorboard", value=True) from None
+    return SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]

@@ -1,0 +1,173 @@
+"""Saved training state: complete or absent, verified on load, never a pickle that holds code.
+
+A run keeps ``state-<images>.pt`` (tensors, numbers, dicts; read with ``weights_only=True``) and beside it
+``state-<images>.json`` with its sha256, written last. The latest state is the highest one whose sum verifies, so a
+kill at any moment loses at most the time since the last save.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cfgan.errors import FolderError, TrainingError
+from cfgan.files import make_folder, remove_partials, sha256_of, write_bytes, write_json, write_text
+from cfgan.yaml_files import dump_yaml, parse_yaml, read_text_limited
+
+KEEP = 2
+"""How many states a run keeps."""
+
+
+def save_state(run: Path, images: int, state: dict[str, Any]) -> None:
+    """Write a state, then its checksum, then remove all but the newest :data:`KEEP`. Raises StorageError."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    data = buffer.getvalue()
+    path = run / f"state-{images:010d}.pt"
+    write_bytes(path, data)
+    write_json(path.with_suffix(".json"), {"images": images, "sha256": hashlib.sha256(data).hexdigest()})
+    for old in _states(run)[KEEP:]:
+        for name in (old.with_suffix(".json"), old):  # the sum first: a state without one is ignored
+            with contextlib.suppress(OSError):
+                name.unlink()
+
+
+def load_latest_state(run: Path, device: torch.device) -> tuple[int, dict[str, Any]] | None:
+    """The newest state whose checksum verifies, as (images seen, state); None if there is none."""
+    for path in _states(run):
+        try:
+            about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            if sha256_of(path) == about["sha256"]:
+                return int(about["images"]), torch.load(path, map_location=device, weights_only=True)
+        except (OSError, ValueError, KeyError):
+            continue
+    return None
+
+
+def _states(run: Path) -> list[Path]:
+    return sorted(run.glob("state-*.pt"), reverse=True)
+
+
+def open_run(run: Path, kind: str, config: dict[str, Any], *, data_digest: str, may_change: set[str]) -> None:
+    """Create a run folder with its resolved configuration, or check that an existing one is the same run.
+
+    Args:
+        run: the folder.
+        kind: "gan" or "classifier".
+        config: resolved plain values.
+        data_digest: of the store that is trained on.
+        may_change: settings that a continued run may set otherwise (length, threads, where it runs, what it logs).
+
+    Raises:
+        FolderError: the folder holds something else, or a run with other settings; names the first that differs.
+    """
+    about = {"kind": kind, "data": data_digest, **config}
+    path = run / "config.yaml"
+    if path.exists():
+        before = parse_yaml(read_text_limited(path), name=str(path))
+        for key, value in about.items():
+            if key not in may_change and before.get(key) != value:
+                raise FolderError(
+                    f"{run} holds a run with {key} = {before.get(key)!r}, not {value!r}; choose another --out.",
+                    field="out",
+                    value=run,
+                )
+        remove_partials(run)
+    elif run.exists() and any(run.iterdir()):
+        raise FolderError(f"{run} already holds something else.", field="out", value=run)
+    make_folder(run)
+    write_text(path, dump_yaml(about))
+
+
+def truncate_stats(path: Path, images: int) -> None:
+    """Drop the lines of ``stats.jsonl`` that lie after the state that is resumed from, and a torn last line."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            if json.loads(line)["images"] <= images:
+                kept.append(line)
+    write_text(path, "".join(f"{line}\n" for line in kept))
+
+
+def append_stats(path: Path, row: dict[str, Any]) -> None:
+    """Append one JSON line."""
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(json.dumps(row) + "\n")
+
+
+def step_generator(seed: int, rank: int, images: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator seeded from (seed, rank, images seen): resuming needs no saved generator state."""
+    number = int(np.random.SeedSequence([seed, rank, images]).generate_state(1, np.uint64)[0])
+    return torch.Generator(device).manual_seed(number & (2**63 - 1))
+
+
+@contextlib.contextmanager
+def use_threads(count: int) -> Iterator[None]:
+    """Set torch's CPU threads for a block; 0 leaves them."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def pick_device(name: str) -> torch.device:
+    """ "auto" is a GPU where there is one. Raises TrainingError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise TrainingError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}).") from None
+    return device
+
+
+class WeightAverage:
+    """Exponential moving average of a module's floating-point parameters and buffers (Polyak averaging).
+
+    Args:
+        module: the module to follow; a frozen copy is kept in :attr:`module`.
+        half_life_images: images after which an old weight counts half; 0 copies.
+    """
+
+    def __init__(self, module: nn.Module, half_life_images: float) -> None:
+        import copy
+
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+        self.half_life_images = half_life_images
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, batch: int, images: int) -> None:
+        """Move towards ``module``. Early on the half-life is at most a tenth of the images seen (ramp-up)."""
+        half_life = min(self.half_life_images, images / 10)
+        keep = 0.5 ** (batch / half_life) if half_life > 0 else 0.0
+        mine: list[Tensor] = []
+        theirs: list[Tensor] = []
+        for average, now in zip(self.module.state_dict().values(), module.state_dict().values(), strict=True):
+            if average.is_floating_point():
+                mine.append(average)
+                theirs.append(now)
+            else:
+                average.copy_(now)
+        torch._foreach_lerp_(mine, theirs, 1.0 - keep)
+
+
+def require_finite(values: dict[str, Tensor], images: int) -> None:
+    """Raise TrainingError if a value is not finite, before it can reach the weights."""
+    for name, value in values.items():
+        if not bool(torch.isfinite(value).all()):
+            raise TrainingError(f"{name} is not finite at {images:,} images; the last saved state is good.")
