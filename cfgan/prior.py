@@ -1,8 +1,8 @@
 """Which attributes go together: p(free attributes | requested ones), and how plausible a request is.
 
-A pairwise Markov random field (Ising model) over the attributes in +-1 coding, fitted by pseudo-likelihood (Besag 1975)
-with one logistic regression an attribute and sampled by Gibbs sweeps with the requested attributes clamped. Being
-pairwise it answers for any combination, seen or not. It stores weights and pair counts, never a row of the data.
+A pairwise Markov random field (Ising model) over the attributes in +-1 coding (:mod:`cfgan.prior_fit` fits it), sampled
+by Gibbs sweeps with the requested attributes clamped. Being pairwise it answers for any combination, seen or not. It
+stores weights and pair counts, never a row of the data.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.errors import DataError, RequestError
+from cfgan.errors import RequestError
 from cfgan.vocabulary import Vocabulary
 
 SWEEPS = 48
@@ -204,37 +204,3 @@ def check_exclusive(vocabulary: Vocabulary, request: Mapping[str, float]) -> Non
 
 def _signed(name: str, present: bool) -> str:
     return name if present else f"-{name}"
-
-
-def fit_prior(vocabulary: Vocabulary, labels: npt.NDArray[np.floating[Any]], *, strength: float = 0.01) -> Prior:
-    """Fit the prior to label rows by pseudo-likelihood.
-
-    Args:
-        vocabulary: the A attributes.
-        labels: (N, A); above 0 present, below 0 absent, NaN or 0 unknown.
-        strength: inverse of L2 regularisation for each of the N rows, as scikit-learn's C is for the sum.
-
-    Raises:
-        DataError: no rows, or the wrong number of columns.
-    """
-    from sklearn.linear_model import LogisticRegression
-
-    if labels.ndim != 2 or labels.shape[1] != len(vocabulary) or not len(labels):
-        raise DataError(f"labels have shape {labels.shape}, not (N, {len(vocabulary)}).", field="labels")
-    x: Floats = np.sign(np.nan_to_num(labels.astype(np.float64)))
-    rows, a = x.shape
-    bias, weights = np.zeros(a), np.zeros((a, a))
-    for i in range(a):
-        known = x[:, i] != 0
-        y = x[known, i] > 0
-        share = (y.sum() + 0.5) / (len(y) + 1)
-        others = np.arange(a) != i
-        if 0 < y.sum() < len(y) and a > 1:
-            model = LogisticRegression(C=strength * rows, solver="newton-cholesky", max_iter=100)
-            model.fit(x[known][:, others], y)
-            bias[i], weights[i, others] = model.intercept_[0], model.coef_[0]
-        else:
-            bias[i] = np.log(share / (1 - share))
-    present = (x > 0).astype(np.int64)
-    symmetric = (weights + weights.T) / 2
-    return Prior(vocabulary, bias, symmetric, present.T @ present, rows)

@@ -1,0 +1,204 @@
+"""A model on disk: ``config.json``, ``*.safetensors``, ``README.md`` (model card) and ``manifest.json`` (sha256 sums).
+
+Opening one reads no weights and imports no torch; the networks are loaded when they are asked for, each after its
+checksum was compared. Only safetensors are ever read, never a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cfgan.errors import BundleError, InputError, nearest
+from cfgan.evaluation.calibration import Calibration
+from cfgan.files import is_safe_name, make_folder, sha256_of, write_bytes, write_json, write_text
+from cfgan.prior import Prior
+from cfgan.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from cfgan.networks.classifier import AttributeClassifier
+    from cfgan.networks.dcgan import Discriminator, Generator
+
+FORMAT = "cfgan-bundle/1"
+DEFAULT = "celeba64"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Args:
+        path: its folder.
+        config: ``config.json``.
+        sums: file name -> sha256 as ``manifest.json`` says.
+        vocabulary: the attributes.
+        calibration: of the verifier.
+        digest: sha256 of ``manifest.json``; names this model in everything made with it.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    sums: Mapping[str, str]
+    vocabulary: Vocabulary
+    calibration: Calibration
+    digest: str
+
+    @property
+    def name(self) -> str:
+        return str(self.config["name"])
+
+    @property
+    def size(self) -> int:
+        """Side of an image in pixels."""
+        return int(self.config["generator"]["size"])
+
+    @property
+    def z_dim(self) -> int:
+        """Length of a latent."""
+        return int(self.config["generator"]["z_dim"])
+
+    def file(self, name: str) -> Path:
+        """Path of one file after its checksum was compared. Raises BundleError."""
+        path = self.path / name
+        if name not in self.sums:
+            raise BundleError(f"bundle {self.path} has no {name}.")
+        try:
+            if sha256_of(path) == self.sums[name]:
+                return path
+        except OSError as error:
+            raise BundleError(f"bundle {self.path} is damaged: {name} cannot be read ({error.strerror}).") from None
+        raise BundleError(f"bundle {self.path} is damaged: {name} is not as manifest.json says.")
+
+    def verify(self) -> None:
+        """Compare every file with its checksum, and the folder with the list. Raises BundleError."""
+        for name in self.sums:
+            self.file(name)
+        present = {p.name for p in self.path.iterdir() if p.is_file()} - {"manifest.json"}
+        if extra := sorted(present - set(self.sums)):
+            raise BundleError(f"bundle {self.path} holds {extra[0]}, which manifest.json does not list.")
+
+    def prior(self) -> Prior:
+        """The prior over conditions. Raises BundleError."""
+        from safetensors.numpy import load_file
+
+        try:
+            return Prior.from_arrays(self.vocabulary, load_file(self.file("prior.safetensors")))
+        except (ValueError, KeyError, OSError) as error:
+            raise BundleError(f"bundle {self.path}: the prior does not load ({error}).") from None
+
+    def generator(self) -> Generator:
+        """The averaged generator, in eval mode, on the CPU. Raises BundleError."""
+        from cfgan.networks.dcgan import GanShape, Generator
+
+        return self._network("generator", lambda: Generator(GanShape(**self.config["generator"])))
+
+    def discriminator(self) -> Discriminator:
+        """The discriminator, for fine-tuning. Raises BundleError."""
+        from cfgan.networks.dcgan import Discriminator, GanShape
+
+        return self._network("discriminator", lambda: Discriminator(GanShape(**self.config["generator"])))
+
+    def verifier(self) -> AttributeClassifier:
+        """The verifier's network, in eval mode, on the CPU. Raises BundleError."""
+        from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
+
+        return self._network(
+            "verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(self.config["verifier"]["shape"]))
+        )
+
+    def _network(self, name: str, make: Any) -> Any:
+        import torch
+        from safetensors.torch import load_file
+
+        from cfgan.networks.classifier import load_strict
+
+        try:
+            module = make()
+            load_strict(module, load_file(self.file(f"{name}.safetensors")))
+        except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
+            raise BundleError(f"bundle {self.path}: the {name} does not load ({error}).") from None
+        module = module.to(memory_format=torch.channels_last)
+        return module.eval().requires_grad_(False)
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """Name -> folder of the bundles in the package."""
+    folder = Path(__file__).parent / "bundles"
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/manifest.json"))}
+
+
+def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
+    """Open a bundle by path, or a shipped one by name.
+
+    Raises:
+        InputError: no such bundle; carries the nearest names.
+        BundleError: damaged, incomplete, or of another format.
+    """
+    path = Path(name_or_path).expanduser()
+    shipped = shipped_bundles()
+    if not (path / "manifest.json").is_file() and str(name_or_path) in shipped:
+        path = shipped[str(name_or_path)]
+    if not path.is_dir():
+        raise InputError(
+            f"there is no folder and no shipped bundle {str(name_or_path)!r}.",
+            field="bundle",
+            value=name_or_path,
+            nearest=nearest(path.name, shipped) or list(shipped),
+        )
+    try:
+        manifest = (path / "manifest.json").read_bytes()
+        sums = json.loads(manifest)["sha256"]
+        if not all(is_safe_name(name) and isinstance(digest, str) for name, digest in sums.items()):
+            raise ValueError("unsafe file name")
+    except FileNotFoundError:
+        raise BundleError(f"{path} is no bundle: manifest.json is missing.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"bundle {path} is damaged: manifest.json cannot be read ({error}).") from None
+    bundle = Bundle(path, {}, sums, Vocabulary(("x",)), Calibration.from_dict(_NEUTRAL), "")
+    try:
+        config = json.loads(bundle.file("config.json").read_text(encoding="utf-8"))
+        if config.get("format") != FORMAT:
+            raise BundleError(f"bundle {path} has format {config.get('format')!r}; this version reads {FORMAT}.")
+        vocabulary = Vocabulary.from_dict(config["vocabulary"])
+        calibration = Calibration.from_dict(config["verifier"]["calibration"])
+        if len(calibration.threshold) != len(vocabulary):
+            raise ValueError("calibration and vocabulary differ in length")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"bundle {path} is damaged: config.json does not validate ({error}).") from None
+    return Bundle(path, config, sums, vocabulary, calibration, hashlib.sha256(manifest).hexdigest())
+
+
+_NEUTRAL: dict[str, list[float]] = {"slope": [1.0], "intercept": [0.0], "threshold": [0.5]}
+
+
+def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, bytes], card: str) -> Bundle:
+    """Write a bundle and open it.
+
+    Args:
+        out: new or empty folder, or a bundle that is replaced.
+        config: content of ``config.json`` (format is added).
+        weights: file name -> safetensors bytes.
+        card: Markdown of the model card.
+
+    Raises:
+        InputError: the folder holds something else.
+        StorageError: the disk refused.
+    """
+    if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
+        raise InputError(f"{out} already holds something else.", field="out", value=out)
+    make_folder(out)
+    (out / "manifest.json").unlink(missing_ok=True)  # from here until the end it is no bundle
+    for old in out.glob("*.safetensors"):
+        if old.name not in weights:
+            old.unlink()
+    write_json(out / "config.json", {"format": FORMAT, **config})
+    write_text(out / "README.md", card)
+    for name, data in weights.items():
+        write_bytes(out / name, data)
+    names = sorted(["config.json", "README.md", *weights])
+    write_json(out / "manifest.json", {"sha256": {name: sha256_of(out / name) for name in names}})
+    return open_bundle(out)

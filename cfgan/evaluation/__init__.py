@@ -1,0 +1,1 @@
+"""Measuring: classifiers on real faces, generated faces by classifiers."""

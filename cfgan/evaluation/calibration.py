@@ -1,0 +1,141 @@
+"""From a classifier's logits on held-out real images to calibrated probabilities, thresholds and honest figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.errors import DataError
+
+Floats = npt.NDArray[np.floating[Any]]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Per attribute: p = sigmoid(slope * logit + intercept), and the probability from which it counts as present.
+
+    Args:
+        slope, intercept: float64 (A,), Platt's two parameters (Platt 1999).
+        threshold: float64 (A,), calibrated probability of best balanced accuracy.
+    """
+
+    slope: npt.NDArray[np.float64]
+    intercept: npt.NDArray[np.float64]
+    threshold: npt.NDArray[np.float64]
+
+    def probabilities(self, logits: Floats) -> npt.NDArray[np.float32]:
+        """Logits (N, A) to calibrated probabilities (N, A)."""
+        scaled = np.clip(logits * self.slope + self.intercept, -60, 60)
+        return (1 / (1 + np.exp(-scaled))).astype(np.float32)
+
+    def to_dict(self) -> dict[str, list[float]]:
+        return {
+            name: [round(float(v), 6) for v in getattr(self, name)] for name in ("slope", "intercept", "threshold")
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Sequence[float]]) -> Calibration:
+        """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError on malformed content."""
+        parts = [np.asarray(data[name], dtype=np.float64) for name in ("slope", "intercept", "threshold")]
+        return cls(*parts)
+
+
+def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
+    """Fit Platt scaling and the threshold of best balanced accuracy for every attribute.
+
+    Args:
+        logits: (N, A) on images that the classifier was not trained on.
+        labels: (N, A); above 0 present, below 0 absent, NaN unknown.
+
+    Raises:
+        DataError: shapes differ, or there are no rows.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    if logits.shape != labels.shape or not len(logits):
+        raise DataError(f"logits {logits.shape} and labels {labels.shape} do not fit.", field="labels")
+    a = logits.shape[1]
+    slope, intercept, threshold = np.ones(a), np.zeros(a), np.full(a, 0.5)
+    for i in range(a):
+        known = np.isfinite(labels[:, i])
+        x, y = logits[known, i : i + 1].astype(np.float64), labels[known, i] > 0
+        if 0 < y.sum() < len(y):
+            model = LogisticRegression(C=1e3).fit(x, y)
+            # A negative slope would turn the classifier round: then the attribute is not readable, keep the logits.
+            if model.coef_[0, 0] > 0:
+                slope[i], intercept[i] = model.coef_[0, 0], model.intercept_[0]
+            scores = 1 / (1 + np.exp(-(slope[i] * x[:, 0] + intercept[i])))
+            threshold[i] = best_threshold(scores, y)
+    return Calibration(slope, intercept, threshold)
+
+
+def best_threshold(scores: Floats, truth: Bools) -> float:
+    """The score at which balanced accuracy is highest, halfway between two neighbouring scores."""
+    order = np.argsort(-scores, kind="stable")
+    s, t = scores[order].astype(np.float64), truth[order]
+    gain = np.cumsum(t) / max(1, t.sum()) - np.cumsum(~t) / max(1, (~t).sum())
+    last = np.append(s[1:] != s[:-1], True)  # only after a run of equal scores can a threshold lie
+    best = int(np.argmax(np.where(last, gain, -np.inf)))
+    below = s[best + 1] if best + 1 < len(s) else 0.0
+    return float(np.clip((s[best] + below) / 2, 1e-6, 1 - 1e-6))
+
+
+def balanced_accuracy(predicted: Bools, truth: Bools) -> float:
+    """Mean of sensitivity and specificity; NaN if one of the two classes is missing."""
+    if not truth.any() or truth.all():
+        return float("nan")
+    return float((predicted[truth].mean() + (~predicted[~truth]).mean()) / 2)
+
+
+def expected_calibration_error(probabilities: Floats, truth: Bools, bins: int = 15) -> float:
+    """Mean |confidence - frequency| over equal-width bins, weighted by their size (Guo et al. 2017)."""
+    place = np.minimum((probabilities * bins).astype(int), bins - 1)
+    count = np.bincount(place, minlength=bins)
+    confidence = np.bincount(place, weights=probabilities, minlength=bins)
+    frequency = np.bincount(place, weights=truth.astype(float), minlength=bins)
+    return float(np.abs(confidence - frequency).sum() / count.sum())
+
+
+def classifier_figures(logits: Floats, labels: Floats, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Per attribute figures of a classifier on held-out real images.
+
+    ``accuracy`` is at logit 0, which nothing here was fitted to. ``balanced_accuracy``, ``recall``, ``specificity``
+    (at the threshold of best balanced accuracy) and ``calibration_error`` are cross-fitted: calibration and threshold
+    come from one half of the rows and are measured on the other, both ways round.
+
+    Returns:
+        name -> accuracy, majority (of always guessing the commoner value), balanced_accuracy, recall, specificity,
+        auc (ROC), calibration_error, positives (count), n.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    half = np.random.default_rng(0).permutation(len(logits)) % 2 == 0
+    probabilities = np.zeros(logits.shape)
+    predicted = np.zeros(logits.shape, dtype=bool)
+    for fit, use in ((half, ~half), (~half, half)):
+        calibration = fit_calibration(logits[fit], labels[fit])
+        probabilities[use] = calibration.probabilities(logits[use])
+        predicted[use] = probabilities[use] >= calibration.threshold
+    figures = {}
+    for i, name in enumerate(names):
+        known = np.isfinite(labels[:, i])
+        truth = labels[known, i] > 0
+        both = 0 < truth.sum() < len(truth)
+        guess = predicted[known, i]
+        figures[name] = {
+            "accuracy": float(((logits[known, i] > 0) == truth).mean()),
+            "majority": float(max(truth.mean(), 1 - truth.mean())),
+            "balanced_accuracy": balanced_accuracy(guess, truth),
+            "recall": float(guess[truth].mean()) if both else float("nan"),
+            "specificity": float((~guess[~truth]).mean()) if both else float("nan"),
+            "auc": float(roc_auc_score(truth, logits[known, i])) if both else float("nan"),
+            "calibration_error": expected_calibration_error(probabilities[known, i], truth),
+            "positives": int(truth.sum()),
+            "n": int(known.sum()),
+        }
+    return figures

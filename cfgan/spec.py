@@ -1,0 +1,359 @@
+"""What a person asks for: requests and specs, validated.
+
+A **request** names attributes: ``Male,Smiling,-Wearing_Hat`` or ``Smiling=0.5``. A **spec** adds count, seed, what free
+attributes do and how strictly to verify. A spec file (YAML or JSON) holds one spec, or shared settings and a list of
+``requests``. :func:`read_spec` turns any of it into a :class:`Plan`: cells with one request and one count each.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cfgan.errors import RequestError, SpecError, VocabularyError, nearest
+from cfgan.spec_files import load_spec_file
+from cfgan.vocabulary import Vocabulary
+
+Request = dict[str, float]
+"""Canonical attribute name -> value in -1..1; names not in it are free."""
+
+MAX_COUNT = 10_000_000
+MAX_CELLS = 4096
+_ITEM = re.compile(r"(?P<sign>[+\-!~]?)\s*(?P<name>[^=]+?)\s*(?:=\s*(?P<value>[^=]+))?")
+
+
+def parse_request(text: str, vocabulary: Vocabulary, *, field: str = "attrs") -> Request:
+    """Parse ``"Male, Smiling=0.5, -Wearing_Hat"``.
+
+    Commas, semicolons or new lines separate; ``-`` or ``!`` or ``~`` before a name means unwanted, ``+`` or nothing
+    wanted; ``=`` gives a value between -1 and 1.
+
+    Returns:
+        Canonical names and values, in the order given.
+
+    Raises:
+        RequestError: empty items, a value out of range, an attribute asked for twice with different values.
+        VocabularyError: an unknown attribute; carries the nearest names.
+    """
+    request: Request = {}
+    for item in re.split(r"[,;\n]", text):
+        if not item.strip():
+            if text.strip():
+                raise RequestError(f"{text.strip()!r} has an empty item.", field=field, value=text)
+            continue
+        match = _ITEM.fullmatch(item.strip())
+        if match is None:
+            raise RequestError(f"{item.strip()!r} is no attribute.", field=field, value=item)
+        value = 1.0
+        if match["value"] is not None:
+            value = _value(match["value"], match["name"], field)
+        if match["sign"] in ("-", "!", "~"):
+            value = -value
+        _add(request, vocabulary.canonical(match["name"], field=field), value, field)
+    return request
+
+
+def request_from(value: Any, vocabulary: Vocabulary, *, field: str = "attributes") -> Request:
+    """A request from a string, a list of strings, or a mapping name -> true / false / number.
+
+    Raises:
+        RequestError, VocabularyError: as :func:`parse_request`.
+    """
+    if isinstance(value, str):
+        return parse_request(value, vocabulary, field=field)
+    request: Request = {}
+    if isinstance(value, Mapping):
+        for name, amount in value.items():
+            if isinstance(amount, bool):
+                amount = 1.0 if amount else -1.0
+            _add(request, vocabulary.canonical(str(name), field=field), _value(amount, str(name), field), field)
+        return request
+    if isinstance(value, list):
+        for item in value:
+            if not isinstance(item, str):
+                raise RequestError(f"{item!r} is no attribute name.", field=field, value=item)
+            for name, amount in parse_request(item, vocabulary, field=field).items():
+                _add(request, name, amount, field)
+        return request
+    raise RequestError(f"{value!r} is neither text, a list nor a mapping of attributes.", field=field, value=value)
+
+
+def format_request(request: Mapping[str, float]) -> str:
+    """The shortest text that :func:`parse_request` reads back to the same request."""
+
+    def item(name: str, value: float) -> str:
+        return name if value == 1 else f"-{name}" if value == -1 else f"{name}={value:g}"
+
+    return ",".join(item(name, value) for name, value in request.items())
+
+
+def _value(value: Any, name: str, field: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise RequestError(f"{name}={value} is no number between -1 and 1.", field=field, value=value) from None
+    if not -1 <= number <= 1:
+        raise RequestError(
+            f"{name}={value} is not between -1 and 1.", field=field, value=value, nearest=[-1 if number < 0 else 1]
+        )
+    return number
+
+
+def _add(request: Request, name: str, value: float, field: str) -> None:
+    if request.get(name, value) != value:
+        raise RequestError(f"{name} is asked for twice with different values.", field=field, value=name)
+    request[name] = value
+
+
+class VerifySpec(BaseModel):
+    """How strictly images are verified."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="false keeps every draw; probabilities are still written")
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="wanted probability of every requested value; default: the bundle's threshold per attribute"
+    )
+    max_draws: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="draws after which a request gives up; default: 50 for each face asked for, 1,000 at least"
+    )
+
+
+class SpecModel(BaseModel):
+    """One spec as written by a person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(max_length=80)] | None = Field(None, description="shown in reports")
+    description: str | None = Field(None, description="what the faces are for")
+    attributes: str | list[str] | dict[str, bool | float] = Field(
+        "", description='"Male,-Eyeglasses", a list of such items, or a mapping name: true / false / -1..1'
+    )
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = Field(32, description="faces wanted")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same faces")
+    free: Literal["natural", "neutral"] | dict[str, bool | float] = Field(
+        "natural",
+        description="free attributes: drawn as they go together in real faces, all 0, or fixed values for some",
+    )
+    truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(
+        None, description="latents are drawn from a normal cut off at this many standard deviations; default: not cut"
+    )
+    vary: list[str] = Field(
+        default_factory=list, description="attributes of which every combination is made, in equal numbers"
+    )
+    verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
+
+    @field_validator("vary")
+    @classmethod
+    def _not_too_many(cls, value: list[str]) -> list[str]:
+        if len(value) > 12:
+            raise ValueError("at most 12 attributes can be varied (4,096 combinations)")
+        return value
+
+
+class SpecFileModel(SpecModel):
+    """A spec file: one spec, or settings shared by a list of ``requests``."""
+
+    extends: str | None = Field(None, description="another spec file, whose settings this one overrides")
+    requests: list[dict[str, Any]] = Field(default_factory=list, description="specs that inherit the settings above")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One request of a plan.
+
+    Args:
+        name: short title.
+        request: canonical attributes and values; may be empty.
+        count: faces wanted.
+        seed: of its draws.
+        free: "natural", "neutral" or fixed values for some free attributes (the rest natural).
+        truncation: cut-off of the latents in standard deviations, or None.
+        verify: how strictly.
+    """
+
+    name: str
+    request: Request
+    count: int
+    seed: int
+    free: str | Request = "natural"
+    truncation: float | None = None
+    verify: VerifySpec = field(default_factory=VerifySpec)
+
+    @property
+    def max_draws(self) -> int:
+        """The most draws this cell may take."""
+        if not self.verify.enabled:
+            return self.count
+        return self.verify.max_draws or max(1000, 50 * self.count)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run makes: its cells in order, and the spec as plain values, fully resolved."""
+
+    cells: tuple[Cell, ...]
+    resolved: dict[str, Any]
+
+    @property
+    def count(self) -> int:
+        """Faces wanted in all."""
+        return sum(cell.count for cell in self.cells)
+
+
+def read_spec(name_or_path: str, vocabulary: Vocabulary, overrides: Mapping[str, Any] | None = None) -> Plan:
+    """Read a spec file, by path or by the name of a shipped one, into a plan.
+
+    Args:
+        name_or_path: a path, or a name such as ``Smiling+Eyeglasses``.
+        vocabulary: of the model.
+        overrides: settings of the command line that win over the file (count, seed, verify.threshold, ...).
+
+    Raises:
+        SpecError, RequestError, VocabularyError: names file, field, value and the nearest valid one.
+    """
+    return make_plan(load_spec_file(name_or_path), vocabulary, overrides, source=name_or_path)
+
+
+def make_plan(
+    values: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    source: str = "spec",
+) -> Plan:
+    """Validate plain values as a spec file holds them, and expand them into cells. Raises as :func:`read_spec`."""
+    values = _merge(dict(values), overrides or {})
+    top = _validate(SpecFileModel, values, source)
+    shared = {k: v for k, v in values.items() if k not in ("requests", "extends")}
+    if "requests" in values and not top.requests:
+        raise SpecError("the list is empty.", field=f"{source}: requests", value=[])
+    cells: list[Cell] = []
+    for place, entry in enumerate(top.requests or [{}]):
+        where = f"{source}: requests[{place}]" if top.requests else source
+        if top.requests and {"requests", "extends"} & entry.keys():
+            raise SpecError("a request of a list cannot hold requests or extends.", field=where)
+        merged = _merge(_merge(dict(shared), entry), overrides or {})
+        if place and "seed" not in entry:
+            merged["seed"] = _derived_seed(top.seed, place)
+        cells += _cells(_validate(SpecModel, merged, where), vocabulary, where)
+        if len(cells) > MAX_CELLS:
+            raise SpecError(f"more than {MAX_CELLS} combinations.", field=where, value=len(cells))
+    return Plan(tuple(cells), _resolved(cells, top))
+
+
+def plan_from_request(request: Request, count: int, seed: int, **settings: Any) -> Plan:
+    """A plan of one cell from an already parsed request."""
+    cell = Cell(format_request(request) or "any face", request, count, seed, **settings)
+    return Plan((cell,), _resolved([cell], SpecFileModel()))
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a spec file."""
+    schema = SpecFileModel.model_json_schema()
+    schema["properties"]["requests"]["items"] = {**SpecModel.model_json_schema(), "title": "Request"}
+    schema["$defs"] = {**schema.get("$defs", {}), **schema["properties"]["requests"]["items"].pop("$defs", {})}
+    schema["title"] = "cfgan attribute spec"
+    return schema
+
+
+def _validate(model: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    for key in values:
+        if key not in model.model_fields:
+            close = nearest(str(key), model.model_fields)
+            raise SpecError(f"there is no setting {key!r}.", field=where, value=key, nearest=close)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function", "dict[", "list[")))
+        shown = repr(first["input"])
+        shown = shown if len(shown) < 60 else shown[:57] + "..."
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        last = str(first["loc"][-1]) if first["loc"] else ""
+        close = nearest(last, VerifySpec.model_fields) if first["type"] == "extra_forbidden" else []
+        raise SpecError(f"{shown}: {message}.", field=f"{where}: {path}", value=first["input"], nearest=close) from None
+
+
+def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        # Settings of `verify` are overridden one by one; a request is replaced as a whole.
+        base[key] = {**base[key], **value} if both and key == "verify" else value
+    return base
+
+
+def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str) -> Iterable[Cell]:
+    request = request_from(spec.attributes, vocabulary, field=f"{where}: attributes")
+    free: str | Request = (
+        spec.free if isinstance(spec.free, str) else request_from(spec.free, vocabulary, field=f"{where}: free")
+    )
+    if isinstance(free, dict) and (both := [name for name in free if name in request]):
+        raise RequestError(f"{both[0]} is requested already.", field=f"{where}: free", value=both[0])
+    varied = [vocabulary.canonical(name, field=f"{where}: vary") for name in spec.vary]
+    for name in varied:
+        if name in request or varied.count(name) > 1 or (isinstance(free, dict) and name in free):
+            raise RequestError(f"{name} is set already.", field=f"{where}: vary", value=name)
+    combinations = list(itertools.product((1.0, -1.0), repeat=len(varied)))
+    if spec.count % len(combinations):
+        low = spec.count // len(combinations) * len(combinations)
+        raise SpecError(
+            f"{spec.count} faces do not divide into {len(combinations)} combinations.",
+            field=f"{where}: count",
+            value=spec.count,
+            nearest=[n for n in (low, low + len(combinations)) if n],
+        )
+    for place, values in enumerate(combinations):
+        wanted = {**request, **dict(zip(varied, values, strict=True))}
+        name = spec.name or format_request(wanted) or "any face"
+        if varied and spec.name:
+            name = f"{spec.name}: {format_request(dict(zip(varied, values, strict=True)))}"
+        seed = spec.seed if place == 0 else _derived_seed(spec.seed, place)
+        count = spec.count // len(combinations)
+        yield Cell(name, wanted, count, seed, free, spec.truncation, spec.verify)
+
+
+def _derived_seed(seed: int, place: int) -> int:
+    """An own seed for each further cell, so that cells do not share latents."""
+    import numpy as np
+
+    return int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint32)[0])
+
+
+def _resolved(cells: list[Cell], top: SpecFileModel) -> dict[str, Any]:
+    """The plan as a spec file that names every cell and setting: reading it gives the same plan."""
+    entries: list[dict[str, Any]] = []
+    for cell in cells:
+        entry: dict[str, Any] = {"name": cell.name, "attributes": dict(cell.request), "count": cell.count}
+        entry |= {"seed": cell.seed, "free": cell.free if isinstance(cell.free, str) else dict(cell.free)}
+        if cell.truncation is not None:
+            entry["truncation"] = cell.truncation
+        entry["verify"] = {k: v for k, v in cell.verify.model_dump().items() if v is not None}
+        entries.append(entry)
+    head = {k: v for k, v in (("name", top.name), ("description", top.description)) if v}
+    if len(entries) == 1:
+        return {**entries[0], **head}
+    return {**head, "requests": entries}
+
+
+__all__ = [
+    "Cell",
+    "Plan",
+    "Request",
+    "SpecModel",
+    "VerifySpec",
+    "VocabularyError",
+    "format_request",
+    "json_schema",
+    "make_plan",
+    "parse_request",
+    "plan_from_request",
+    "read_spec",
+    "request_from",
+]

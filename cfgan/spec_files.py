@@ -1,0 +1,84 @@
+"""Finding spec files, by path or by the name of a shipped one, and following ``extends``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cfgan.errors import SpecError, nearest
+from cfgan.files import is_safe_name
+from cfgan.yaml_files import parse_yaml, read_text_limited
+
+_ENDINGS = (".yaml", ".yml", ".json")
+_MAX_DEPTH = 8
+
+
+def shipped_folder() -> Path:
+    """The folder of the shipped specs: inside the installed package, or beside it in a source checkout."""
+    package = Path(__file__).parent
+    inside = package / "attribute_specs"
+    return inside if inside.is_dir() else package.parent / "attribute_specs"
+
+
+def shipped_specs() -> dict[str, Path]:
+    """Name -> file of every shipped spec, sorted by name."""
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
+
+
+def find_spec(name_or_path: str, *, beside: Path | None = None) -> Path:
+    """The file that a name or path means: a file that exists, else a shipped spec of that name.
+
+    Args:
+        name_or_path: as the user gave it.
+        beside: folder that relative paths start from; the working directory when None.
+
+    Raises:
+        SpecError: neither a file nor a shipped name; carries the nearest names.
+    """
+    path = Path(name_or_path).expanduser() if beside is None else beside / name_or_path
+    if path.is_file():
+        return path
+    shipped = shipped_specs()
+    stem = name_or_path
+    for ending in _ENDINGS:
+        stem = stem.removesuffix(ending)
+    if is_safe_name(stem):
+        for name, file in shipped.items():
+            if name.casefold() == stem.casefold():
+                return file
+    if path.is_dir():
+        raise SpecError(f"{path} is a folder, not a spec file.", field="spec", value=name_or_path)
+    raise SpecError(
+        f"there is no file and no shipped spec {name_or_path!r}.",
+        field="spec",
+        value=name_or_path,
+        nearest=nearest(Path(stem).name, shipped),
+    )
+
+
+def load_spec_file(name_or_path: str, *, beside: Path | None = None, _seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The values of a spec file with everything that it ``extends`` merged in.
+
+    Raises:
+        SpecError: not found, not YAML or JSON, not a mapping, or ``extends`` in a circle or more than eight deep.
+    """
+    path = find_spec(name_or_path, beside=beside).resolve()
+    if path in _seen or len(_seen) >= _MAX_DEPTH:
+        raise SpecError("extends itself, directly or through others.", field=f"{path.name}: extends", value=str(path))
+    values = parse_yaml(read_text_limited(path), name=path.name)
+    if isinstance(values, list):
+        values = {"requests": values}
+    if not isinstance(values, Mapping):
+        raise SpecError("a mapping of settings or a list of requests is expected.", field=path.name)
+    if not all(isinstance(key, str) for key in values):
+        raise SpecError("every setting must be a name.", field=path.name)
+    if "extends" not in values:
+        return dict(values)
+    if not isinstance(values["extends"], str):
+        raise SpecError("one file name is expected.", field=f"{path.name}: extends", value=values["extends"])
+    base = load_spec_file(values["extends"], beside=path.parent, _seen=(*_seen, path))
+    merged = {**base, **{key: value for key, value in values.items() if key != "extends"}}
+    if isinstance(base.get("verify"), Mapping) and isinstance(values.get("verify"), Mapping):
+        merged["verify"] = {**base["verify"], **values["verify"]}
+    return merged
