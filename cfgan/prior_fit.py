@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.data.celeba import read_labels
 from cfgan.errors import DataError
+from cfgan.files import write_bytes
 from cfgan.prior import Prior
 from cfgan.vocabulary import Vocabulary
 
@@ -112,3 +115,63 @@ def _match_moments(
     if not kept:
         return bias, weights
     return bias_sum / kept, weights_sum / kept
+
+
+def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, npt.NDArray[np.float32]]:
+    """Labels without images: the official ``list_attr_celeba.txt``, or a CSV of a file name and one column a label.
+
+    Args:
+        path: ``.txt`` or ``.csv`` (also ``.csv.gz``). Values 1 are present; 0 and -1 are absent; empty is unknown.
+        rows: use the first so many only.
+
+    Returns:
+        The vocabulary and float32 (N, A) of 1, -1 and NaN.
+
+    Raises:
+        DataError: missing, not a table, or a value other than those; names column and value.
+    """
+    if path.suffix == ".txt":
+        vocabulary, table = read_labels(path)
+        values = np.stack(list(table.values())).astype(np.float32)
+        return vocabulary, values[:rows]
+    import pandas as pd
+
+    try:
+        frame = pd.read_csv(path, index_col=0, nrows=rows)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as CSV ({error}).", field="labels", value=path) from None
+    vocabulary = Vocabulary.of(str(column) for column in frame.columns)
+    for column in frame.columns:
+        bad = frame[column][~frame[column].isin([0, 1, -1]) & frame[column].notna()]
+        if len(bad):
+            raise DataError(
+                f"{path.name}: column {column} holds {bad.iloc[0]!r}; 1, 0, -1 or nothing is expected.",
+                field="labels",
+                value=bad.iloc[0],
+            )
+    values = frame.to_numpy(dtype=np.float32)
+    values[values == 0] = -1
+    return vocabulary, values
+
+
+def save_prior(prior: Prior, path: Path) -> None:
+    """Write a prior to one safetensors file that also holds its vocabulary. Raises StorageError."""
+    import json
+
+    from safetensors.numpy import save
+
+    write_bytes(path, save(prior.to_arrays(), metadata={"vocabulary": json.dumps(prior.vocabulary.to_dict())}))
+
+
+def load_prior(path: Path) -> Prior:
+    """Inverse of :func:`save_prior`. Raises DataError if the file is missing or holds no prior."""
+    import json
+
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as opened:
+            vocabulary = Vocabulary.from_dict(json.loads(opened.metadata()["vocabulary"]))
+            return Prior.from_arrays(vocabulary, {name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DataError(f"{path} holds no prior ({error}).", field="prior", value=path) from None

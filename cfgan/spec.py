@@ -240,7 +240,7 @@ def make_plan(
         if top.requests and {"requests", "extends"} & entry.keys():
             raise SpecError("a request of a list cannot hold requests or extends.", field=where)
         merged = _merge(_merge(dict(shared), entry), overrides or {})
-        if place and "seed" not in entry:
+        if place and ("seed" not in entry or "seed" in (overrides or {})):
             merged["seed"] = _derived_seed(top.seed, place)
         cells += _cells(_validate(SpecModel, merged, where), vocabulary, where)
         if len(cells) > MAX_CELLS:

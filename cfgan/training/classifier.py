@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cfgan.data.store import Store
+from cfgan.devices import pick_device
 from cfgan.errors import StoppedError
 from cfgan.files import write_bytes, write_json
 from cfgan.interrupt import StopRequest
@@ -53,7 +54,7 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
         TrainingError: a loss is not finite.
         FolderError: ``run`` holds something else.
     """
-    device = saved.pick_device(config.device)
+    device = pick_device(config.device)
     saved.open_run(run, "classifier", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE)
     torch.manual_seed(config.seed)
     shape = ClassifierShape(len(store.vocabulary), config.widths, config.dropout)

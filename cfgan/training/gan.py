@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from cfgan.data.store import Store
+from cfgan.devices import pick_device
 from cfgan.errors import StoppedError
 from cfgan.interrupt import StopRequest
 from cfgan.networks.dcgan import Discriminator, GanShape, Generator
@@ -109,7 +110,7 @@ def train_gan(store: Store, run: Path, config: GanConfig, progress: Progress | N
         TrainingError: a loss or gradient is not finite; the last saved state is good.
         FolderError: ``run`` holds something else.
     """
-    device = saved.pick_device(config.device)
+    device = pick_device(config.device)
     saved.open_run(run, "gan", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE)
     shape = gan_shape(config, len(store.vocabulary), store.size)
     players = make_players(config, shape, device)

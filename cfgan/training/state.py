@@ -124,18 +124,6 @@ def use_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def pick_device(name: str) -> torch.device:
-    """ "auto" is a GPU where there is one. Raises TrainingError for a device that is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise TrainingError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}).") from None
-    return device
-
-
 class WeightAverage:
     """Exponential moving average of a module's floating-point parameters and buffers (Polyak averaging).
 

@@ -1,0 +1,91 @@
+"""Proving a batch folder complete and unchanged."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+from cfgan.batch import CHECKSUMS, FORMAT, JOURNAL, _read_json
+from cfgan.data.images import load_rgb
+from cfgan.errors import DataError, FolderError
+from cfgan.files import sha256_of
+
+_LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
+_NAME = re.compile(r"(images/)?[A-Za-z0-9_]+\.[a-z0-9]+")
+
+
+def read_batch(folder: Path) -> dict[str, Any]:
+    """``batch.json`` of a finished batch. Raises FolderError if the folder is none, or unfinished."""
+    if not folder.is_dir():
+        raise FolderError(f"there is no folder {folder}.", field="batch", value=folder)
+    if (folder / JOURNAL).exists():
+        raise FolderError(f"{folder} is unfinished: run the command that made it again.", field="batch", value=folder)
+    if not (folder / "batch.json").exists():
+        raise FolderError(f"{folder} is no batch folder: batch.json is missing.", field="batch", value=folder)
+    about = _read_json(folder / "batch.json")
+    found = about.get("header", {}).get("format")
+    if found != FORMAT:
+        raise FolderError(f"{folder} has format {found!r}, not {FORMAT}.", field="batch", value=folder)
+    return about
+
+
+def check_batch(folder: Path) -> list[str]:
+    """Compare a batch folder with its checksums, manifest and summary.
+
+    Returns:
+        One line a problem; empty when every file is there, unchanged, decodable and accounted for.
+
+    Raises:
+        FolderError: not a finished batch folder.
+    """
+    about = read_batch(folder)
+    problems: list[str] = []
+    sums: dict[str, str] = {}
+    try:
+        text = (folder / CHECKSUMS).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return [f"{CHECKSUMS}: missing or unreadable"]
+    for line in text.splitlines():
+        match = _LINE.fullmatch(line)
+        if match is None or not _NAME.fullmatch(match[2]):
+            problems.append(f"{CHECKSUMS}: malformed line {line[:80]!r}")
+        else:
+            sums[match[2]] = match[1]
+    for name, digest in sums.items():
+        path = folder / name
+        if path.is_symlink() or not path.is_file():
+            problems.append(f"{name}: missing")
+        elif sha256_of(path) != digest:
+            problems.append(f"{name}: changed")
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
+    problems += [f"{name}: not listed in {CHECKSUMS}" for name in sorted(present - set(sums) - {CHECKSUMS})]
+    problems += [f"{name}: not listed in {CHECKSUMS}" for name in sorted(_REQUIRED - set(sums))]
+    if not problems:
+        problems += _check_manifest(folder, sums, about)
+    return problems
+
+
+_REQUIRED = {"manifest.csv", "spec.yaml", "batch.json"}
+
+
+def _check_manifest(folder: Path, sums: dict[str, str], about: dict[str, Any]) -> list[str]:
+    problems = []
+    listed = set()
+    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+        for row in csv.DictReader(handle):
+            name = row["file"]
+            listed.add(name)
+            if sums.get(name) != row["sha256"]:
+                problems.append(f"manifest.csv: {name} has another sha256 than {CHECKSUMS}")
+                continue
+            try:
+                load_rgb(folder / name)
+            except DataError as error:
+                problems.append(str(error))
+    images = {name for name in sums if name.startswith("images/")}
+    problems += [f"{name}: not in manifest.csv" for name in sorted(images - listed)]
+    if len(listed) != about.get("accepted"):
+        problems.append(f"batch.json says {about.get('accepted')} faces, manifest.csv has {len(listed)}")
+    return problems

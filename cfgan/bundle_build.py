@@ -1,0 +1,161 @@
+"""Putting trained parts together into a bundle, measured, with a model card."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cfgan.bundle import Bundle, write_bundle
+from cfgan.errors import InputError
+from cfgan.evaluation.accuracy import unfiltered_accuracy
+from cfgan.evaluation.calibration import classifier_figures, fit_calibration
+from cfgan.prior_fit import load_prior
+from cfgan.yaml_files import parse_yaml, read_text_limited
+
+_CARD = Path(__file__).parent / "templates" / "model_card.md.j2"
+
+
+def build_bundle(
+    out: Path,
+    name: str,
+    gan: Path,
+    verifier: Path,
+    prior: Path,
+    *,
+    data: str,
+    licence: str,
+    draws: int = 2720,
+    progress: Callable[[int, int], None] | None = None,
+) -> Bundle:
+    """Build a bundle from a GAN run, a verifier run and a prior file.
+
+    The verifier is calibrated on the validation split that its run kept. The card's figures on generated faces are
+    measured with the finished bundle.
+
+    Args:
+        out: the bundle's folder.
+        name: its name.
+        gan, verifier: run folders.
+        prior: file of the fitted prior.
+        data: what it was trained on, for the card.
+        licence: of the weights, for the card.
+        draws: unfiltered draws behind the figures on generated faces.
+        progress: called with (draws done, draws in all).
+
+    Raises:
+        InputError: a part is missing or the parts' vocabularies differ.
+    """
+    about_gan, about_verifier = _about(gan, "gan"), _about(verifier, "verifier")
+    fitted = load_prior(prior)
+    vocabularies = {json.dumps(part["vocabulary"]["names"]) for part in (about_gan, about_verifier)}
+    if vocabularies != {json.dumps(list(fitted.vocabulary.names))}:
+        raise InputError("generator, verifier and prior have different vocabularies.", field="gan", value=gan)
+    try:
+        with np.load(verifier / "validation.npz", allow_pickle=False) as kept:
+            logits, labels = kept["logits"], kept["labels"]
+    except (OSError, ValueError, KeyError):
+        raise InputError(f"{verifier} has no validation.npz.", field="verifier", value=verifier) from None
+    settings = {part: _settings(folder) for part, folder in (("gan", gan), ("verifier", verifier))}
+    training = {
+        "images": about_gan["images"],
+        "seconds": _seconds(gan),
+        "verifier_seconds": _seconds(verifier),
+        "settings": settings,
+    }
+    config: dict[str, Any] = {
+        "name": name,
+        "licence": licence,
+        "data": data,
+        "vocabulary": fitted.vocabulary.to_dict(),
+        "generator": about_gan["shape"],
+        "verifier": {
+            "shape": about_verifier["shape"],
+            "calibration": fit_calibration(logits, labels).to_dict(),
+            "figures": _rounded(classifier_figures(logits, labels, fitted.vocabulary.names)),
+        },
+        "training": training,
+    }
+    weights = {
+        "generator.safetensors": _read(gan / "generator.safetensors"),
+        "discriminator.safetensors": _read(gan / "discriminator.safetensors"),
+        "verifier.safetensors": _read(verifier / "model.safetensors"),
+        "prior.safetensors": _read(prior),
+    }
+    bundle = write_bundle(out, config, weights, "being measured")
+    measured = unfiltered_accuracy(bundle, draws, 0, progress=progress)
+    config["measured"] = {"draws": draws, "seed": 0, "unfiltered": _rounded(measured)}
+    return write_bundle(out, config, weights, model_card(config, bundle))
+
+
+def model_card(config: Mapping[str, Any], bundle: Bundle) -> str:
+    """The model card as Markdown (Mitchell et al., "Model Cards for Model Reporting", 2019)."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    environment.filters["pct"] = lambda value: "-" if value is None else f"{100 * value:.1f}"
+    figures = config["verifier"]["figures"].values()
+
+    def mean(key: str) -> float | None:
+        values = [row[key] for row in figures if row[key] is not None]
+        return float(np.mean(values)) if values else None
+
+    means = {key: mean(key) for key in ("accuracy", "majority", "balanced_accuracy", "auc", "calibration_error")}
+    from cfgan.networks.classifier import count_parameters
+
+    sizes = {
+        part: count_parameters(load().requires_grad_(True))
+        for part, load in (("generator", bundle.generator), ("discriminator", bundle.discriminator))
+    }
+    sizes["verifier"] = count_parameters(bundle.verifier().requires_grad_(True))
+    template = environment.from_string(_CARD.read_text(encoding="utf-8"))
+    return template.render(**config, means=means, sizes=sizes, thresholds=bundle.calibration.threshold.tolist())
+
+
+def _about(run: Path, field: str) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((run / "model.json").read_text(encoding="utf-8"))
+        return about
+    except (OSError, ValueError) as error:
+        raise InputError(f"{run} holds no trained model ({error}).", field=field, value=run) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).", field=path.stem, value=path) from None
+
+
+def _settings(run: Path) -> dict[str, Any]:
+    """The run's resolved configuration, without what is local to a machine."""
+    values = parse_yaml(read_text_limited(run / "config.yaml"), name="config.yaml")
+    local = {"threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
+    kept = {key: value for key, value in values.items() if key not in local}
+    if kept.get("guide"):
+        kept["guide"] = Path(kept["guide"]).name
+    return kept
+
+
+def _seconds(run: Path) -> int:
+    """Time spent in training steps, from the run's own log."""
+    seconds, before = 0.0, 0
+    for line in (run / "stats.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        seconds += (row["images"] - before) / row["images_per_second"]
+        before = row["images"]
+    return round(seconds)
+
+
+def _rounded(value: Any) -> Any:
+    """JSON-ready: floats to five digits, NaN to None."""
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 5) if np.isfinite(value) else None
+    return value

@@ -1,0 +1,93 @@
+"""How often generated faces show what they were asked to show."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.bundle import Bundle
+
+if TYPE_CHECKING:
+    from cfgan.spec import Request
+
+_CHUNK = 64
+
+
+def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (Wilson 1927), 95 % by default; NaNs for n = 0."""
+    if n == 0:
+        return math.nan, math.nan
+    p = successes / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def unfiltered_accuracy(
+    bundle: Bundle,
+    draws: int,
+    seed: int,
+    *,
+    request: Request | None = None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Draw without any gate and let the verifier read every attribute, at its thresholds.
+
+    Args:
+        bundle: the model.
+        draws: how many.
+        seed: of the draws.
+        request: attributes to hold; all drawn from the prior when None.
+        device: where to compute.
+        progress: called with (draws done, draws in all).
+
+    Returns:
+        ``attributes``: name -> asked (times asked for), yes (share seen when asked for), no (share not seen when asked
+        away), their Wilson 95 % intervals, balanced (mean of yes and no) and agreement; ``agreement`` and
+        ``balanced``: means over the attributes. Shares that nothing was asked for are NaN.
+    """
+    from cfgan.generation import Drawer
+    from cfgan.spec import Cell, VerifySpec
+
+    drawer = Drawer(bundle, device)
+    cell = Cell("evaluation", request or {}, draws, seed, verify=VerifySpec(enabled=False))
+    asked, seen = [], []
+    for start in range(0, draws, _CHUNK):
+        drawn = drawer.draw(cell, range(start, min(start + _CHUNK, draws)))
+        asked.append(drawn.condition > 0)
+        seen.append(drawn.probability >= bundle.calibration.threshold)
+        if progress:
+            progress(min(start + _CHUNK, draws), draws)
+    return accuracy_table(bundle.vocabulary.names, np.concatenate(asked), np.concatenate(seen))
+
+
+def accuracy_table(
+    names: tuple[str, ...], asked: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    """The table of :func:`unfiltered_accuracy` from what was asked (N, A) and what was seen (N, A)."""
+    attributes: dict[str, dict[str, Any]] = {}
+    for i, name in enumerate(names):
+        wanted, there = asked[:, i], seen[:, i]
+        yes_n, no_n = int(wanted.sum()), int((~wanted).sum())
+        yes, no = int((there & wanted).sum()), int((~there & ~wanted).sum())
+        yes_share = yes / yes_n if yes_n else math.nan
+        no_share = no / no_n if no_n else math.nan
+        attributes[name] = {
+            "asked": yes_n,
+            "yes": yes_share,
+            "yes_interval": list(wilson_interval(yes, yes_n)),
+            "no": no_share,
+            "no_interval": list(wilson_interval(no, no_n)),
+            "balanced": (yes_share + no_share) / 2,
+            "agreement": (yes + no) / max(1, len(asked)),
+        }
+    return {
+        "attributes": attributes,
+        "agreement": float(np.mean([row["agreement"] for row in attributes.values()])),
+        "balanced": float(np.nanmean([row["balanced"] for row in attributes.values()])),
+    }

@@ -1,0 +1,310 @@
+"""The main job: spec -> conditions -> draws -> verified batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import cfgan
+from cfgan.batch import BatchWriter, CellTally, Face
+from cfgan.bundle import Bundle
+from cfgan.errors import RequestError
+from cfgan.images_out import encode_png
+from cfgan.interrupt import StopRequest
+from cfgan.prior import Prior
+from cfgan.sampling import conditions, latents, render
+from cfgan.spec import Cell, Plan
+from cfgan.verification import Gate, probabilities
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNK = 64
+"""Draws made at a time, at most."""
+
+Progress = Callable[[int, int, int], None]
+"""Called with (faces accepted, faces wanted, draws)."""
+
+
+class Drawer:
+    """A bundle's networks on a device, ready to draw. What a draw gives does not depend on the others in its chunk.
+
+    Args:
+        bundle: the model.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N".
+
+    Raises:
+        BundleError: a file of the bundle is damaged.
+        TrainingError: the device cannot be used.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        from cfgan.devices import pick_device
+
+        self.bundle = bundle
+        self.device: torch.device = pick_device(device)
+        self.prior: Prior = bundle.prior()
+        self._generator = bundle.generator().to(self.device)
+        self._verifier = bundle.verifier().to(self.device)
+
+    def draw(self, cell: Cell, draws: range) -> Drawn:
+        """Make some draws of a cell and verify them."""
+        condition = conditions(self.prior, cell, draws)
+        z = latents(cell.seed, draws, self.bundle.z_dim, cell.truncation)
+        images, pixels = render(self._generator, z, condition, self.device)
+        probability = probabilities(self._verifier, self.bundle.calibration, images)
+        gate = Gate.for_cell(cell, self.bundle.vocabulary, self.bundle.calibration)
+        return Drawn(draws, condition, pixels, probability, gate.passes(probability), gate.names)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Some consecutive draws of a cell.
+
+    Args:
+        draws: their numbers, n of them.
+        condition: float32 (n, A).
+        pixels: uint8 (n, 3, H, W).
+        probability: float32 (n, A), calibrated.
+        passed: bool (n, G), whether each gated attribute is seen as requested.
+        gated: names of those G attributes.
+    """
+
+    draws: range
+    condition: npt.NDArray[np.float32]
+    pixels: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+    passed: npt.NDArray[np.bool_]
+    gated: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run gave. ``attributes`` maps "cell name" -> attribute -> figures; see :func:`summarise`."""
+
+    out: Path
+    accepted: int
+    wanted: int
+    draws: int
+    seconds: float
+    cells: list[dict[str, Any]]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every face asked for was found."""
+        return self.accepted >= self.wanted
+
+
+def check_plan(plan: Plan, prior: Prior) -> list[str]:
+    """Refuse impossible requests and collect warnings about implausible ones.
+
+    Raises:
+        RequestError: a request that contradicts itself.
+    """
+    warnings: list[str] = []
+    for cell in plan.cells:
+        fixed = cell.free if isinstance(cell.free, dict) else {}
+        for warning in prior.check({**cell.request, **fixed}):
+            text = f"{cell.name}: {warning}" if len(plan.cells) > 1 else warning
+            if text not in warnings:
+                warnings.append(text)
+    return warnings
+
+
+def generate(
+    bundle: Bundle, plan: Plan, out: Path, *, device: str = "auto", progress: Progress | None = None
+) -> Summary:
+    """Make a batch folder, or go on with an unfinished one.
+
+    Args:
+        bundle: the model.
+        plan: cells with requests and counts.
+        out: new or empty folder, or this same batch unfinished.
+        device: where to compute.
+        progress: called with (faces accepted, faces wanted, draws).
+
+    Returns:
+        The summary; when draws ran out it holds fewer faces than wanted and ``complete`` is false.
+
+    Raises:
+        RequestError: a request that contradicts itself.
+        FolderError: the folder holds something else.
+        StorageError: the disk refused; what is stored stays and can be resumed.
+        StoppedError: a stop was asked for; run again to resume.
+    """
+    started = time.monotonic()
+    check_plan(plan, bundle.prior())
+    if not plan.cells:
+        raise RequestError("nothing is asked for.", field="attrs")
+    header = {
+        "bundle": {"name": bundle.name, "digest": bundle.digest},
+        "cfgan": cfgan.__version__,
+        "spec": plan.resolved,
+    }
+    writer = BatchWriter(out, header, len(plan.cells))
+    if not writer.complete:
+        drawer = Drawer(bundle, device)
+        with StopRequest() as stop, ThreadPoolExecutor(1) as disk:
+            for index in range(len(plan.cells)):
+                _fill_cell(drawer, plan, index, writer, stop, disk, progress)
+        cells = [{"name": cell.name, "wanted": cell.count, "max_draws": cell.max_draws} for cell in plan.cells]
+        about = {
+            "synthetic": True,
+            "wanted": plan.count,
+            "accepted": writer.accepted,
+            "draws": sum(tally.next_draw for tally in writer.tallies),
+            "thresholds": dict(
+                zip(bundle.vocabulary.names, bundle.calibration.to_dict()["threshold"], strict=True)
+            ),
+            "licence": bundle.config.get("licence", ""),
+        }
+        writer.finish(bundle.vocabulary.names, [c.request for c in plan.cells], plan.resolved, about, cells)
+    return Summary(
+        out=out,
+        accepted=writer.accepted,
+        wanted=plan.count,
+        draws=sum(tally.next_draw for tally in writer.tallies),
+        seconds=time.monotonic() - started,
+        cells=[summarise(cell, tally) for cell, tally in zip(plan.cells, writer.tallies, strict=True)],
+    )
+
+
+def summarise(cell: Cell, tally: CellTally) -> dict[str, Any]:
+    """Plain figures of one cell.
+
+    Per requested attribute: ``requested``; ``unfiltered``, the share of all draws, and ``verified``, the share of the
+    kept faces, in which the verifier sees the requested value (None when there are none, or the value is graded and so
+    not gated); ``rejected`` draws that failed on it and ``rejected_alone`` on nothing else.
+    """
+
+    def share(part: int | None, whole: int) -> float | None:
+        return round(part / whole, 4) if part is not None and whole else None
+
+    attributes = {
+        name: {
+            "requested": value,
+            "unfiltered": share(tally.passed.get(name), tally.next_draw),
+            "verified": share(tally.passed_kept.get(name), tally.accepted),
+            "rejected": tally.rejected_for.get(name, 0),
+            "rejected_alone": tally.only_for.get(name, 0),
+        }
+        for name, value in cell.request.items()
+    }
+    return {
+        "name": cell.name,
+        "wanted": cell.count,
+        "accepted": tally.accepted,
+        "draws": tally.next_draw,
+        "acceptance": share(tally.accepted, tally.next_draw),
+        "attributes": attributes,
+    }
+
+
+def _fill_cell(
+    drawer: Drawer,
+    plan: Plan,
+    index: int,
+    writer: BatchWriter,
+    stop: StopRequest,
+    disk: ThreadPoolExecutor,
+    progress: Progress | None,
+) -> None:
+    """Draw until the cell is full or its draws are used up. Encoding and writing overlap with the next chunk."""
+    cell = plan.cells[index]
+    before = sum(tally.accepted for tally in writer.tallies[:index])
+    drawn_before = sum(tally.next_draw for tally in writer.tallies[:index])
+    tally = writer.tallies[index]
+    pending: Future[None] | None = None
+    for chunk in _chunks(drawer, cell, lambda: tally):
+        stored = _take(drawer.bundle, cell, chunk, tally, before)
+        tally = stored.tally
+        if pending is not None:
+            pending.result()  # at most one chunk waits: memory stays bounded, and a full disk is heard of at once
+        pending = disk.submit(_store, writer, index, stored)
+        if progress:
+            progress(before + tally.accepted, plan.count, drawn_before + tally.next_draw)
+        if stop.asked:
+            break
+    if pending is not None:
+        pending.result()
+    if stop.asked:
+        stop.raise_if_asked(f"{writer.accepted} faces are in {writer.out}; the same command goes on from there")
+
+
+def _chunks(drawer: Drawer, cell: Cell, tally: Callable[[], CellTally]) -> Iterator[Drawn]:
+    while tally().accepted < cell.count and tally().next_draw < cell.max_draws:
+        now = tally()
+        # As many draws as will probably be needed: results do not depend on it, only how many are made in vain.
+        rate = (now.accepted + 1) / (now.next_draw + 2)
+        size = min(CHUNK, max(8, round((cell.count - now.accepted) / rate)), cell.max_draws - now.next_draw)
+        yield drawer.draw(cell, range(now.next_draw, now.next_draw + size))
+
+
+@dataclass(frozen=True)
+class _Taken:
+    chunk: Drawn
+    places: list[int]  # positions in the chunk of the faces that are kept
+    files: list[str]
+    tally: CellTally
+    text: dict[str, Any]
+    seed: int
+
+
+def _take(bundle: Bundle, cell: Cell, chunk: Drawn, before: CellTally, offset: int) -> _Taken:
+    """Go through a chunk in draw order until the cell is full; later draws were made in vain and are not counted."""
+    tally = replace(
+        before,
+        passed=dict(before.passed),
+        passed_kept=dict(before.passed_kept),
+        rejected_for=dict(before.rejected_for),
+        only_for=dict(before.only_for),
+    )
+    for counts in (tally.passed, tally.passed_kept, tally.rejected_for, tally.only_for):
+        for name in chunk.gated:
+            counts.setdefault(name, 0)
+    places, files = [], []
+    for place, draw in enumerate(chunk.draws):
+        if tally.accepted >= cell.count:
+            break
+        tally.next_draw = draw + 1
+        passed = chunk.passed[place]
+        keep = bool(passed.all()) or not cell.verify.enabled
+        for name, good in zip(chunk.gated, passed, strict=True):
+            tally.passed[name] += int(good)
+            tally.passed_kept[name] += int(good and keep)
+            tally.rejected_for[name] += int(not good and not keep)
+            tally.only_for[name] += int(not good and not keep and (~passed).sum() == 1)
+        if keep:
+            places.append(place)
+            files.append(f"images/{offset + tally.accepted:06d}.png")
+            tally.accepted += 1
+    text = {
+        "software": f"cfgan {cfgan.__version__}",
+        "synthetic": True,
+        "bundle": {"name": bundle.name, "digest": bundle.digest},
+        "spec": {
+            "request": cell.request,
+            "free": cell.free,
+            "truncation": cell.truncation,
+            "verify": {k: v for k, v in cell.verify.model_dump().items() if k != "max_draws"},
+        },
+    }
+    return _Taken(chunk, places, files, tally, text, cell.seed)
+
+
+def _store(writer: BatchWriter, index: int, taken: _Taken) -> None:
+    faces = []
+    for place, file in zip(taken.places, taken.files, strict=True):
+        draw = taken.chunk.draws[place]
+        png = encode_png(taken.chunk.pixels[place], {**taken.text, "seed": taken.seed, "draw": draw})
+        faces.append(
+            Face(file, draw, taken.seed, png, taken.chunk.condition[place], taken.chunk.probability[place])
+        )
+    writer.add(index, taken.tally, faces)

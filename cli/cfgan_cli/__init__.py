@@ -1,0 +1,1 @@
+"""The command line of cfgan: parses, calls the library, shows the result."""

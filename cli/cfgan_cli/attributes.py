@@ -1,0 +1,50 @@
+"""``cfgan attributes``: what can be asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cfgan_cli.output import console, exit_codes, percent, print_json
+
+
+def attributes(
+    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List the attributes of a bundle in groups, and how common each is in its training labels."""
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+
+        opened = open_bundle(bundle)
+        vocabulary = opened.vocabulary
+        shares = dict(zip(vocabulary.names, opened.prior().marginals, strict=True))
+        thresholds = dict(zip(vocabulary.names, opened.calibration.threshold, strict=True))
+        if as_json:
+            groups = {name: title for title, names in vocabulary.grouped().items() for name in names}
+            listed = [
+                {
+                    "name": name,
+                    "group": groups[name],
+                    "share": round(float(shares[name]), 5),
+                    "threshold": round(float(thresholds[name]), 5),
+                }
+                for name in vocabulary.names
+            ]
+            excluded = [sorted(group) for group in vocabulary.exclusive]
+            print_json({"bundle": opened.name, "attributes": listed, "exclusive": excluded})
+            return
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        table.add_column("group")
+        table.add_column("attribute")
+        table.add_column("in the training labels", justify="right")
+        table.add_column("accepted from", justify="right")
+        for title, names in vocabulary.grouped().items():
+            for place, name in enumerate(names):
+                head = title if place == 0 else ""
+                table.add_row(head, name, percent(float(shares[name])), f"p = {thresholds[name]:.3f}")
+        console().print(table)
+        console().print("\nAt most one of each:", *("  " + ", ".join(sorted(g)) for g in vocabulary.exclusive), sep="\n")

@@ -1,0 +1,91 @@
+"""``cfgan bundle``: build, look at and prove bundles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cfgan_cli.output import console, exit_codes, print_json, progress_bar
+
+app = typer.Typer(help="Bundles: info, verify, build.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")]
+
+
+@app.command("info")
+def info(
+    bundle: Name = "celeba64",
+    card: Annotated[bool, typer.Option("--card", help="Print the whole model card (Markdown).")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show what a bundle is."""
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+
+        opened = open_bundle(bundle)
+        if card:
+            print(opened.file("README.md").read_text(encoding="utf-8"))
+            return
+        about = {
+            "name": opened.name,
+            "digest": opened.digest,
+            "size": opened.size,
+            "attributes": len(opened.vocabulary),
+            "family": opened.config["generator"]["family"],
+            "trained_on_images": opened.config.get("training", {}).get("images"),
+            "licence": opened.config.get("licence"),
+            "bytes": sum((opened.path / name).stat().st_size for name in opened.sums),
+        }
+        if as_json:
+            print_json(about)
+            return
+        for key, value in about.items():
+            console().print(f"{key:18} {value:,}" if isinstance(value, int) else f"{key:18} {value}", markup=False)
+
+
+@app.command("verify")
+def verify(bundle: Name = "celeba64") -> None:
+    """Compare every file of a bundle with its checksum and load all its networks."""
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+
+        opened = open_bundle(bundle)
+        opened.verify()
+        opened.prior()
+        for load in (opened.generator, opened.discriminator, opened.verifier):
+            load()
+        console().print(f"{opened.path}: complete and unchanged, {opened.digest}", markup=False, soft_wrap=True)
+
+
+@app.command("build")
+def build(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The bundle's folder; a bundle in it is replaced.")],
+    name: Annotated[str, typer.Option(help="The bundle's name.")],
+    gan: Annotated[Path, typer.Option(help="Run folder of `cfgan train gan`.")],
+    verifier: Annotated[Path, typer.Option(help="Run folder of `cfgan train verifier`.")],
+    prior: Annotated[Path, typer.Option(help="File of `cfgan train prior`.")],
+    data: Annotated[str, typer.Option(help="What it was trained on, for the card.")],
+    licence: Annotated[str, typer.Option(help="Under what terms the weights may be used, for the card.")],
+    draws: Annotated[int, typer.Option(min=100, help="Draws behind the card's figures on generated faces.")] = 2720,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+) -> None:
+    """Put trained parts together, measure them and write the model card."""
+    with exit_codes():
+        from cfgan.bundle_build import build_bundle
+
+        with progress_bar(quiet=quiet, unit="draws") as update:
+            built = build_bundle(
+                out,
+                name,
+                gan,
+                verifier,
+                prior,
+                data=data,
+                licence=licence,
+                draws=draws,
+                progress=lambda done, total: update("measuring", done, total, ""),
+            )
+        if not quiet:
+            console().print(f"{built.path}: {built.digest}", markup=False, soft_wrap=True)

@@ -1,0 +1,149 @@
+"""``cfgan generate``: a request or a spec file to a verified batch folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from cfgan.bundle import Bundle
+    from cfgan.generation import Summary
+    from cfgan.spec import Plan
+
+
+def generate(
+    attrs: Annotated[
+        str | None, typer.Option("--attrs", "-a", help="Attributes, such as Male,Smiling,-Wearing_Hat or Smiling=0.5.")
+    ] = None,
+    spec: Annotated[str | None, typer.Option(help="A spec file, or the name of a shipped one.")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", help="Faces wanted. [default: 32]")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same faces. [default: 0]")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Batch folder. [default: a new one in faces/]")] = None,
+    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    free: Annotated[
+        str | None, typer.Option(help="Attributes not asked for: natural (as in real faces) or neutral (0).")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Probability that every requested value must reach, 0..1. [default: the bundle's]")
+    ] = None,
+    max_draws: Annotated[
+        int | None, typer.Option(help="Draws after which a request gives up. [default: 50 a face, 1,000 at least]")
+    ] = None,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Keep every draw, whatever the verifier says.")] = False,
+    truncation: Annotated[
+        float | None, typer.Option(help="Cut latents off at so many standard deviations: likelier, more alike faces.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")] = False,
+) -> None:
+    """Generate faces with the requested attributes, verified, into a batch folder.
+
+    Run the same command again after an interruption and it goes on where it stopped. Exits 3 if draws run out before
+    all faces are found; what was found is kept.
+    """
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+        from cfgan.generation import check_plan
+        from cfgan.generation import generate as run
+
+        opened = open_bundle(bundle)
+        settings: dict[str, Any] = {"count": count, "seed": seed, "free": free, "truncation": truncation}
+        verify = {"threshold": threshold, "max_draws": max_draws, "enabled": False if no_verify else None}
+        plan = _plan(opened, attrs, spec, settings, verify)
+        for warning in check_plan(plan, opened.prior()):
+            message(f"Warning: {warning}", style="yellow")
+        folder = out if out is not None else Path("faces") / _folder_name(plan, opened)
+        with progress_bar(quiet=quiet or as_json, unit="faces") as update:
+            summary = run(
+                opened,
+                plan,
+                folder,
+                device=device,
+                progress=lambda done, total, draws: update("generating", done, total, f"{draws} draws"),
+            )
+    if as_json:
+        print_json(_as_json(summary, plan))
+    elif not quiet:
+        _show(summary)
+    if not summary.complete:
+        message(
+            f"Draws ran out: {summary.accepted} of {summary.wanted} faces were found in {summary.draws:,} draws. "
+            "Ask for less, lower --threshold, or raise --max-draws (into a new --out).",
+            style="yellow",
+        )
+        raise typer.Exit(EXIT_SHORT)
+
+
+def _plan(
+    bundle: Bundle, attrs: str | None, spec: str | None, settings: dict[str, Any], verify: dict[str, Any]
+) -> Plan:
+    from cfgan.errors import SpecError
+    from cfgan.spec import format_request, make_plan, parse_request, read_spec
+
+    if attrs is not None and spec is not None:
+        raise SpecError("give either --attrs or --spec, not both.", field="--spec", value=spec)
+    overrides = {key: value for key, value in settings.items() if value is not None}
+    if strict := {key: value for key, value in verify.items() if value is not None}:
+        overrides["verify"] = strict
+    if spec is not None:
+        return read_spec(spec, bundle.vocabulary, overrides)
+    request = parse_request(attrs or "", bundle.vocabulary, field="--attrs")
+    return make_plan({"attributes": format_request(request)}, bundle.vocabulary, overrides, source="command line")
+
+
+def _folder_name(plan: Plan, bundle: Bundle) -> str:
+    """A name for people, and eight digits that differ whenever request, settings or bundle do."""
+    what = plan.resolved.get("name") or "batch"
+    words = re.sub(r"[^A-Za-z0-9.+-]+", "+", what.replace("_", "")).strip("+.-")[:60] or "any"
+    key = json.dumps([plan.resolved, bundle.digest], sort_keys=True)
+    return f"{words}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+
+
+def _as_json(summary: Summary, plan: Plan) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "out": str(summary.out),
+        "accepted": summary.accepted,
+        "wanted": summary.wanted,
+        "complete": summary.complete,
+        "draws": summary.draws,
+        "seconds": round(summary.seconds, 3),
+    }
+    if len(summary.cells) == 1:
+        return {**value, "attributes": summary.cells[0]["attributes"]}
+    return {**value, "cells": summary.cells}
+
+
+def _show(summary: Summary) -> None:
+    from rich.table import Table
+
+    several = len(summary.cells) > 1
+    table = Table(box=None, pad_edge=False)
+    for title in (["request", "faces", "draws"] if several else []) + ["attribute", "asked"]:
+        table.add_column(title, justify="right" if title in ("faces", "draws", "asked") else "left")
+    for title in ("seen in all draws", "seen in the batch", "draws rejected for it"):
+        table.add_column(title, justify="right")
+    for cell in summary.cells:
+        head = [cell["name"], f"{cell['accepted']}/{cell['wanted']}", f"{cell['draws']:,}"] if several else []
+        for name, figures in cell["attributes"].items():
+            row = [name, f"{figures['requested']:+g}", percent(figures["unfiltered"]), percent(figures["verified"])]
+            table.add_row(*head, *row, f"{figures['rejected']:,}")
+            head = ["", "", ""] if several else []
+        if not cell["attributes"]:
+            table.add_row(*head, "(none)", "", "", "", "")
+    terminal = console()
+    terminal.print(table)
+    share = percent(summary.accepted / summary.draws if summary.draws else None)
+    terminal.print(
+        f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "
+        "'Seen' is what the bundle's own verifier says.",
+        soft_wrap=True,
+    )
+    terminal.print(f"{summary.out}/  (contact_sheet.png, manifest.csv, images/)", soft_wrap=True, markup=False)

@@ -1,0 +1,50 @@
+"""The ``cfgan`` command. Nothing here or in the modules it imports at start-up loads torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import cfgan
+from cfgan_cli import attributes, batch, bundle, data, evaluate, generate, spec, train
+
+app = typer.Typer(
+    name="cfgan",
+    help="Faces by attribute, with proof of what is in them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("generate")(generate.generate)
+app.command("attributes")(attributes.attributes)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(spec.app, name="spec")
+app.add_typer(batch.app, name="batch")
+app.add_typer(bundle.app, name="bundle")
+app.add_typer(data.app, name="data")
+app.add_typer(train.app, name="train")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"cfgan {cfgan.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Faces by attribute, with proof of what is in them."""
+
+
+def main() -> None:
+    """Entry point of the installed command."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

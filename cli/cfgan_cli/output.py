@@ -1,0 +1,105 @@
+"""What every command shares: data to stdout, messages to stderr, errors to exit codes.
+
+Exit codes: 0 done; 1 something broke (a damaged bundle, a full disk); 2 the input is wrong; 3 draws ran out before all
+faces were found; 130 stopped, and can be resumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cfgan.errors import CfganError, InputError, StoppedError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+EXIT_FAILED, EXIT_INPUT, EXIT_SHORT, EXIT_STOPPED = 1, 2, 3, 130
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console on stdout, or on stderr for messages; wide when not a terminal, so that lines stay whole."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else 160
+    return Console(stderr=stderr, width=width, highlight=False)
+
+
+def message(text: str, *, style: str = "") -> None:
+    """A line for a person, on stderr."""
+    console(stderr=True).print(text, style=style, markup=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn the library's errors into one message and an exit code, never a traceback."""
+    try:
+        yield
+    except InputError as error:
+        message(f"Error: {error}", style="bold red")
+        raise typer.Exit(EXIT_INPUT) from None
+    except StoppedError as error:
+        message(str(error)[:1].upper() + str(error)[1:], style="yellow")
+        raise typer.Exit(EXIT_STOPPED) from None
+    except CfganError as error:
+        message(f"Error: {error}", style="bold red")
+        raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        message("Stopped.", style="yellow")
+        raise typer.Exit(EXIT_STOPPED) from None
+    except MemoryError:
+        message("Error: there is not enough memory.", style="bold red")
+        raise typer.Exit(EXIT_FAILED) from None
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`): nothing is wrong, and nothing more can be said.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - must outlive this block
+        raise typer.Exit(0) from None
+
+
+@contextlib.contextmanager
+def progress_bar(*, quiet: bool, unit: str) -> Iterator[Callable[[str, int, int, str], None]]:
+    """A progress bar on stderr; gives ``update(title, done, total, remark)``. Silent when quiet or not a terminal."""
+    bar = _bar(unit)
+    if quiet or not sys.stderr.isatty():
+        yield lambda title, done, total, remark: None
+        return
+    with bar:
+        task = bar.add_task("", total=None, remark="")
+
+        def update(title: str, done: int, total: int, remark: str) -> None:
+            bar.update(task, description=title, completed=done, total=total, remark=remark)
+
+        yield update
+
+
+def _bar(unit: str) -> Progress:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TextColumn("{task.fields[remark]}"),
+        TimeRemainingColumn(),
+        console=console(stderr=True),
+        transient=True,
+    )
+
+
+def percent(value: float | None) -> str:
+    """A share as "12.3 %", or a dash."""
+    return "-" if value is None or value != value else f"{100 * value:.1f} %"

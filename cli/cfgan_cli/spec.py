@@ -1,0 +1,62 @@
+"""``cfgan spec``: check spec files, list the shipped ones, print the schema."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cfgan_cli.output import EXIT_INPUT, console, exit_codes, message, print_json
+
+app = typer.Typer(help="Spec files: check, list, schema.", no_args_is_help=True)
+
+
+@app.command("check")
+def check(
+    files: Annotated[list[str], typer.Argument(help="Spec files, or names of shipped ones.")],
+    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+) -> None:
+    """Check spec files against a bundle's vocabulary and prior. Exits 2 if any is wrong."""
+    from cfgan.errors import InputError
+
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+        from cfgan.generation import check_plan
+        from cfgan.spec import read_spec
+
+        opened = open_bundle(bundle)
+        prior = opened.prior()
+        wrong = 0
+        for name in files:
+            try:
+                plan = read_spec(name, opened.vocabulary)
+                for warning in check_plan(plan, prior):
+                    message(f"{name}: Warning: {warning}", style="yellow")
+            except InputError as error:
+                message(f"{name}: Error: {error}", style="bold red")
+                wrong += 1
+                continue
+            requests = f"{len(plan.cells)} request{'s' if len(plan.cells) > 1 else ''}"
+            console().print(f"{name}: good, {requests}, {plan.count:,} faces", markup=False, soft_wrap=True)
+    if wrong:
+        raise typer.Exit(EXIT_INPUT)
+
+
+@app.command("list")
+def list_shipped() -> None:
+    """List the shipped specs."""
+    with exit_codes():
+        from cfgan.spec_files import load_spec_file, shipped_specs
+
+        for name in shipped_specs():
+            about = str(load_spec_file(name).get("description", "")).strip()
+            console().print(f"{name:28} {about}", markup=False, soft_wrap=True)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of a spec file."""
+    with exit_codes():
+        from cfgan.spec import json_schema
+
+        print_json(json_schema())

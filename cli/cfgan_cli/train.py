@@ -1,0 +1,108 @@
+"""``cfgan train``: the generator, the verifier, the prior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cfgan_cli.output import console, exit_codes, message, progress_bar
+
+app = typer.Typer(help="Training: gan, verifier, prior.", no_args_is_help=True)
+
+Data = Annotated[Path, typer.Option("--data", help="A packed store.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an unfinished run in it goes on.")]
+Config = Annotated[str | None, typer.Option(help="A YAML file of settings, or the name of a shipped recipe.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value; wins over the file. Repeatable.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+
+
+@app.command("gan")
+def gan(data: Data, out: Out, config: Config = None, settings: Settings = None, quiet: Quiet = False) -> None:
+    """Train generator and discriminator. Ctrl-C saves; the same command goes on."""
+    with exit_codes():
+        from cfgan.data.store import open_store
+        from cfgan.training.config import GanConfig, load_config
+        from cfgan.training.gan import train_gan
+
+        resolved = load_config(GanConfig, file=_recipe(config), settings=settings or ())
+        store = open_store(data)
+        with progress_bar(quiet=quiet, unit="images") as update:
+            train_gan(store, out, resolved, lambda done, total, row: update("training", done, total, _remark(row)))
+    _done(out, quiet)
+
+
+@app.command("verifier")
+def verifier(data: Data, out: Out, config: Config = None, settings: Settings = None, quiet: Quiet = False) -> None:
+    """Train an attribute classifier. Ctrl-C saves; the same command goes on."""
+    with exit_codes():
+        from cfgan.data.store import open_store
+        from cfgan.training.classifier import train_classifier
+        from cfgan.training.config import ClassifierConfig, load_config
+
+        resolved = load_config(ClassifierConfig, file=_recipe(config), settings=settings or ())
+        store = open_store(data)
+        with progress_bar(quiet=quiet, unit="images") as update:
+            train_classifier(
+                store, out, resolved, lambda done, total, row: update("training", done, total, _remark(row))
+            )
+    _done(out, quiet)
+
+
+@app.command("prior")
+def prior(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The prior's file (.safetensors).")],
+    data: Annotated[Path | None, typer.Option("--data", help="A packed store: its train split is used.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels alone: list_attr_celeba.txt, or a CSV with a file name and 0/1 columns.")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Of --labels: use the first so many rows only.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Fit the model of which attributes go together."""
+    with exit_codes():
+        from cfgan.errors import InputError
+        from cfgan.prior_fit import fit_prior, read_label_table, save_prior
+
+        if (data is None) == (labels is None):
+            raise InputError("give either --data or --labels.", field="--data")
+        if labels is not None:
+            vocabulary, table = read_label_table(labels, rows)
+        else:
+            from cfgan.data.store import open_store
+
+            store = open_store(Path(str(data)))
+            vocabulary, table = store.vocabulary, store.labels[store.rows("train")]
+        with progress_bar(quiet=quiet, unit="steps") as update:
+            fitted = fit_prior(vocabulary, table, progress=lambda done, total: update("matching", done, total, ""))
+        save_prior(fitted, out)
+    if not quiet:
+        text = f"{out}: {len(vocabulary)} attributes, fitted on {fitted.rows:,} label rows"
+        console().print(text, markup=False, soft_wrap=True)
+
+
+def _recipe(name: str | None) -> Path | None:
+    """A path as it is, or the shipped recipe of that name."""
+    if name is None or Path(name).is_file():
+        return None if name is None else Path(name)
+    import cfgan.training
+    from cfgan.errors import ConfigError, nearest
+
+    folder = Path(next(iter(cfgan.training.__path__))) / "recipes"
+    shipped = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if name not in shipped:
+        raise ConfigError(
+            f"there is no file and no recipe {name!r}.", field="--config", value=name, nearest=nearest(name, shipped)
+        )
+    return shipped[name]
+
+
+def _remark(row: dict[str, Any]) -> str:
+    shown = {key: row[key] for key in ("loss", "d_loss", "g_loss", "g_guide", "images_per_second") if key in row}
+    return "  ".join(f"{key} {value:.3g}" for key, value in shown.items())
+
+
+def _done(out: Path, quiet: bool) -> None:
+    if not quiet:
+        message(f"{out}: done")
