@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cfgan.errors import BundleError, InputError, nearest
 from cfgan.evaluation.calibration import Calibration
@@ -20,8 +20,12 @@ from cfgan.prior import Prior
 from cfgan.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from cfgan.networks.classifier import AttributeClassifier
     from cfgan.networks.dcgan import Discriminator, Generator
+
+M = TypeVar("M", bound="nn.Module")
 
 FORMAT = "cfgan-bundle/1"
 DEFAULT = "celeba64"
@@ -63,15 +67,7 @@ class Bundle:
 
     def file(self, name: str) -> Path:
         """Path of one file after its checksum was compared. Raises BundleError."""
-        path = self.path / name
-        if name not in self.sums:
-            raise BundleError(f"bundle {self.path} has no {name}.")
-        try:
-            if sha256_of(path) == self.sums[name]:
-                return path
-        except OSError as error:
-            raise BundleError(f"bundle {self.path} is damaged: {name} cannot be read ({error.strerror}).") from None
-        raise BundleError(f"bundle {self.path} is damaged: {name} is not as manifest.json says.")
+        return _checked(self.path, self.sums, name)
 
     def verify(self) -> None:
         """Compare every file with its checksum, and the folder with the list. Raises BundleError."""
@@ -94,23 +90,22 @@ class Bundle:
         """The averaged generator, in eval mode, on the CPU. Raises BundleError."""
         from cfgan.networks.dcgan import GanShape, Generator
 
-        return self._network("generator", lambda: Generator(GanShape(**self.config["generator"])))
+        return self._load("generator", lambda: Generator(GanShape(**self.config["generator"])))
 
     def discriminator(self) -> Discriminator:
         """The discriminator, for fine-tuning. Raises BundleError."""
         from cfgan.networks.dcgan import Discriminator, GanShape
 
-        return self._network("discriminator", lambda: Discriminator(GanShape(**self.config["generator"])))
+        return self._load("discriminator", lambda: Discriminator(GanShape(**self.config["generator"])))
 
     def verifier(self) -> AttributeClassifier:
         """The verifier's network, in eval mode, on the CPU. Raises BundleError."""
         from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 
-        return self._network(
-            "verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(self.config["verifier"]["shape"]))
-        )
+        shape = self.config["verifier"]["shape"]
+        return self._load("verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
 
-    def _network(self, name: str, make: Any) -> Any:
+    def _load(self, name: str, make: Callable[[], M]) -> M:
         import torch
         from safetensors.torch import load_file
 
@@ -121,8 +116,21 @@ class Bundle:
             load_strict(module, load_file(self.file(f"{name}.safetensors")))
         except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
             raise BundleError(f"bundle {self.path}: the {name} does not load ({error}).") from None
-        module = module.to(memory_format=torch.channels_last)
-        return module.eval().requires_grad_(False)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.eval().requires_grad_(False)
+        return module
+
+
+def _checked(folder: Path, sums: Mapping[str, str], name: str) -> Path:
+    path = folder / name
+    if name not in sums:
+        raise BundleError(f"bundle {folder} has no {name}.")
+    try:
+        if sha256_of(path) == sums[name]:
+            return path
+    except OSError as error:
+        raise BundleError(f"bundle {folder} is damaged: {name} cannot be read ({error.strerror}).") from None
+    raise BundleError(f"bundle {folder} is damaged: {name} is not as manifest.json says.")
 
 
 def shipped_bundles() -> dict[str, Path]:
@@ -158,9 +166,8 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         raise BundleError(f"{path} is no bundle: manifest.json is missing.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"bundle {path} is damaged: manifest.json cannot be read ({error}).") from None
-    bundle = Bundle(path, {}, sums, Vocabulary(("x",)), Calibration.from_dict(_NEUTRAL), "")
     try:
-        config = json.loads(bundle.file("config.json").read_text(encoding="utf-8"))
+        config = json.loads(_checked(path, sums, "config.json").read_text(encoding="utf-8"))
         if config.get("format") != FORMAT:
             raise BundleError(f"bundle {path} has format {config.get('format')!r}; this version reads {FORMAT}.")
         vocabulary = Vocabulary.from_dict(config["vocabulary"])
@@ -170,9 +177,6 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"bundle {path} is damaged: config.json does not validate ({error}).") from None
     return Bundle(path, config, sums, vocabulary, calibration, hashlib.sha256(manifest).hexdigest())
-
-
-_NEUTRAL: dict[str, list[float]] = {"slope": [1.0], "intercept": [0.0], "threshold": [0.5]}
 
 
 def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, bytes], card: str) -> Bundle:

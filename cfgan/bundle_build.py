@@ -137,6 +137,8 @@ def _settings(run: Path) -> dict[str, Any]:
     kept = {key: value for key, value in values.items() if key not in local}
     if kept.get("guide"):
         kept["guide"] = Path(kept["guide"]).name
+    if (run / "changes.jsonl").exists():
+        kept["changes"] = [json.loads(line) for line in (run / "changes.jsonl").read_text("utf-8").splitlines()]
     return kept
 
 

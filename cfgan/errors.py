@@ -91,7 +91,7 @@ class StoppedError(CfganError):
 
 
 def nearest(value: str, valid: Iterable[str], count: int = 3) -> list[str]:
-    """The up to ``count`` valid names most like ``value``, best first; compared without case, spaces, ``-`` and ``_``."""
+    """The up to ``count`` valid names most like ``value``, best first; case and separators do not count."""
 
     def key(name: str) -> str:
         return "".join(ch for ch in name.casefold() if ch.isalnum())

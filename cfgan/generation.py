@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,9 +160,7 @@ def generate(
             "wanted": plan.count,
             "accepted": writer.accepted,
             "draws": sum(tally.next_draw for tally in writer.tallies),
-            "thresholds": dict(
-                zip(bundle.vocabulary.names, bundle.calibration.to_dict()["threshold"], strict=True)
-            ),
+            "thresholds": dict(zip(bundle.vocabulary.names, bundle.calibration.to_dict()["threshold"], strict=True)),
             "licence": bundle.config.get("licence", ""),
         }
         writer.finish(bundle.vocabulary.names, [c.request for c in plan.cells], plan.resolved, about, cells)
@@ -222,29 +220,25 @@ def _fill_cell(
     drawn_before = sum(tally.next_draw for tally in writer.tallies[:index])
     tally = writer.tallies[index]
     pending: Future[None] | None = None
-    for chunk in _chunks(drawer, cell, lambda: tally):
-        stored = _take(drawer.bundle, cell, chunk, tally, before)
-        tally = stored.tally
+    while tally.accepted < cell.count and tally.next_draw < cell.max_draws and not stop.asked:
+        chunk = drawer.draw(cell, _next_draws(cell, tally))
+        taken = _take(drawer.bundle, cell, chunk, tally, before)
+        tally = taken.tally
         if pending is not None:
             pending.result()  # at most one chunk waits: memory stays bounded, and a full disk is heard of at once
-        pending = disk.submit(_store, writer, index, stored)
+        pending = disk.submit(_store, writer, index, taken)
         if progress:
             progress(before + tally.accepted, plan.count, drawn_before + tally.next_draw)
-        if stop.asked:
-            break
     if pending is not None:
         pending.result()
-    if stop.asked:
-        stop.raise_if_asked(f"{writer.accepted} faces are in {writer.out}; the same command goes on from there")
+    stop.raise_if_asked(f"{writer.accepted} faces are in {writer.out}; the same command goes on from there")
 
 
-def _chunks(drawer: Drawer, cell: Cell, tally: Callable[[], CellTally]) -> Iterator[Drawn]:
-    while tally().accepted < cell.count and tally().next_draw < cell.max_draws:
-        now = tally()
-        # As many draws as will probably be needed: results do not depend on it, only how many are made in vain.
-        rate = (now.accepted + 1) / (now.next_draw + 2)
-        size = min(CHUNK, max(8, round((cell.count - now.accepted) / rate)), cell.max_draws - now.next_draw)
-        yield drawer.draw(cell, range(now.next_draw, now.next_draw + size))
+def _next_draws(cell: Cell, tally: CellTally) -> range:
+    """As many draws as will probably be needed: results do not depend on it, only how many are made in vain."""
+    rate = (tally.accepted + 1) / (tally.next_draw + 2)
+    size = min(CHUNK, max(8, round((cell.count - tally.accepted) / rate)), cell.max_draws - tally.next_draw)
+    return range(tally.next_draw, tally.next_draw + size)
 
 
 @dataclass(frozen=True)
@@ -304,7 +298,5 @@ def _store(writer: BatchWriter, index: int, taken: _Taken) -> None:
     for place, file in zip(taken.places, taken.files, strict=True):
         draw = taken.chunk.draws[place]
         png = encode_png(taken.chunk.pixels[place], {**taken.text, "seed": taken.seed, "draw": draw})
-        faces.append(
-            Face(file, draw, taken.seed, png, taken.chunk.condition[place], taken.chunk.probability[place])
-        )
+        faces.append(Face(file, draw, taken.seed, png, taken.chunk.condition[place], taken.chunk.probability[place]))
     writer.add(index, taken.tally, faces)

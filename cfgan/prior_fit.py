@@ -74,8 +74,8 @@ def _pseudo_likelihood(x: Floats) -> tuple[Floats, Floats]:
             bias[i], weights[i, others] = model.intercept_[0], model.coef_[0]
         else:
             share = (y.sum() + 0.5) / (len(y) + 1)
-            bias[i] = np.log(share / (1 - share))
-    return bias, (weights + weights.T) / 2
+            bias[i] = float(np.log(share / (1 - share)))
+    return bias, ((weights + weights.T) / 2).astype(np.float32)
 
 
 def _match_moments(
@@ -114,7 +114,7 @@ def _match_moments(
             progress(step + 1, iterations)
     if not kept:
         return bias, weights
-    return bias_sum / kept, weights_sum / kept
+    return (bias_sum / kept).astype(np.float32), (weights_sum / kept).astype(np.float32)
 
 
 def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, npt.NDArray[np.float32]]:
@@ -145,7 +145,7 @@ def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, n
         bad = frame[column][~frame[column].isin([0, 1, -1]) & frame[column].notna()]
         if len(bad):
             raise DataError(
-                f"{path.name}: column {column} holds {bad.iloc[0]!r}; 1, 0, -1 or nothing is expected.",
+                f"{path.name}: column {column} holds {bad.iloc[0]}; 1, 0, -1 or nothing is expected.",
                 field="labels",
                 value=bad.iloc[0],
             )

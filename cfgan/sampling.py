@@ -53,9 +53,7 @@ def conditions(prior: Prior, cell: Cell, draws: Sequence[int]) -> npt.NDArray[np
     return prior.sample({**cell.request, **free}, cell.seed, draws)
 
 
-def _set(
-    values: npt.NDArray[np.float32], request: dict[str, float], vocabulary: Vocabulary
-) -> npt.NDArray[np.float32]:
+def _set(values: npt.NDArray[np.float32], request: dict[str, float], vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
     for name, value in request.items():
         values[:, vocabulary.index(name)] = value
     return values

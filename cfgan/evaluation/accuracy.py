@@ -66,9 +66,7 @@ def unfiltered_accuracy(
     return accuracy_table(bundle.vocabulary.names, np.concatenate(asked), np.concatenate(seen))
 
 
-def accuracy_table(
-    names: tuple[str, ...], asked: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_]
-) -> dict[str, Any]:
+def accuracy_table(names: tuple[str, ...], asked: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """The table of :func:`unfiltered_accuracy` from what was asked (N, A) and what was seen (N, A)."""
     attributes: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(names):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +34,10 @@ class Calibration:
         return (1 / (1 + np.exp(-scaled))).astype(np.float32)
 
     def to_dict(self) -> dict[str, list[float]]:
-        return {
-            name: [round(float(v), 6) for v in getattr(self, name)] for name in ("slope", "intercept", "threshold")
-        }
+        return {name: [round(float(v), 6) for v in getattr(self, name)] for name in ("slope", "intercept", "threshold")}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Sequence[float]]) -> Calibration:
+    def from_dict(cls, data: Mapping[str, Sequence[float]]) -> Calibration:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError on malformed content."""
         parts = [np.asarray(data[name], dtype=np.float64) for name in ("slope", "intercept", "threshold")]
         return cls(*parts)

@@ -26,7 +26,9 @@ def color(images: Tensor, rng: torch.Generator, apply: Tensor) -> Tensor:
     return mean + (x - mean) * torch.where(apply.bool(), _uniform(images, rng, 0.5, 1.5), 1.0)
 
 
-def shift(images: Tensor, rng: torch.Generator, apply: Tensor, share: float = 0.125, *, reflect: bool = False) -> Tensor:
+def shift(
+    images: Tensor, rng: torch.Generator, apply: Tensor, share: float = 0.125, *, reflect: bool = False
+) -> Tensor:
     """Random whole-pixel shift of up to ``share`` of the side; what comes in is 0, or reflected."""
     n, c, h, w = images.shape
     reach = max(1, round(h * share))

@@ -99,7 +99,7 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
             loss = attribute_loss(model(batch), labels)
             saved.require_finite({"loss": loss}, images)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             rate = learning_rate(config, images)
             for group in optimizer.param_groups:
                 group["lr"] = rate

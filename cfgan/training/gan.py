@@ -55,13 +55,19 @@ class Players:
             "optimizer_d": self.optimizer_d.state_dict(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Inverse of :meth:`state`."""
+    def load(self, state: dict[str, Any], config: GanConfig) -> None:
+        """Inverse of :meth:`state`; learning rates are those of the configuration, which may have changed."""
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.average.module.load_state_dict(state["average"])
         self.optimizer_g.load_state_dict(state["optimizer_g"])
         self.optimizer_d.load_state_dict(state["optimizer_d"])
+        for optimizer, rate in (
+            (self.optimizer_g, config.rate_generator),
+            (self.optimizer_d, config.rate_discriminator),
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = rate
 
 
 def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
@@ -96,8 +102,12 @@ def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Pl
     )
 
 
-def train_gan(store: Store, run: Path, config: GanConfig, progress: Progress | None = None) -> Path:
+def train_gan(
+    store: Store, run: Path, config: GanConfig, progress: Progress | None = None, *, change: bool = False
+) -> Path:
     """Train on a store's train split until ``config.images`` images are seen, resuming what ``run`` holds.
+
+    With ``change`` a continued run may have other settings than before; they are noted in ``changes.jsonl``.
 
     Writes ``stats.jsonl``, ``samples-*.png``, states, and at every save ``generator.safetensors`` (averaged weights),
     ``discriminator.safetensors`` and ``model.json``, from which a bundle is built.
@@ -111,13 +121,13 @@ def train_gan(store: Store, run: Path, config: GanConfig, progress: Progress | N
         FolderError: ``run`` holds something else.
     """
     device = pick_device(config.device)
-    saved.open_run(run, "gan", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE)
+    saved.open_run(run, "gan", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE, change=change)
     shape = gan_shape(config, len(store.vocabulary), store.size)
     players = make_players(config, shape, device)
     images = 0
     if found := saved.load_latest_state(run, device):
         images, state = found
-        players.load(state)
+        players.load(state, config)
     saved.truncate_stats(run / "stats.jsonl", images)
 
     train = load_split(store, "train", device)
@@ -185,24 +195,30 @@ def _step_discriminator(
     figures = {"d_loss": adversarial, "d_attributes": attributes}
     figures |= {"d_real": realness_real.mean(), "d_fake": realness_fake.mean()}
 
-    if (config.r1_gamma or config.r2_gamma) and images // config.batch % config.penalty_steps == 0:
-
-        def critic(x: Tensor) -> Tensor:
-            return discriminator(x, condition).realness
-
-        for name, gamma, part in (("r1", config.r1_gamma, both[: len(real)]), ("r2", config.r2_gamma, both[len(real) :])):
+    if images // config.batch % config.penalty_steps == 0:
+        for name, gamma, part in (
+            ("r1", config.r1_gamma, both[: len(real)]),
+            ("r2", config.r2_gamma, both[len(real) :]),
+        ):
             if gamma:
-                if config.penalty == "exact":
-                    penalty = losses.gradient_penalty(critic, part)
-                else:
-                    both_conditions = torch.cat([condition, condition])
-                    penalty = losses.finite_gradient_penalty(
-                        lambda x: discriminator(x, both_conditions).realness, part, rng  # noqa: B023 - used at once
-                    )
-                loss = loss + gamma / 2 * config.penalty_steps * penalty
-                figures[name] = penalty
+                figures[name] = _penalty(discriminator, config, part, condition, rng)
+                loss = loss + gamma / 2 * config.penalty_steps * figures[name]
     _update(players.optimizer_d, loss, "discriminator", images)
     return {name: value.detach() for name, value in figures.items()}
+
+
+def _penalty(
+    discriminator: Discriminator, config: GanConfig, images: Tensor, condition: Tensor, rng: torch.Generator
+) -> Tensor:
+    """The gradient penalty on a batch, in full precision, by the configured method."""
+
+    def critic(x: Tensor) -> Tensor:
+        realness: Tensor = discriminator(x, condition.repeat(len(x) // len(condition), 1)).realness
+        return realness
+
+    if config.penalty == "exact":
+        return losses.gradient_penalty(critic, images)
+    return losses.finite_gradient_penalty(critic, images, rng)
 
 
 def _step_generator(

@@ -61,13 +61,15 @@ class Watch:
 
     def log(self, before: int, images: int, figures: dict[str, Tensor], players: Players) -> None:
         """Collect a step's figures; write a line, a grid or both when it is time."""
-        for name, value in figures.items():
-            self._sums.setdefault(name, []).append(value)
+        for name, figure in figures.items():
+            self._sums.setdefault(name, []).append(figure)
         last = images >= self._config.images
         sample = images // self._config.sample_images > before // self._config.sample_images or last
         if not (sample or images // self._config.log_images > before // self._config.log_images):
             return
-        row = {name: round(float(torch.stack(values).mean()), 5) for name, values in self._sums.items()}
+        row: dict[str, float] = {
+            name: round(float(torch.stack(values).mean()), 5) for name, values in self._sums.items()
+        }
         self._sums.clear()
         elapsed = time.monotonic() - self._clock
         row["images_per_second"] = round((images - self._since) / max(elapsed, 1e-9), 1)
@@ -130,13 +132,16 @@ def load_guide(run: str, device: torch.device) -> nn.Module:
         load_strict(model, load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ConfigError(f"{run} holds no trained classifier ({error}).", field="guide", value=run) from None
-    model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model.eval().requires_grad_(False)
+    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.eval().requires_grad_(False)
+    return model
 
 
 def _tensorboard(run: Path) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise ConfigError("needs the extra: pip install 'cfgan[tensorboard]'.", field="tensorboard", value=True) from None
-    return SummaryWriter(str(run / "tensorboard"))  # type: ignore[no-untyped-call]
+        raise ConfigError(
+            "needs the extra: pip install 'cfgan[tensorboard]'.", field="tensorboard", value=True
+        ) from None
+    return SummaryWriter(str(run / "tensorboard"))

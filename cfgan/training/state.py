@@ -57,7 +57,9 @@ def _states(run: Path) -> list[Path]:
     return sorted(run.glob("state-*.pt"), reverse=True)
 
 
-def open_run(run: Path, kind: str, config: dict[str, Any], *, data_digest: str, may_change: set[str]) -> None:
+def open_run(
+    run: Path, kind: str, config: dict[str, Any], *, data_digest: str, may_change: set[str], change: bool = False
+) -> None:
     """Create a run folder with its resolved configuration, or check that an existing one is the same run.
 
     Args:
@@ -65,7 +67,9 @@ def open_run(run: Path, kind: str, config: dict[str, Any], *, data_digest: str, 
         kind: "gan" or "classifier".
         config: resolved plain values.
         data_digest: of the store that is trained on.
-        may_change: settings that a continued run may set otherwise (length, threads, where it runs, what it logs).
+        may_change: settings that a continued run may always set otherwise (length, threads, what it logs).
+        change: let a continued run change any other setting too; each change is noted in ``changes.jsonl`` with the
+            number of images at which it took effect.
 
     Raises:
         FolderError: the folder holds something else, or a run with other settings; names the first that differs.
@@ -74,13 +78,22 @@ def open_run(run: Path, kind: str, config: dict[str, Any], *, data_digest: str, 
     path = run / "config.yaml"
     if path.exists():
         before = parse_yaml(read_text_limited(path), name=str(path))
-        for key, value in about.items():
-            if key not in may_change and before.get(key) != value:
-                raise FolderError(
-                    f"{run} holds a run with {key} = {before.get(key)!r}, not {value!r}; choose another --out.",
-                    field="out",
-                    value=run,
-                )
+        if before.get("kind") != kind:
+            raise FolderError(f"{run} holds a {before.get('kind')} run.", field="out", value=run)
+        differing = {key: [before.get(key), value] for key, value in about.items() if before.get(key) != value}
+        unexpected = {key: pair for key, pair in differing.items() if key not in may_change}
+        if unexpected and not change:
+            key, (old, new) = next(iter(unexpected.items()))
+            raise FolderError(
+                f"{run} holds a run with {key} = {old!r}, not {new!r}; choose another --out, or say --change to go on "
+                "with it from here.",
+                field="out",
+                value=run,
+            )
+        if unexpected:
+            states = _states(run)
+            images = int(states[0].stem.split("-")[1]) if states else 0
+            append_stats(run / "changes.jsonl", {"images": images, "changes": unexpected})
         remove_partials(run)
     elif run.exists() and any(run.iterdir()):
         raise FolderError(f"{run} already holds something else.", field="out", value=run)

@@ -47,4 +47,6 @@ def attributes(
                 head = title if place == 0 else ""
                 table.add_row(head, name, percent(float(shares[name])), f"p = {thresholds[name]:.3f}")
         console().print(table)
-        console().print("\nAt most one of each:", *("  " + ", ".join(sorted(g)) for g in vocabulary.exclusive), sep="\n")
+        console().print(
+            "\nAt most one of each:", *("  " + ", ".join(sorted(g)) for g in vocabulary.exclusive), sep="\n"
+        )

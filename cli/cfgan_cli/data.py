@@ -17,7 +17,9 @@ def pack(
     celeba: Annotated[Path, typer.Argument(help="A CelebA folder in the official layout, complete or partial.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The store's folder.")],
     size: Annotated[int, typer.Option(help="Side of the packed images in pixels.")] = 64,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave bad images out and list them in skipped.txt.")] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave bad images out and list them in skipped.txt.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Decoding threads.")] = 2,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
 ) -> None:

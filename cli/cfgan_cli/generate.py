@@ -25,18 +25,23 @@ def generate(
     spec: Annotated[str | None, typer.Option(help="A spec file, or the name of a shipped one.")] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", help="Faces wanted. [default: 32]")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same faces. [default: 0]")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Batch folder. [default: a new one in faces/]")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Batch folder. [default: a new one in faces/]")
+    ] = None,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
     free: Annotated[
         str | None, typer.Option(help="Attributes not asked for: natural (as in real faces) or neutral (0).")
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option(help="Probability that every requested value must reach, 0..1. [default: the bundle's]")
+        float | None,
+        typer.Option(help="Probability that every requested value must reach, 0..1. [default: the bundle's]"),
     ] = None,
     max_draws: Annotated[
         int | None, typer.Option(help="Draws after which a request gives up. [default: 50 a face, 1,000 at least]")
     ] = None,
-    no_verify: Annotated[bool, typer.Option("--no-verify", help="Keep every draw, whatever the verifier says.")] = False,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Keep every draw, whatever the verifier says.")
+    ] = False,
     truncation: Annotated[
         float | None, typer.Option(help="Cut latents off at so many standard deviations: likelier, more alike faces.")
     ] = None,

@@ -19,7 +19,16 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")
 
 
 @app.command("gan")
-def gan(data: Data, out: Out, config: Config = None, settings: Settings = None, quiet: Quiet = False) -> None:
+def gan(
+    data: Data,
+    out: Out,
+    config: Config = None,
+    settings: Settings = None,
+    change: Annotated[
+        bool, typer.Option("--change", help="Go on with a run under other settings; noted in changes.jsonl.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
     """Train generator and discriminator. Ctrl-C saves; the same command goes on."""
     with exit_codes():
         from cfgan.data.store import open_store
@@ -29,7 +38,13 @@ def gan(data: Data, out: Out, config: Config = None, settings: Settings = None, 
         resolved = load_config(GanConfig, file=_recipe(config), settings=settings or ())
         store = open_store(data)
         with progress_bar(quiet=quiet, unit="images") as update:
-            train_gan(store, out, resolved, lambda done, total, row: update("training", done, total, _remark(row)))
+            train_gan(
+                store,
+                out,
+                resolved,
+                lambda done, total, row: update("training", done, total, _remark(row)),
+                change=change,
+            )
     _done(out, quiet)
 
 
