@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
+from cfgan.networks.dcgan import Discriminator, GanShape, Generator, ResizeConv
+
+
+def test_resize_convolution_equals_resize_then_convolve() -> None:
+    torch.manual_seed(0)
+    layer = ResizeConv(5, 7)
+    layer.bias.data.normal_()
+    x = torch.randn(2, 5, 6, 9)
+    plain = F.conv2d(
+        F.interpolate(x, scale_factor=2, mode="nearest"), layer.weight.transpose(0, 1), layer.bias, padding=1
+    )
+    torch.testing.assert_close(layer(x), plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [16, 32, 64, 128])
+@pytest.mark.parametrize("upsample", ["resize", "transposed"])
+def test_shapes_and_ranges(size: int, upsample: str) -> None:
+    shape = GanShape(attributes=3, size=size, width=8, z_dim=5, embed=6, upsample=upsample)
+    images = Generator(shape)(torch.randn(2, 5), torch.ones(2, 3))
+    assert images.shape == (2, 3, size, size) and images.abs().max() <= 1
+    judged = Discriminator(shape)(images, torch.ones(2, 3))
+    assert judged.realness.shape == (2,) and judged.attributes.shape == (2, 3)
+
+
+@pytest.mark.parametrize("conditioning", ["both", "concat", "modulate"])
+def test_every_attribute_reaches_the_image(conditioning: str) -> None:
+    torch.manual_seed(0)
+    shape = GanShape(attributes=4, size=16, width=8, z_dim=5, embed=6, conditioning=conditioning)
+    generator = Generator(shape).eval()
+    condition = torch.zeros(1, 4, requires_grad=True)
+    generator(torch.randn(1, 5), condition).square().sum().backward()
+    assert condition.grad is not None and (condition.grad.abs() > 0).all()
+
+
+def test_a_zero_projection_does_not_blind_the_discriminator() -> None:
+    torch.manual_seed(0)
+    discriminator = Discriminator(GanShape(attributes=4, size=16, width=8, embed=6))
+    torch.nn.init.zeros_(discriminator.projection.weight)
+    realness = discriminator(torch.randn(8, 3, 16, 16), torch.ones(8, 4)).realness
+    assert realness.std() > 0
+
+
+def test_spectral_norm_bounds_the_weights() -> None:
+    discriminator = Discriminator(GanShape(attributes=4, size=16, width=8, embed=6, spectral_norm=True))
+    for _ in range(60):
+        discriminator(torch.randn(2, 3, 16, 16), torch.ones(2, 4))
+    assert torch.linalg.matrix_norm(discriminator.features.weight, 2).item() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("size", [8, 48, 63])
+def test_impossible_sizes(size: int) -> None:
+    with pytest.raises(ValueError, match="power of two"):
+        GanShape(attributes=1, size=size)
+
+
+def test_classifier_reads_any_size_and_its_shape_round_trips() -> None:
+    shape = ClassifierShape(5, (4, 8, 16), 0.1)
+    assert ClassifierShape.from_dict(shape.to_dict()) == shape
+    classifier = AttributeClassifier(shape).eval()
+    for size in (16, 32, 64):
+        assert classifier(torch.zeros(2, 3, size, size)).shape == (2, 5)

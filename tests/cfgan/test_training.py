@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import draw_celeba
+
+from cfgan.data.celeba import read_celeba
+from cfgan.data.store import Store, pack
+from cfgan.errors import ConfigError, FolderError, StoppedError, TrainingError
+from cfgan.training import gan as gan_module
+from cfgan.training.classifier import train_classifier
+from cfgan.training.config import ClassifierConfig, GanConfig, load_config, make_config, to_dict
+from cfgan.training.data import load_split
+from cfgan.training.gan import gan_shape, make_players, step, train_gan
+from cfgan.training.sampling_rows import repeat_factors
+from cfgan.training.state import WeightAverage, load_latest_state, save_state
+
+CPU = torch.device("cpu")
+SMALL = {"width": 8, "batch": 4, "z_dim": 6, "embed": 8, "images": 48, "save_images": 16, "log_images": 8}
+SMALL |= {"sample_images": 24, "threads": 1, "device": "cpu", "penalty_steps": 2}
+SEEN = {"widths": [4, 8], "batch": 4, "images": 48, "save_images": 16, "log_images": 8, "device": "cpu", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("training")
+    return pack(read_celeba(draw_celeba(folder / "celeba", names=("Red", "Round", "Cat"))), folder / "store", 16)[0]
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("extra", [{}, {"loss": "hinge", "spectral_norm": True, "penalty": "finite"}])
+def test_a_resumed_gan_run_has_the_same_weights_as_an_unbroken_one(
+    store: Store, tmp_path: Path, extra: dict[str, object]
+) -> None:
+    config = make_config(GanConfig, SMALL | extra)
+    whole = train_gan(store, tmp_path / "whole", config)
+
+    def stop(done: int, total: int, row: dict[str, float]) -> None:
+        if done == 24:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(StoppedError, match="stopped at 24 images"):
+        train_gan(store, tmp_path / "broken", config, stop)
+    resumed = train_gan(store, tmp_path / "broken", config)
+    assert digest(whole) == digest(resumed)
+    assert digest(whole.with_name("discriminator.safetensors")) == digest(
+        resumed.with_name("discriminator.safetensors")
+    )
+    seen = [json.loads(line)["images"] for line in (tmp_path / "broken" / "stats.jsonl").read_text().splitlines()]
+    assert seen == sorted(set(seen)) and seen[-1] == 48
+    assert {p.name for p in (tmp_path / "whole").glob("samples-*.png")} == {
+        "samples-0000000024.png",
+        "samples-0000000048.png",
+    }
+
+
+def test_a_resumed_classifier_run_has_the_same_weights(store: Store, tmp_path: Path) -> None:
+    config = make_config(ClassifierConfig, SEEN)
+    whole = train_classifier(store, tmp_path / "whole", config)
+
+    def stop(done: int, total: int, row: dict[str, float]) -> None:
+        if done == 24:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        train_classifier(store, tmp_path / "broken", config, stop)
+    assert digest(train_classifier(store, tmp_path / "broken", config)) == digest(whole)
+
+
+def test_kill_9_loses_at_most_the_time_since_the_last_save(store: Store, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    settings = [f"{k}={v}" for k, v in (SMALL | {"images": 1_000_000}).items()]
+    command = [sys.executable, "-m", "cfgan_cli.main", "train", "gan", "--data", str(store.path), "--out", str(run)]
+    process = subprocess.Popen([*command, "-q", *(f"--set={s}" for s in settings)])
+    deadline = time.monotonic() + 120
+    while len(list(run.glob("state-*.json"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    found = load_latest_state(run, CPU)
+    assert found is not None and found[0] >= 32
+    config = make_config(GanConfig, SMALL | {"images": found[0] + 16})
+    train_gan(store, run, config)
+    assert json.loads((run / "model.json").read_text())["images"] == found[0] + 16
+
+
+def test_a_damaged_newest_state_is_passed_over(tmp_path: Path) -> None:
+    save_state(tmp_path, 10, {"x": torch.ones(3)})
+    save_state(tmp_path, 20, {"x": torch.ones(3) * 2})
+    newest = tmp_path / "state-0000000020.pt"
+    newest.write_bytes(newest.read_bytes()[:-10])
+    found = load_latest_state(tmp_path, CPU)
+    assert found is not None and found[0] == 10
+    save_state(tmp_path, 30, {"x": torch.ones(3)})
+    save_state(tmp_path, 40, {"x": torch.ones(3)})
+    assert sorted(p.name for p in tmp_path.glob("*.pt")) == ["state-0000000030.pt", "state-0000000040.pt"]
+
+
+def test_other_settings_need_a_word(store: Store, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train_gan(store, run, make_config(GanConfig, SMALL | {"images": 16}))
+    changed = make_config(GanConfig, SMALL | {"images": 32, "rate_generator": 1e-3})
+    with pytest.raises(FolderError, match=r"rate_generator = 0\.0002, not 0\.001"):
+        train_gan(store, run, changed)
+    train_gan(store, run, changed, change=True)
+    noted = json.loads((run / "changes.jsonl").read_text())
+    assert noted == {"images": 16, "changes": {"rate_generator": [0.0002, 0.001]}}
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x").write_text("mine")
+    with pytest.raises(FolderError, match="something else"):
+        train_gan(store, tmp_path / "other", changed)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = make_config(GanConfig, SMALL)
+    players = make_players(config, gan_shape(config, 3, 16), CPU)
+    before = [p.clone() for p in players.discriminator.parameters()]
+    monkeypatch.setattr(
+        gan_module.losses, "relativistic_discriminator", lambda real, fake: (real * float("nan")).mean()
+    )
+    train = load_split(store, "train", CPU)
+    with pytest.raises(TrainingError, match="discriminator loss is not finite at 0 images"):
+        step(players, train, torch.ones(len(train)), config, 0)
+    for old, new in zip(before, players.discriminator.parameters(), strict=True):
+        torch.testing.assert_close(old, new)
+
+
+def test_the_attribute_head_learns_from_real_images_only(store: Store) -> None:
+    config = make_config(GanConfig, SMALL | {"r1_gamma": 0.0, "r2_gamma": 0.0})
+    train = load_split(store, "train", CPU)
+    gradients = []
+    for scale in (1.0, -1.0):  # other fakes must not change the head's gradient
+        players = make_players(config, gan_shape(config, 3, 16), CPU)
+        players.generator.to_rgb.bias.data.fill_(scale)
+        step(players, train, torch.ones(len(train)), config, 0)
+        gradients.append(players.optimizer_d.state[players.discriminator.attributes.weight]["exp_avg"].clone())
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_a_guide_pulls_the_generator(store: Store, tmp_path: Path) -> None:
+    train_classifier(store, tmp_path / "guide", make_config(ClassifierConfig, SEEN))
+    config = make_config(GanConfig, SMALL | {"guide": str(tmp_path / "guide")})
+    players = make_players(config, gan_shape(config, 3, 16), CPU)
+    train = load_split(store, "train", CPU)
+    weights = repeat_factors(train.labels, 0.1)
+    first = step(players, train, weights, config, 0)
+    assert "g_guide" in first and torch.isfinite(first["g_guide"])
+    assert players.guide is not None and not any(p.requires_grad for p in players.guide.parameters())
+    with pytest.raises(ConfigError, match="no trained classifier"):
+        make_players(make_config(GanConfig, {"guide": str(tmp_path)}), gan_shape(config, 3, 16), CPU)
+
+
+def test_the_average_follows_with_its_half_life() -> None:
+    module = torch.nn.Linear(1, 1)
+    torch.nn.init.zeros_(module.weight)
+    average = WeightAverage(module, 100)
+    torch.nn.init.ones_(module.weight)
+    average.update(module, 100, 1_000_000)
+    assert average.module.weight.item() == pytest.approx(0.5)
+    average.update(module, 10, 10)  # early on the half-life is a tenth of what was seen
+    assert average.module.weight.item() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["widht=3"], "Did you mean width"),
+        (["width=x"], "width"),
+        (["width"], "key=value"),
+        (["loss=wasserstein"], "loss"),
+        (["beta1=2"], "beta1"),
+        (["batch=0"], "batch"),
+    ],
+)
+def test_bad_settings_are_named(settings: list[str], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        load_config(GanConfig, settings=settings)
+
+
+def test_settings_win_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("width: 12\nbatch: 5\naugment: [flip]")
+    config = load_config(GanConfig, file=tmp_path / "c.yaml", settings=["batch=7"])
+    assert (config.width, config.batch, config.augment) == (12, 7, ("flip",))
+    assert make_config(GanConfig, to_dict(config)) == config

@@ -1,0 +1,66 @@
+"""What fixtures and tests build things with: tiny bundles and drawn pictures, never a real face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from safetensors.numpy import save as save_arrays
+from safetensors.torch import save as save_tensors
+
+from cfgan.bundle import Bundle, write_bundle
+from cfgan.evaluation.calibration import Calibration
+from cfgan.generation import Drawer
+from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
+from cfgan.networks.dcgan import Discriminator, GanShape, Generator
+from cfgan.prior import Prior
+from cfgan.spec import Cell, VerifySpec
+from cfgan.vocabulary import CELEBA, Vocabulary
+
+
+def make_bundle(folder: Path, vocabulary: Vocabulary, prior: Prior, *, seed: int = 0) -> Bundle:
+    """A bundle of tiny random networks whose thresholds let about half of the draws pass for each attribute."""
+    torch.manual_seed(seed)
+    a = len(vocabulary)
+    shape = GanShape(attributes=a, size=16, width=8, z_dim=8, embed=8)
+    seen = ClassifierShape(a, (4, 8), 0.0)
+    parts = {
+        "generator": Generator(shape),
+        "discriminator": Discriminator(shape),
+        "verifier": AttributeClassifier(seen),
+    }
+    weights = {f"{name}.safetensors": save_tensors(module.state_dict()) for name, module in parts.items()}
+    weights["prior.safetensors"] = save_arrays(prior.to_arrays())
+    calibration = Calibration(np.full(a, 4.0), np.zeros(a), np.full(a, 0.5))
+    config = {
+        "name": "tiny",
+        "licence": "none",
+        "vocabulary": vocabulary.to_dict(),
+        "generator": shape.to_dict(),
+        "verifier": {"shape": seen.to_dict(), "calibration": calibration.to_dict()},
+    }
+    bundle = write_bundle(folder, config, weights, "# tiny")
+    cell = Cell("any", {}, 256, 1, verify=VerifySpec(enabled=False))
+    calibration.threshold[:] = np.median(Drawer(bundle, "cpu").draw(cell, range(256)).probability, axis=0)
+    config["verifier"]["calibration"] = calibration.to_dict()
+    return write_bundle(folder, config, weights, "# tiny")
+
+
+def draw_celeba(folder: Path, count: int = 20, names: tuple[str, ...] = CELEBA.names) -> Path:
+    """A folder in the official layout, with drawn heads instead of people."""
+    images = folder / "img_align_celeba"
+    images.mkdir(parents=True)
+    rng = np.random.default_rng(3)
+    rows, splits = [], []
+    for i in range(1, count + 1):
+        name = f"{i:06d}.jpg"
+        image = Image.new("RGB", (178, 218), tuple(int(v) for v in rng.integers(0, 255, 3)))
+        ImageDraw.Draw(image).ellipse((40, 50, 140, 180), fill=tuple(int(v) for v in rng.integers(0, 255, 3)))
+        image.save(images / name, quality=90)
+        rows.append(f"{name}  " + "  ".join(str(v) for v in rng.choice([-1, 1], len(names))))
+        splits.append(f"{name} {0 if i <= count * 0.8 else 1}")
+    (folder / "list_attr_celeba.txt").write_text(f"{count}\n{' '.join(names)}\n" + "\n".join(rows) + "\n")
+    (folder / "list_eval_partition.txt").write_text("\n".join(splits) + "\n")
+    return folder
