@@ -82,7 +82,7 @@ class Face:
 
 
 class BatchWriter:
-    """Creates or resumes a batch folder.
+    """Creates or resumes a batch folder. Nothing is written before :meth:`begin`.
 
     Args:
         out: its folder; new, empty, or holding this same batch.
@@ -109,10 +109,12 @@ class BatchWriter:
             return
         elif out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise FolderError(f"{out} already holds something else.", field="out", value=out)
-        else:
-            make_folder(out)
-            write_text(journal, json.dumps({"header": self.header}) + "\n")
-        make_folder(out / "images")
+
+    def begin(self) -> None:
+        """Make the folder and its journal, unless they are there. Raises StorageError."""
+        make_folder(self.out / "images")
+        if not (self.out / JOURNAL).exists():
+            write_text(self.out / JOURNAL, json.dumps({"header": self.header}) + "\n")
 
     @property
     def accepted(self) -> int:

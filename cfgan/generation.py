@@ -150,7 +150,8 @@ def generate(
     }
     writer = BatchWriter(out, header, len(plan.cells))
     if not writer.complete:
-        drawer = Drawer(bundle, device)
+        drawer = Drawer(bundle, device)  # a damaged bundle or a wrong device is found before anything is written
+        writer.begin()
         with StopRequest() as stop, ThreadPoolExecutor(1) as disk:
             for index in range(len(plan.cells)):
                 _fill_cell(drawer, plan, index, writer, stop, disk, progress)

@@ -24,7 +24,8 @@ def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float,
     p = successes / n
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends the bounds are exactly 0 and 1; rounding must not say otherwise.
+    return 0.0 if successes == 0 else centre - half, 1.0 if successes == n else centre + half
 
 
 def unfiltered_accuracy(

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import draw_celeba
+from typer.testing import CliRunner, Result
+
+from cfgan.bundle import Bundle
+from cfgan_cli.main import app
+
+runner = CliRunner()
+
+
+def run(*arguments: object) -> Result:
+    return runner.invoke(app, [str(a) for a in arguments])
+
+
+def test_generate_end_to_end_in_json(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "b"
+    result = run("generate", "--bundle", tiny_bundle.path, "-a", "red,-striped", "-n", 5, "--out", out, "--json")
+    assert result.exit_code == 0, result.output
+    value = json.loads(result.stdout)
+    assert (value["out"], value["accepted"], value["complete"]) == (str(out), 5, True)
+    assert value["draws"] >= 5 and value["seconds"] > 0
+    assert set(value["attributes"]) == {"Red", "Striped"}
+    assert {"unfiltered", "verified"} <= set(value["attributes"]["Red"])
+    checked = run("batch", "check", out)
+    assert checked.exit_code == 0 and "complete and unchanged, 5 faces" in checked.stdout
+    (out / "images" / "000000.png").unlink()
+    broken = run("batch", "check", out, "--json")
+    assert broken.exit_code == 1 and json.loads(broken.stdout)["problems"] == ["images/000000.png: missing"]
+
+
+def test_generate_for_people(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-n", 3)
+    assert result.exit_code == 0 and "3 faces from" in result.stdout and "Red" in result.stdout
+    (folder,) = (tmp_path / "faces").iterdir()
+    assert folder.name.startswith("Red-") and (folder / "contact_sheet.png").exists()
+    assert run("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-n", 3, "-q").stdout == ""
+    assert len(list((tmp_path / "faces").iterdir())) == 1  # the same request is the same batch
+    assert run("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-n", 4, "-q").exit_code == 0
+    assert len(list((tmp_path / "faces").iterdir())) == 2
+
+
+def test_a_spec_file_with_overrides(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    spec = tmp_path / "s.yaml"
+    spec.write_text("count: 8\nvary: [Red]\nverify: {max_draws: 500}")
+    arguments = ["generate", "--bundle", tiny_bundle.path, "--spec", spec, "--out", tmp_path / "b", "--json"]
+    value = json.loads(run(*arguments, "-n", 4, "--no-verify").stdout)
+    assert value["draws"] == value["accepted"] == 4 and len(value["cells"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["-a", "Rde"], "Did you mean Red"),
+        (["-a", "Cat,Dog"], "exclude each other"),
+        (["-a", "Red=7"], "between -1 and 1"),
+        (["-a", "Red", "--spec", "x"], "not both"),
+        (["--spec", "no-such"], "no shipped spec"),
+        (["-a", "Red", "-n", "0"], "count"),
+        (["-a", "Red", "--seed", "-1"], "seed"),
+        (["-a", "Red", "--threshold", "2"], "threshold"),
+        (["-a", "Red", "--truncation", "0"], "truncation"),
+        (["-a", "Red", "--free", "wild"], "natural"),
+        (["-a", "Red", "--device", "toaster"], "device"),
+        (["-a", "Red", "-n", "lots"], "--count"),
+    ],
+)
+def test_wrong_input_is_one_message_and_exit_code_2(
+    tiny_bundle: Bundle, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    result = run("generate", "--bundle", tiny_bundle.path, "--out", tmp_path / "b", *arguments)
+    assert result.exit_code == 2 and says in result.stderr.replace("\n", " "), result.output
+    assert "Traceback" not in result.output and not (tmp_path / "b").exists()
+
+
+def test_running_out_exits_3(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    arguments = ["-a", "Red", "--threshold", 0.999999, "--max-draws", 20, "--out", tmp_path / "b"]
+    result = run("generate", "--bundle", tiny_bundle.path, *arguments)
+    assert result.exit_code == 3 and "Draws ran out" in result.stderr
+
+
+def test_a_damaged_bundle_exits_1(own_bundle: Path, tmp_path: Path) -> None:
+    path = own_bundle / "generator.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    result = run("generate", "--bundle", own_bundle, "-a", "Red", "--out", tmp_path / "b")
+    assert result.exit_code == 1 and "damaged" in result.stderr and "Traceback" not in result.output
+    assert not (tmp_path / "b" / "images").exists() or not any((tmp_path / "b" / "images").iterdir())
+    assert run("bundle", "verify", own_bundle).exit_code == 1
+    assert run("bundle", "verify", "celeba46").exit_code == 2
+
+
+def test_attributes_and_info(tiny_bundle: Bundle) -> None:
+    listed = json.loads(run("attributes", "--bundle", tiny_bundle.path, "--json").stdout)
+    assert [row["name"] for row in listed["attributes"]] == list(tiny_bundle.vocabulary.names)
+    assert listed["attributes"][4]["group"] == "animal" and listed["exclusive"] == [["Cat", "Dog"]]
+    shown = run("attributes", "--bundle", tiny_bundle.path).stdout
+    assert "Very_Big" in shown and "%" in shown
+    about = json.loads(run("bundle", "info", tiny_bundle.path, "--json").stdout)
+    assert about["digest"] == tiny_bundle.digest and about["size"] == 16
+    assert "# tiny" in run("bundle", "info", tiny_bundle.path, "--card").stdout
+    assert run("bundle", "verify", tiny_bundle.path).exit_code == 0
+
+
+def test_spec_commands(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
+    good.write_text("attributes: Red\ncount: 4")
+    bad.write_text("attributes: Rde")
+    result = run("spec", "check", good, bad, "--bundle", tiny_bundle.path)
+    assert result.exit_code == 2 and "good, 1 request, 4 faces" in result.stdout and "Did you mean Red" in result.stderr
+    assert json.loads(run("spec", "schema").stdout)["title"] == "cfgan attribute spec"
+    assert "Smiling+Eyeglasses" in run("spec", "list").stdout
+
+
+def test_pack_train_build_generate(tmp_path: Path) -> None:
+    """The whole road, from images to a batch, with settings of seconds."""
+    celeba = draw_celeba(tmp_path / "celeba", 30, ("Red", "Round", "Cat"))
+    store, guide, gan, prior = (tmp_path / name for name in ("store", "guide", "gan", "prior.safetensors"))
+    bundle = tmp_path / "bundle"
+    quick = ["--set", "batch=4", "--set", "images=16", "--set", "threads=1", "-q"]
+    steps = [
+        ["data", "pack", celeba, "--out", store, "--size", 16],
+        ["data", "check", store],
+        ["train", "verifier", "--data", store, "--out", guide, "--set", "widths=[4,8]", *quick],
+        ["train", "gan", "--data", store, "--out", gan, "--set", "width=8", "--set", f"guide={guide}", *quick],
+        ["train", "prior", "--data", store, "--out", prior, "-q"],
+        ["bundle", "build", "--out", bundle, "--name", "drawn", "--gan", gan, "--verifier", guide, "--prior", prior]
+        + ["--data", "drawn heads", "--licence", "free", "--draws", 100, "-q"],
+        ["bundle", "verify", bundle],
+        ["generate", "--bundle", bundle, "-a", "Red", "-n", 3, "--no-verify", "--out", tmp_path / "faces"],
+        ["batch", "check", tmp_path / "faces"],
+    ]
+    for step in steps:
+        result = run(*step)
+        assert result.exit_code == 0, (step, result.output)
+    card = (bundle / "README.md").read_text()
+    assert "drawn heads" in card and "| Round |" in card and str(tmp_path) not in card
+    assert str(tmp_path) not in (bundle / "config.json").read_text()
+    table = json.loads(run("evaluate", bundle, "-n", 100, "--json").stdout)
+    assert 0 <= table["agreement"] <= 1 and set(table["attributes"]) == {"Red", "Round", "Cat"}
+    assert "mean agreement" in run("evaluate", bundle, "-n", 100).stdout
+
+
+def test_training_errors_are_messages(tmp_path: Path) -> None:
+    nowhere = ["--data", tmp_path / "none", "--out", tmp_path / "run"]
+    assert "no packed store" in run("train", "gan", *nowhere).stderr
+    assert "Did you mean width" in run("train", "gan", *nowhere, "--set", "widht=3").stderr
+    assert "Did you mean celeba64" in run("train", "gan", *nowhere, "--config", "celeba").stderr
+    assert run("train", "prior", "--out", tmp_path / "p").exit_code == 2
+    assert run("data", "pack", tmp_path / "none", "--out", tmp_path / "s").exit_code == 2
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["generate", "--help"], ["--version"], ["spec", "list"], ["spec", "schema"]]
+)
+def test_light_commands_do_not_load_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from cfgan_cli.main import app\n"
+        f"sys.argv = ['cfgan', *{arguments!r}]\n"
+        "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
+        "assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules), sys.modules.keys()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_checking_specs_and_batches_does_not_load_torch(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    batch = tmp_path / "b"
+    assert run("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-n", 2, "--out", batch).exit_code == 0
+    for arguments in (
+        ["spec", "check", str(batch / "spec.yaml"), "--bundle", str(tiny_bundle.path)],
+        ["attributes", "--bundle", str(tiny_bundle.path)],
+        ["batch", "check", str(batch)],
+    ):
+        test_light_commands_do_not_load_torch(arguments)
