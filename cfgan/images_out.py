@@ -18,7 +18,7 @@ Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/tr
 </rdf:RDF></x:xmpmeta>"""
 
 
-def encode_png(pixels: npt.NDArray[np.uint8], text: Mapping[str, Any] | None = None, *, compress: int = 6) -> bytes:
+def encode_png(pixels: npt.NDArray[np.uint8], text: Mapping[str, Any] | None = None, *, compress: int = 2) -> bytes:
     """Encode one image as PNG, marked as made by a trained model.
 
     Args:

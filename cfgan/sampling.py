@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,12 @@ import numpy.typing as npt
 from cfgan.prior import Prior, stream
 from cfgan.spec import Cell
 from cfgan.vocabulary import Vocabulary
+
+BLOCK = 256
+"""Draws whose latents and conditions are made together."""
+
+Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Latents (n, Z) and conditions (n, A)."""
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +42,8 @@ def latents(seed: int, draws: Sequence[int], z_dim: int, truncation: float | Non
     """
     from scipy.special import ndtr, ndtri
 
-    integers = np.stack([stream(seed, draw, "latent").integers(0, 2**53, z_dim) for draw in draws])
-    uniform = (integers + 0.5) / 2**53  # strictly inside 0..1
+    uniform = np.stack([stream(seed, draw, "latent").random(z_dim) for draw in draws])
+    uniform += 2.0**-54  # from multiples of 2^-53 to strictly inside 0..1
     if truncation is not None:
         low = ndtr(-truncation)
         uniform = low + uniform * (1 - 2 * low)
@@ -57,6 +64,37 @@ def _set(values: npt.NDArray[np.float32], request: dict[str, float], vocabulary:
     for name, value in request.items():
         values[:, vocabulary.index(name)] = value
     return values
+
+
+class DrawInputs:
+    """Latents and conditions of a cell's draws, made a block at a time and a block ahead in a thread of their own.
+
+    Gibbs sweeps cost little more for many rows than for few, and need not wait for the networks.
+    """
+
+    def __init__(self, prior: Prior, z_dim: int) -> None:
+        self._prior, self._z_dim = prior, z_dim
+        self._pool = ThreadPoolExecutor(1)
+        self._cell: Cell | None = None
+        self._blocks: dict[int, Future[Inputs]] = {}
+
+    def get(self, cell: Cell, draws: range, last: int) -> Inputs:
+        """Latents (n, Z) and conditions (n, A) of consecutive draws; ``last``: no draw from there on will be wanted."""
+        if cell is not self._cell:
+            self._cell, self._blocks = cell, {}
+        numbers = range(draws.start // BLOCK, (draws.stop - 1) // BLOCK + 1)
+        if len(numbers) == 1 and last <= (numbers.start + 1) * BLOCK and last - draws.start < BLOCK // 2:
+            return self._make(cell, draws)  # few draws in all: no block is worth while
+        self._blocks = {k: block for k, block in self._blocks.items() if k >= numbers.start}
+        for k in range(numbers.start, numbers.stop + 1):
+            if k not in self._blocks and (k < numbers.stop or k * BLOCK < last):
+                self._blocks[k] = self._pool.submit(self._make, cell, range(k * BLOCK, (k + 1) * BLOCK))
+        z, condition = (np.concatenate(part) for part in zip(*(self._blocks[k].result() for k in numbers), strict=True))
+        offset = numbers.start * BLOCK
+        return z[draws.start - offset : draws.stop - offset], condition[draws.start - offset : draws.stop - offset]
+
+    def _make(self, cell: Cell, draws: range) -> Inputs:
+        return latents(cell.seed, draws, self._z_dim, cell.truncation), conditions(self._prior, cell, draws)
 
 
 def render(

@@ -202,7 +202,8 @@ def test_check_finds_every_kind_of_change(tiny_bundle: Bundle, tmp_path: Path, d
 def test_the_journal_streams_into_the_manifest(tiny_bundle: Bundle, tmp_path: Path) -> None:
     """Memory does not grow with the batch: nothing of a stored chunk is kept but counts."""
     writer = cfgan.batch.BatchWriter(tmp_path / "b", {"bundle": {}, "spec": {}}, 1)
-    face = cfgan.batch.Face("images/000000.png", 0, 0, b"x" * 1000, np.zeros(6, np.float32), np.zeros(6, np.float32))
+    zeros = np.zeros(6, np.float32)
+    face = cfgan.batch.Face("images/000000.png", 0, 0, np.zeros((3, 16, 16), np.uint8), {}, zeros, zeros)
     writer.begin()
     writer.add(0, cfgan.batch.CellTally(1, 1), [face])
     kept = [value for value in vars(writer).values() if isinstance(value, list)]

@@ -1,0 +1,155 @@
+"""The shipped bundle itself: what a user gets right after install."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cfgan.batch_check import check_batch
+from cfgan.bundle import Bundle, open_bundle
+from cfgan.evaluation.accuracy import unfiltered_accuracy
+from cfgan.generation import check_plan
+from cfgan.spec import read_spec
+from cfgan.spec_files import shipped_specs
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return open_bundle("celeba64")
+
+
+def cfgan(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cfgan_cli.main", *(str(a) for a in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def pixels(folder: Path) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(path)) for path in sorted((folder / "images").iterdir())]).astype(float)
+
+
+def test_it_is_whole_small_and_licensed(bundle: Bundle) -> None:
+    bundle.verify()
+    assert sum(path.stat().st_size for path in bundle.path.iterdir()) < 40 * 2**20
+    assert {path.suffix for path in bundle.path.iterdir()} == {".json", ".safetensors", ".md"}
+    card = (bundle.path / "README.md").read_text()
+    assert "non-commercial" in card and "/work/" not in card and "/root/" not in card
+    assert len(bundle.vocabulary) == 40 and bundle.size == 64
+
+
+def test_the_verifier_is_good_on_real_faces(bundle: Bundle) -> None:
+    figures = bundle.config["verifier"]["figures"]
+    assert np.mean([row["accuracy"] for row in figures.values()]) >= 0.90
+    assert np.mean([row["balanced_accuracy"] for row in figures.values()]) >= 0.82
+    assert min(row["auc"] for row in figures.values()) > 0.6
+    assert max(row["calibration_error"] for row in figures.values()) < 0.06
+
+
+def test_the_readme_s_command_gives_32_verified_faces_in_time(tmp_path: Path) -> None:
+    start = time.monotonic()
+    result = cfgan("generate", "--attrs", "Male,Smiling,Eyeglasses", "-n", 32, "--out", tmp_path / "b", "--json")
+    seconds = time.monotonic() - start
+    assert result.returncode == 0, result.stderr
+    value = json.loads(result.stdout)
+    assert value["accepted"] == 32 and value["draws"] < 32 * 20
+    assert set(value["attributes"]) == {"Male", "Smiling", "Eyeglasses"}
+    assert check_batch(tmp_path / "b") == []
+    images = pixels(tmp_path / "b")
+    assert images.shape == (32, 64, 64, 3)
+    assert images.std(axis=0).mean() > 20, "the faces differ from one another"
+    assert seconds < 30, "under 10 s on two free cores; three times that when they are busy"
+
+
+def test_the_same_seed_gives_the_same_faces_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        options = ["-n", 4, "--seed", seed, "--out", tmp_path / name, "-q"]
+        assert cfgan("generate", "-a", "-Male,Smiling", *options).returncode == 0
+    assert np.abs(pixels(tmp_path / "a") - pixels(tmp_path / "b")).max() <= 1
+    assert np.abs(pixels(tmp_path / "a") - pixels(tmp_path / "c")).mean() > 5
+
+
+def test_requests_change_the_faces(bundle: Bundle) -> None:
+    """Unfiltered: asking for an attribute makes the verifier see it far more often than asking it away."""
+    table = unfiltered_accuracy(bundle, 600, 3)
+    assert table["agreement"] > 0.75
+    for name in ("Male", "Smiling", "Blond_Hair", "Black_Hair", "Wearing_Lipstick", "Mouth_Slightly_Open", "Bangs"):
+        assert table["attributes"][name]["balanced"] > 0.75, name
+    for name in ("Eyeglasses", "Wearing_Hat"):
+        on = unfiltered_accuracy(bundle, 96, 4, request={name: 1.0})["attributes"][name]["yes"]
+        off = unfiltered_accuracy(bundle, 96, 4, request={name: -1.0})["attributes"][name]["no"]
+        assert on + off - 1 > 0.4, name
+
+
+def test_no_attribute_is_dead(bundle: Bundle) -> None:
+    """A mean may hide an attribute that nothing happens for; these are the card's 2,720 draws."""
+    rows = bundle.config["measured"]["unfiltered"]["attributes"]
+    dead = [name for name, row in rows.items() if row["yes"] is None or row["yes"] + row["no"] < 1.1]
+    assert not dead
+
+
+@pytest.mark.parametrize("name", sorted(shipped_specs()))
+def test_every_shipped_spec_is_plausible(bundle: Bundle, name: str) -> None:
+    plan = read_spec(name, bundle.vocabulary)
+    rare = check_plan(plan, bundle.prior())
+    assert not rare or name == "Disguise"
+
+
+def test_kill_9_and_go_on(tmp_path: Path) -> None:
+    arguments = ["generate", "-a", "Smiling", "-n", 600, "-q", "--out"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert cfgan(*arguments, whole).returncode == 0
+    command = [sys.executable, "-m", "cfgan_cli.main", *(str(a) for a in arguments), str(broken)]
+    process = subprocess.Popen(command)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len(list(broken.glob("images/*.png"))) < 100:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (broken / "manifest.csv").exists()
+    assert cfgan(*arguments, broken).returncode == 0
+    assert check_batch(broken) == []
+    assert (broken / "manifest.csv").read_text().count("\n") == 601
+    a, b = ([row.split(",")[1] for row in (d / "manifest.csv").read_text().splitlines()] for d in (whole, broken))
+    assert a == b, "no draw repeated, none lost"
+    assert np.abs(pixels(whole) - pixels(broken)).max() <= 1
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists() or os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("needs a small file system")
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("no right to mount")
+    try:
+        result = cfgan("generate", "-a", "Smiling", "-n", 200, "-q", "--out", small / "b")
+        assert result.returncode == 1 and "the disk is full" in result.stderr and "Traceback" not in result.stderr
+        assert not list(small.rglob("*.partial"))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_read_only_folder_is_one_sentence() -> None:
+    result = cfgan("generate", "-a", "Smiling", "-n", 2, "-q", "--out", "/proc/nowhere/b")
+    assert result.returncode == 1 and result.stderr.startswith("Error: cannot write") and "\n" not in result.stderr[:-1]
+
+
+def test_help_is_quick() -> None:
+    times = []
+    for _ in range(5):
+        start = time.monotonic()
+        assert cfgan("--help").returncode == 0
+        times.append(time.monotonic() - start)
+    assert min(times) < 1.0, "0.3 to 0.5 s on a free core"
