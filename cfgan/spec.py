@@ -1,113 +1,25 @@
-"""What a person asks for: requests and specs, validated.
+"""Specs: a request with a count, a seed, what free attributes do and how strictly to verify.
 
-A **request** names attributes: ``Male,Smiling,-Wearing_Hat`` or ``Smiling=0.5``. A **spec** adds count, seed, what free
-attributes do and how strictly to verify. A spec file (YAML or JSON) holds one spec, or shared settings and a list of
+A spec file (YAML or JSON) holds one spec, or shared settings and a list of
 ``requests``. :func:`read_spec` turns any of it into a :class:`Plan`: cells with one request and one count each.
 """
 
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cfgan.errors import RequestError, SpecError, VocabularyError, nearest
+from cfgan.errors import RequestError, SpecError, nearest
+from cfgan.request import Request, format_request, request_from
 from cfgan.spec_files import load_spec_file
 from cfgan.vocabulary import Vocabulary
 
-Request = dict[str, float]
-"""Canonical attribute name -> value in -1..1; names not in it are free."""
-
 MAX_COUNT = 10_000_000
 MAX_CELLS = 4096
-_ITEM = re.compile(r"(?P<sign>[+\-!~]?)\s*(?P<name>[^=]+?)\s*(?:=\s*(?P<value>[^=]+))?")
-
-
-def parse_request(text: str, vocabulary: Vocabulary, *, field: str = "attrs") -> Request:
-    """Parse ``"Male, Smiling=0.5, -Wearing_Hat"``.
-
-    Commas, semicolons or new lines separate; ``-`` or ``!`` or ``~`` before a name means unwanted, ``+`` or nothing
-    wanted; ``=`` gives a value between -1 and 1.
-
-    Returns:
-        Canonical names and values, in the order given.
-
-    Raises:
-        RequestError: empty items, a value out of range, an attribute asked for twice with different values.
-        VocabularyError: an unknown attribute; carries the nearest names.
-    """
-    request: Request = {}
-    for item in re.split(r"[,;\n]", text):
-        if not item.strip():
-            if text.strip():
-                raise RequestError(f"{text.strip()!r} has an empty item.", field=field, value=text)
-            continue
-        match = _ITEM.fullmatch(item.strip())
-        if match is None:
-            raise RequestError(f"{item.strip()!r} is no attribute.", field=field, value=item)
-        value = 1.0
-        if match["value"] is not None:
-            value = _value(match["value"], match["name"], field)
-        if match["sign"] in ("-", "!", "~"):
-            value = -value
-        _add(request, vocabulary.canonical(match["name"], field=field), value, field)
-    return request
-
-
-def request_from(value: Any, vocabulary: Vocabulary, *, field: str = "attributes") -> Request:
-    """A request from a string, a list of strings, or a mapping name -> true / false / number.
-
-    Raises:
-        RequestError, VocabularyError: as :func:`parse_request`.
-    """
-    if isinstance(value, str):
-        return parse_request(value, vocabulary, field=field)
-    request: Request = {}
-    if isinstance(value, Mapping):
-        for name, amount in value.items():
-            if isinstance(amount, bool):
-                amount = 1.0 if amount else -1.0
-            _add(request, vocabulary.canonical(str(name), field=field), _value(amount, str(name), field), field)
-        return request
-    if isinstance(value, list):
-        for item in value:
-            if not isinstance(item, str):
-                raise RequestError(f"{item!r} is no attribute name.", field=field, value=item)
-            for name, amount in parse_request(item, vocabulary, field=field).items():
-                _add(request, name, amount, field)
-        return request
-    raise RequestError(f"{value!r} is neither text, a list nor a mapping of attributes.", field=field, value=value)
-
-
-def format_request(request: Mapping[str, float]) -> str:
-    """The shortest text that :func:`parse_request` reads back to the same request."""
-
-    def item(name: str, value: float) -> str:
-        return name if value == 1 else f"-{name}" if value == -1 else f"{name}={value:g}"
-
-    return ",".join(item(name, value) for name, value in request.items())
-
-
-def _value(value: Any, name: str, field: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise RequestError(f"{name}={value} is no number between -1 and 1.", field=field, value=value) from None
-    if not -1 <= number <= 1:
-        raise RequestError(
-            f"{name}={value} is not between -1 and 1.", field=field, value=value, nearest=[-1 if number < 0 else 1]
-        )
-    return number
-
-
-def _add(request: Request, name: str, value: float, field: str) -> None:
-    if request.get(name, value) != value:
-        raise RequestError(f"{name} is asked for twice with different values.", field=field, value=name)
-    request[name] = value
 
 
 class VerifySpec(BaseModel):
@@ -339,20 +251,3 @@ def _resolved(cells: list[Cell], top: SpecFileModel) -> dict[str, Any]:
     if len(entries) == 1:
         return {**entries[0], **head}
     return {**head, "requests": entries}
-
-
-__all__ = [
-    "Cell",
-    "Plan",
-    "Request",
-    "SpecModel",
-    "VerifySpec",
-    "VocabularyError",
-    "format_request",
-    "json_schema",
-    "make_plan",
-    "parse_request",
-    "plan_from_request",
-    "read_spec",
-    "request_from",
-]

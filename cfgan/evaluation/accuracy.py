@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cfgan.bundle import Bundle
 
 if TYPE_CHECKING:
-    from cfgan.spec import Request
+    from cfgan.request import Request
 
 _CHUNK = 64
 

@@ -91,7 +91,8 @@ def _plan(
     bundle: Bundle, attrs: str | None, spec: str | None, settings: dict[str, Any], verify: dict[str, Any]
 ) -> Plan:
     from cfgan.errors import SpecError
-    from cfgan.spec import format_request, make_plan, parse_request, read_spec
+    from cfgan.request import format_request, parse_request
+    from cfgan.spec import make_plan, read_spec
 
     if attrs is not None and spec is not None:
         raise SpecError("give either --attrs or --spec, not both.", field="--spec", value=spec)

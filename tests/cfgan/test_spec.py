@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfgan.errors import CfganError, RequestError, SpecError, VocabularyError
-from cfgan.spec import format_request, json_schema, make_plan, parse_request, read_spec, request_from
+from cfgan.request import format_request, parse_request, request_from
+from cfgan.spec import json_schema, make_plan, read_spec
 from cfgan.spec_files import find_spec, shipped_specs
 from cfgan.vocabulary import CELEBA, Vocabulary
 from cfgan.yaml_files import MAX_BYTES, dump_yaml, parse_yaml

@@ -1,0 +1,89 @@
+"""Where a training step's time goes on this CPU: images a second of the shipped recipe, each row changing one thing.
+
+python benchmarks/training.py --data stores/celeba64 --threads 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from cfgan.data.store import open_store
+from cfgan.networks.dcgan import ResizeConv
+from cfgan.training.config import GanConfig, load_config
+from cfgan.training.data import TensorData, load_split
+from cfgan.training.gan import gan_shape, make_players, step
+from cfgan.training.sampling_rows import repeat_factors
+
+RECIPE = Path(__file__).parents[1] / "cfgan/training/recipes/celeba64.yaml"
+ROWS = {
+    "shipped recipe": [],
+    "penalties at every step instead of every 8th": ["penalty_steps=1"],
+    "finite-difference penalties at every step": ["penalty_steps=1", "penalty=finite"],
+    "no penalties": ["r1_gamma=0", "r2_gamma=0"],
+    "transposed convolutions (same cost, checkerboard)": ["upsample=transposed"],
+    "batch 64": ["batch=64"],
+    "no augmentation": ["augment=[]"],
+}
+
+
+def rate(train: TensorData, settings: list[str], steps: int) -> float:
+    """Images a second of training steps, the weight average included; the median of three runs."""
+    config = load_config(GanConfig, file=RECIPE, settings=settings)
+    device = torch.device("cpu")
+    players = make_players(config, gan_shape(config, train.labels.shape[1], train.images.shape[-1]), device)
+    weights = repeat_factors(train.labels, config.rare_threshold)
+    step(players, train, weights, config, 0)
+    rates = []
+    for _ in range(3):
+        start = time.perf_counter()
+        for k in range(steps):
+            step(players, train, weights, config, k * config.batch)
+            players.average.update(players.generator, config.batch, 10_000)
+        rates.append(steps * config.batch / (time.perf_counter() - start))
+    return sorted(rates)[1]
+
+
+def upsampling() -> tuple[float, float]:
+    """Milliseconds of one 40 -> 24 channel upsampling to 64 x 64, forward and backward: in two steps, and in one."""
+    layer = ResizeConv(40, 24)
+    x = torch.randn(32, 40, 32, 32).contiguous(memory_format=torch.channels_last).requires_grad_(True)
+    times = []
+    for in_one in (False, True):
+        elapsed = []
+        for _ in range(8):
+            start = time.perf_counter()
+            y = (
+                layer(x)
+                if in_one
+                else F.conv2d(
+                    F.interpolate(x, scale_factor=2), layer.weight.transpose(0, 1).contiguous(), layer.bias, padding=1
+                )
+            )
+            y.sum().backward()
+            elapsed.append(time.perf_counter() - start)
+        times.append(sorted(elapsed)[4] * 1e3)
+    return times[0], times[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=8)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    train = load_split(open_store(options.data), "train", torch.device("cpu"))
+    print(f"| one thing changed ({options.threads} thread{'s' * (options.threads > 1)}) | images/s |\n|---|--:|")
+    for name, settings in ROWS.items():
+        print(f"| {name} | {rate(train, settings, options.steps):.1f} |", flush=True)
+    two, one = upsampling()
+    print(f"\nupsampling layer, resize then convolve {two:.1f} ms, as one transposed convolution {one:.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
