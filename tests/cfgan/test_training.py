@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -196,3 +197,29 @@ def test_settings_win_over_the_file(tmp_path: Path) -> None:
     config = load_config(GanConfig, file=tmp_path / "c.yaml", settings=["batch=7"])
     assert (config.width, config.batch, config.augment) == (12, 7, ("flip",))
     assert make_config(GanConfig, to_dict(config)) == config
+
+
+def test_tensorboard_gets_every_figure(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, int]] = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            assert folder == str(tmp_path / "run" / "tensorboard")
+
+        def add_scalar(self, name: str, value: float, images: int) -> None:
+            written.append((name, images))
+
+        def flush(self) -> None:
+            pass
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    train_gan(store, tmp_path / "run", make_config(GanConfig, SMALL | {"tensorboard": True, "images": 16}))
+    assert {("d_loss", 8), ("g_loss", 16), ("images_per_second", 16)} <= set(written)
+
+
+def test_tensorboard_without_the_extra_says_what_to_install(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ConfigError, match=r"cfgan\[tensorboard\]"):
+        train_gan(store, tmp_path / "run", make_config(GanConfig, SMALL | {"tensorboard": True}))
