@@ -32,8 +32,12 @@ import numpy.typing as npt
 from cfgan.errors import FolderError
 from cfgan.files import (
     atomic_write,
+    is_unused,
+    lock_folder,
     make_folder,
+    read_json_object,
     remove_partials,
+    sha256_of,
     storage_errors,
     sync_folder,
     write_bytes,
@@ -103,23 +107,39 @@ class BatchWriter:
         self.header = json.loads(json.dumps({"format": FORMAT, **header}))
         self.tallies = [CellTally() for _ in range(cells)]
         self.complete = False
-        self._pool = ThreadPoolExecutor(_WRITERS)
-        journal = out / JOURNAL
-        if journal.exists():
-            self._resume(journal)
+        self._open = contextlib.ExitStack()
+        if (out / JOURNAL).exists():
+            self._resume(repair=False)
         elif (out / "batch.json").exists():
-            self._require_same(_read_json(out / "batch.json").get("header"))
-            self.tallies = [CellTally(**cell["tally"]) for cell in _read_json(out / "batch.json")["cells"]]
+            about = _read_batch_json(out)
+            self._require_same(about.get("header"))
+            try:
+                self.tallies = [CellTally(**cell["tally"]) for cell in about["cells"]]
+            except (KeyError, TypeError) as error:
+                raise FolderError(f"{out}/batch.json is damaged ({error}).", field="out", value=out) from None
             self.complete = True
-            return
-        elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        elif not is_unused(out):
             raise FolderError(f"{out} already holds something else.", field="out", value=out)
 
     def begin(self) -> None:
-        """Make the folder and its journal, unless they are there. Raises StorageError."""
-        make_folder(self.out / "images")
-        if not (self.out / JOURNAL).exists():
+        """Make the folder and its journal, or repair what a killed process left; from here on the folder is locked.
+
+        Raises:
+            FolderError: another process is writing into the folder.
+            StorageError: the disk refused.
+        """
+        make_folder(self.out)
+        self._open.enter_context(lock_folder(self.out))
+        remove_partials(self.out)
+        if (self.out / JOURNAL).exists():
+            self._resume(repair=True)
+        elif (self.out / "batch.json").exists():
+            raise FolderError(f"another process has just finished {self.out}.", field="out", value=self.out)
+        else:
             write_text(self.out / JOURNAL, json.dumps({"header": self.header}) + "\n")
+        make_folder(self.out / "images")
+        remove_partials(self.out / "images")
+        self._pool = self._open.enter_context(ThreadPoolExecutor(_WRITERS))
 
     @property
     def accepted(self) -> int:
@@ -134,19 +154,28 @@ class BatchWriter:
                 value=self.out,
             )
 
-    def _resume(self, journal: Path) -> None:
+    def _resume(self, *, repair: bool) -> None:
         """Take up an unfinished batch: everything up to the last whole journal line stands."""
-        data = journal.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        lines = _json_lines(whole)
-        first = next(lines, None)
-        self._require_same(first.get("header") if first else None)
-        for entry in lines:
-            self.tallies[entry["cell"]] = CellTally(**entry["tally"])
-        if len(whole) != len(data):
-            write_bytes(journal, whole)
-        if (self.out / "images").is_dir():
-            remove_partials(self.out / "images")
+        journal = self.out / JOURNAL
+        whole = 0
+        try:
+            with storage_errors(journal), journal.open("rb") as lines:
+                for line in lines:
+                    if not line.endswith(b"\n"):
+                        break
+                    entry = json.loads(line)
+                    if whole == 0:
+                        self._require_same(entry.get("header"))
+                    else:
+                        self.tallies[entry["cell"]] = CellTally(**entry["tally"])
+                    whole += len(line)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+            raise FolderError(f"{journal} is damaged; choose another --out.", field="out", value=self.out) from None
+        if whole == 0:
+            raise FolderError(f"{journal} is damaged; choose another --out.", field="out", value=self.out)
+        if repair and whole != journal.stat().st_size:
+            with storage_errors(journal):
+                os.truncate(journal, whole)
 
     def add(self, cell: int, tally: CellTally, faces: Sequence[Face]) -> None:
         """Store a chunk: its images, flushed to the disk, then its journal line. Raises StorageError."""
@@ -154,7 +183,8 @@ class BatchWriter:
         rows = list(self._pool.map(self._write_image, faces))
         sync_folder(self.out / "images")
         line = json.dumps({"cell": cell, "tally": tally.__dict__, "rows": rows}) + "\n"
-        with storage_errors(self.out / JOURNAL), (self.out / JOURNAL).open("ab") as handle:
+        with storage_errors(self.out / JOURNAL), (self.out / JOURNAL).open("r+b") as handle:
+            handle.seek(0, os.SEEK_END)
             handle.write(line.encode())
             handle.flush()
             os.fsync(handle.fileno())
@@ -173,8 +203,8 @@ class BatchWriter:
         }
 
     def close(self) -> None:
-        """Let go of the threads that write."""
-        self._pool.shutdown()
+        """Let go of the folder and of the threads that write."""
+        self._open.close()
 
     def finish(
         self,
@@ -185,25 +215,36 @@ class BatchWriter:
         cells: Sequence[Mapping[str, Any]],
     ) -> None:
         """Write everything but the images; the journal goes last, once the folder is complete. Raises StorageError."""
-        sums = dict(self._write_manifest(names, requests))
         write_text(self.out / "spec.yaml", dump_yaml(spec))
         tallied = [{**cell, "tally": tally.__dict__} for cell, tally in zip(cells, self.tallies, strict=True)]
         write_json(self.out / "batch.json", {"header": self.header, **about, "cells": tallied})
-        self._write_sheet(list(sums)[:_SHEET])
-        for name in ("manifest.csv", "spec.yaml", "batch.json", "contact_sheet.png"):
-            if (self.out / name).exists():
-                sums[name] = hashlib.sha256((self.out / name).read_bytes()).hexdigest()
-        write_text(self.out / CHECKSUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+        self._remove_orphans()
+        first: list[str] = []
+        # Streamed, so that memory does not grow with the batch: the journal into manifest and checksums.
+        with atomic_write(self.out / CHECKSUMS) as sums:
+            for file, digest in self._write_manifest(names, requests):
+                sums.write(f"{digest}  {file}\n".encode())
+                if len(first) < _SHEET:
+                    first.append(file)
+            self._write_sheet(first)
+            for name in ("batch.json", "contact_sheet.png", "manifest.csv", "spec.yaml"):
+                if (self.out / name).exists():
+                    sums.write(f"{sha256_of(self.out / name)}  {name}\n".encode())
         with contextlib.suppress(OSError):
             (self.out / JOURNAL).unlink()
         self.complete = True
 
+    def _remove_orphans(self) -> None:
+        """Remove images that were written but whose journal line was not, and that no later draw replaced."""
+        for path in (self.out / "images").iterdir():
+            if not (path.stem.isdecimal() and int(path.stem) < self.accepted):
+                path.unlink()
+
     def _write_manifest(
         self, names: Sequence[str], requests: Sequence[Mapping[str, float]]
     ) -> Iterator[tuple[str, str]]:
-        """Stream the journal into ``manifest.csv``, so that memory does not grow with the batch."""
         requested = [name for name in names if any(name in request for request in requests)]
-        with atomic_write(self.out / "manifest.csv") as handle:
+        with atomic_write(self.out / "manifest.csv") as handle, (self.out / JOURNAL).open("rb") as journal:
             writer = csv.writer(_Utf8(handle), lineterminator="\n")
             writer.writerow(
                 ["file", "draw", "seed", "sha256"]
@@ -211,7 +252,8 @@ class BatchWriter:
                 + [f"condition.{name}" for name in names]
                 + [f"verifier.{name}" for name in names]
             )
-            for entry in _json_lines((self.out / JOURNAL).open("rb")):
+            for line in journal:
+                entry = json.loads(line)
                 for row in entry.get("rows", ()):
                     wanted = requests[entry["cell"]]
                     writer.writerow(
@@ -245,20 +287,26 @@ class _Utf8:
         return self._handle.write(text.encode("utf-8"))
 
 
-def _json_lines(source: Any) -> Iterator[dict[str, Any]]:
-    lines = source.splitlines() if isinstance(source, bytes) else source
-    with contextlib.closing(source) if hasattr(source, "close") else contextlib.nullcontext():
-        for line in lines:
-            value = json.loads(line)
-            if isinstance(value, dict):
-                yield value
-
-
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_batch_json(folder: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FolderError(f"{path} cannot be read ({error}).", field="out", value=path) from None
-    if not isinstance(value, dict):
-        raise FolderError(f"{path} is no batch description.", field="out", value=path)
-    return value
+        return read_json_object(folder / "batch.json")
+    except ValueError as error:
+        raise FolderError(f"{folder} is damaged: {error}.", field="batch", value=folder) from None
+
+
+def read_batch(folder: Path) -> dict[str, Any]:
+    """``batch.json`` of a finished batch. Raises FolderError if the folder is none, unfinished or damaged."""
+    if not folder.is_dir():
+        raise FolderError(f"there is no folder {folder}.", field="batch", value=folder)
+    if (folder / JOURNAL).exists():
+        raise FolderError(f"{folder} is unfinished: run the command that made it again.", field="batch", value=folder)
+    if not (folder / "batch.json").exists():
+        raise FolderError(f"{folder} is no batch folder: batch.json is missing.", field="batch", value=folder)
+    about = _read_batch_json(folder)
+    header = about.get("header")
+    found = header.get("format") if isinstance(header, dict) else None
+    if found != FORMAT:
+        raise FolderError(f"{folder} has format {found!r}, not {FORMAT}.", field="batch", value=folder)
+    if not isinstance(about.get("accepted"), int):
+        raise FolderError(f"{folder}/batch.json is damaged.", field="batch", value=folder)
+    return about

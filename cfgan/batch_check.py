@@ -7,28 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cfgan.batch import CHECKSUMS, FORMAT, JOURNAL, _read_json
+from cfgan.batch import CHECKSUMS, read_batch
 from cfgan.data.images import load_rgb
-from cfgan.errors import DataError, FolderError
+from cfgan.errors import DataError
 from cfgan.files import sha256_of
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 _NAME = re.compile(r"(images/)?[A-Za-z0-9_]+\.[a-z0-9]+")
-
-
-def read_batch(folder: Path) -> dict[str, Any]:
-    """``batch.json`` of a finished batch. Raises FolderError if the folder is none, or unfinished."""
-    if not folder.is_dir():
-        raise FolderError(f"there is no folder {folder}.", field="batch", value=folder)
-    if (folder / JOURNAL).exists():
-        raise FolderError(f"{folder} is unfinished: run the command that made it again.", field="batch", value=folder)
-    if not (folder / "batch.json").exists():
-        raise FolderError(f"{folder} is no batch folder: batch.json is missing.", field="batch", value=folder)
-    about = _read_json(folder / "batch.json")
-    found = about.get("header", {}).get("format")
-    if found != FORMAT:
-        raise FolderError(f"{folder} has format {found!r}, not {FORMAT}.", field="batch", value=folder)
-    return about
 
 
 def check_batch(folder: Path) -> list[str]:
@@ -75,9 +60,11 @@ def _check_manifest(folder: Path, sums: dict[str, str], about: dict[str, Any]) -
     listed = set()
     with (folder / "manifest.csv").open(encoding="utf-8", newline="") as handle:
         for row in csv.DictReader(handle):
-            name = row["file"]
+            name = str(row.get("file"))
+            if name in listed:
+                problems.append(f"manifest.csv: {name} stands there twice")
             listed.add(name)
-            if sums.get(name) != row["sha256"]:
+            if name not in sums or sums[name] != row.get("sha256"):
                 problems.append(f"manifest.csv: {name} has another sha256 than {CHECKSUMS}")
                 continue
             try:

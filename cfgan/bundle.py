@@ -7,15 +7,29 @@ checksum was compared. Only safetensors are ever read, never a pickle.
 from __future__ import annotations
 
 import hashlib
-import json
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cfgan.errors import BundleError, InputError, nearest
-from cfgan.evaluation.calibration import Calibration
-from cfgan.files import is_safe_name, make_folder, sha256_of, write_bytes, write_json, write_text
+import numpy as np
+
+from cfgan.calibration import Calibration
+from cfgan.errors import BundleError, FolderError, InputError, VocabularyError, nearest
+from cfgan.files import (
+    is_safe_name,
+    is_unused,
+    make_folder,
+    read_json_object,
+    sha256_of,
+    storage_errors,
+    user_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from cfgan.prior import Prior
 from cfgan.vocabulary import Vocabulary
 
@@ -78,12 +92,17 @@ class Bundle:
             raise BundleError(f"bundle {self.path} holds {extra[0]}, which manifest.json does not list.")
 
     def prior(self) -> Prior:
-        """The prior over conditions. Raises BundleError."""
+        """The prior over conditions, loaded once. Raises BundleError."""
+        return self._prior
+
+    @cached_property
+    def _prior(self) -> Prior:
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         try:
             return Prior.from_arrays(self.vocabulary, load_file(self.file("prior.safetensors")))
-        except (ValueError, KeyError, OSError) as error:
+        except (ValueError, KeyError, OSError, IndexError, SafetensorError) as error:
             raise BundleError(f"bundle {self.path}: the prior does not load ({error}).") from None
 
     def generator(self) -> Generator:
@@ -107,6 +126,7 @@ class Bundle:
 
     def _load(self, name: str, make: Callable[[], M]) -> M:
         import torch
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
 
         from cfgan.networks.classifier import load_strict
@@ -114,7 +134,7 @@ class Bundle:
         try:
             module = make()
             load_strict(module, load_file(self.file(f"{name}.safetensors")))
-        except (ValueError, KeyError, TypeError, RuntimeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
             raise BundleError(f"bundle {self.path}: the {name} does not load ({error}).") from None
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         module.eval().requires_grad_(False)
@@ -146,7 +166,7 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         InputError: no such bundle; carries the nearest names.
         BundleError: damaged, incomplete, or of another format.
     """
-    path = Path(name_or_path).expanduser()
+    path = user_path(name_or_path, field="bundle")
     shipped = shipped_bundles()
     if not (path / "manifest.json").is_file() and str(name_or_path) in shipped:
         path = shipped[str(name_or_path)]
@@ -159,7 +179,7 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         )
     try:
         manifest = (path / "manifest.json").read_bytes()
-        sums = json.loads(manifest)["sha256"]
+        sums = read_json_object(path / "manifest.json")["sha256"]
         if not all(is_safe_name(name) and isinstance(digest, str) for name, digest in sums.items()):
             raise ValueError("unsafe file name")
     except FileNotFoundError:
@@ -167,20 +187,34 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"bundle {path} is damaged: manifest.json cannot be read ({error}).") from None
     try:
-        config = json.loads(_checked(path, sums, "config.json").read_text(encoding="utf-8"))
+        config = read_json_object(_checked(path, sums, "config.json"))
         if config.get("format") != FORMAT:
             raise BundleError(f"bundle {path} has format {config.get('format')!r}; this version reads {FORMAT}.")
-        vocabulary = Vocabulary.from_dict(config["vocabulary"])
-        calibration = Calibration.from_dict(config["verifier"]["calibration"])
-        if len(calibration.threshold) != len(vocabulary):
-            raise ValueError("calibration and vocabulary differ in length")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        vocabulary, calibration = _validated(config)
+    except (ValueError, KeyError, TypeError, AttributeError, VocabularyError) as error:
         raise BundleError(f"bundle {path} is damaged: config.json does not validate ({error}).") from None
     return Bundle(path, config, sums, vocabulary, calibration, hashlib.sha256(manifest).hexdigest())
 
 
+def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration]:
+    """Check everything that later code takes for granted. Raises ValueError, KeyError, TypeError or VocabularyError."""
+    vocabulary = Vocabulary.from_dict(config["vocabulary"])
+    calibration = Calibration.from_dict(config["verifier"]["calibration"])
+    for values in (calibration.slope, calibration.intercept, calibration.threshold):
+        if values.shape != (len(vocabulary),) or not np.isfinite(values).all():
+            raise ValueError("the calibration does not fit the vocabulary")
+    generator, verifier = config["generator"], config["verifier"]["shape"]
+    if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
+        raise ValueError("the name is no plain name")
+    if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):
+        raise ValueError("networks and vocabulary differ in length")
+    if not all(isinstance(generator[key], int) and 0 < generator[key] <= 4096 for key in ("size", "z_dim", "width")):
+        raise ValueError("size, z_dim or width of the generator is out of range")
+    return vocabulary, calibration
+
+
 def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, bytes], card: str) -> Bundle:
-    """Write a bundle and open it.
+    """Write a bundle beside its place, then move it there, and open it.
 
     Args:
         out: new or empty folder, or a bundle that is replaced.
@@ -189,20 +223,36 @@ def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, byt
         card: Markdown of the model card.
 
     Raises:
-        InputError: the folder holds something else.
-        StorageError: the disk refused.
+        FolderError: the folder holds something else.
+        StorageError: the disk refused; an old bundle stays as it was.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "manifest.json").exists():
-        raise InputError(f"{out} already holds something else.", field="out", value=out)
-    make_folder(out)
-    (out / "manifest.json").unlink(missing_ok=True)  # from here until the end it is no bundle
-    for old in out.glob("*.safetensors"):
-        if old.name not in weights:
-            old.unlink()
-    write_json(out / "config.json", {"format": FORMAT, **config})
-    write_text(out / "README.md", card)
-    for name, data in weights.items():
-        write_bytes(out / name, data)
-    names = sorted(["config.json", "README.md", *weights])
-    write_json(out / "manifest.json", {"sha256": {name: sha256_of(out / name) for name in names}})
+    require_bundle_or_unused(out)
+    fresh = out.with_name(f".{out.name}.new")
+    old = out.with_name(f".{out.name}.old")
+    with storage_errors(out):
+        for folder in (fresh, old):
+            shutil.rmtree(folder, ignore_errors=True)
+        make_folder(fresh)
+        write_json(fresh / "config.json", {"format": FORMAT, **config})
+        write_text(fresh / "README.md", card)
+        for name, data in weights.items():
+            write_bytes(fresh / name, data)
+        names = sorted(["config.json", "README.md", *weights])
+        write_json(fresh / "manifest.json", {"sha256": {name: sha256_of(fresh / name) for name in names}})
+        if out.exists():
+            out.rename(old)
+        fresh.rename(out)
+        shutil.rmtree(old, ignore_errors=True)
     return open_bundle(out)
+
+
+def require_bundle_or_unused(out: Path) -> None:
+    """Raise FolderError if a folder holds anything but a bundle of ours."""
+    if is_unused(out):
+        return
+    try:
+        ours = str(read_json_object(out / "config.json").get("format", "")).startswith("cfgan-bundle/")
+    except ValueError:
+        ours = False
+    if not ours:
+        raise FolderError(f"{out} already holds something else.", field="out", value=out)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cfgan.bundle import Bundle, write_bundle
+from cfgan.bundle import Bundle, require_bundle_or_unused, write_bundle
+from cfgan.calibration import classifier_figures, fit_calibration
 from cfgan.errors import InputError
-from cfgan.evaluation.accuracy import unfiltered_accuracy
-from cfgan.evaluation.calibration import classifier_figures, fit_calibration
-from cfgan.prior_fit import load_prior
+from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
+from cfgan.files import read_json_object
+from cfgan.training.prior import load_prior
 from cfgan.yaml_files import parse_yaml, read_text_limited
 
 _CARD = Path(__file__).parent / "templates" / "model_card.md.j2"
@@ -49,11 +52,18 @@ def build_bundle(
     Raises:
         InputError: a part is missing or the parts' vocabularies differ.
     """
-    about_gan, about_verifier = _about(gan, "gan"), _about(verifier, "verifier")
+    require_bundle_or_unused(out)
+    about_gan, about_verifier = _about(gan, "gan", "gan"), _about(verifier, "verifier", "classifier")
     fitted = load_prior(prior)
     vocabularies = {json.dumps(part["vocabulary"]["names"]) for part in (about_gan, about_verifier)}
     if vocabularies != {json.dumps(list(fitted.vocabulary.names))}:
         raise InputError("generator, verifier and prior have different vocabularies.", field="gan", value=gan)
+    if about_gan.get("guide_sha256") == hashlib.sha256(_read(verifier / "model.safetensors")).hexdigest():
+        raise InputError(
+            "this classifier has guided the generator; a gate that it was trained against proves nothing.",
+            field="verifier",
+            value=verifier,
+        )
     try:
         with np.load(verifier / "validation.npz", allow_pickle=False) as kept:
             logits, labels = kept["logits"], kept["labels"]
@@ -75,7 +85,7 @@ def build_bundle(
         "verifier": {
             "shape": about_verifier["shape"],
             "calibration": fit_calibration(logits, labels).to_dict(),
-            "figures": _rounded(classifier_figures(logits, labels, fitted.vocabulary.names)),
+            "figures": plain(classifier_figures(logits, labels, fitted.vocabulary.names)),
         },
         "training": training,
     }
@@ -85,10 +95,11 @@ def build_bundle(
         "verifier.safetensors": _read(verifier / "model.safetensors"),
         "prior.safetensors": _read(prior),
     }
-    bundle = write_bundle(out, config, weights, "being measured")
-    measured = unfiltered_accuracy(bundle, draws, 0, progress=progress)
-    config["measured"] = {"draws": draws, "seed": 0, "unfiltered": _rounded(measured)}
-    return write_bundle(out, config, weights, model_card(config, bundle))
+    with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
+        bundle = write_bundle(Path(scratch) / "bundle", config, weights, "being measured")
+        measured = unfiltered_accuracy(bundle, draws, 0, progress=progress)
+        config["measured"] = {"draws": draws, "seed": 0, "unfiltered": plain(measured)}
+        return write_bundle(out, config, weights, model_card(config, bundle))
 
 
 def model_card(config: Mapping[str, Any], bundle: Bundle) -> str:
@@ -115,12 +126,14 @@ def model_card(config: Mapping[str, Any], bundle: Bundle) -> str:
     return template.render(**config, means=means, sizes=sizes, thresholds=bundle.calibration.threshold.tolist())
 
 
-def _about(run: Path, field: str) -> dict[str, Any]:
+def _about(run: Path, field: str, kind: str) -> dict[str, Any]:
     try:
-        about: dict[str, Any] = json.loads((run / "model.json").read_text(encoding="utf-8"))
-        return about
-    except (OSError, ValueError) as error:
-        raise InputError(f"{run} holds no trained model ({error}).", field=field, value=run) from None
+        about = read_json_object(run / "model.json")
+        if about["kind"] != kind:
+            raise ValueError(f"it is a {about['kind']} run")
+        return {**about, "vocabulary": {**about["vocabulary"]}, "shape": {**about["shape"]}}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run} holds no trained {kind} ({error}).", field=field, value=run) from None
 
 
 def _read(path: Path) -> bytes:
@@ -150,14 +163,3 @@ def _seconds(run: Path) -> int:
         seconds += (row["images"] - before) / row["images_per_second"]
         before = row["images"]
     return round(seconds)
-
-
-def _rounded(value: Any) -> Any:
-    """JSON-ready: floats to five digits, NaN to None."""
-    if isinstance(value, dict):
-        return {key: _rounded(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_rounded(item) for item in value]
-    if isinstance(value, float):
-        return round(value, 5) if np.isfinite(value) else None
-    return value

@@ -6,6 +6,8 @@ import torch
 
 from cfgan.errors import InputError
 
+KINDS = ("cpu", "cuda")
+
 
 def pick_device(name: str) -> torch.device:
     """ "auto" is a GPU where there is one, else the CPU.
@@ -17,6 +19,8 @@ def pick_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type not in KINDS:
+            raise RuntimeError(f"only {', '.join(KINDS)} are supported")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

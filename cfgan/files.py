@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from cfgan.errors import FolderError, StorageError
+from cfgan.errors import FolderError, InputError, StorageError
 
 _TEMPORARY = ".partial"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+\-]{0,127}")
@@ -88,6 +88,66 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def is_unused(folder: Path) -> bool:
+    """Whether a folder may be written into: not there, or holding nothing but what a killed start of ours leaves.
+
+    Raises:
+        FolderError: a file has that name.
+    """
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        raise FolderError(f"{folder} is a file, not a folder.", field="out", value=folder)
+    with storage_errors(folder):
+        return all(
+            path.name.endswith(_TEMPORARY) or (path.name == "images" and path.is_dir() and not any(path.iterdir()))
+            for path in folder.iterdir()
+        )
+
+
+@contextlib.contextmanager
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Keep every other process from working in the same folder; the lock goes with the process.
+
+    Raises:
+        FolderError: another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # no such locks on this system
+        yield
+        return
+    with storage_errors(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FolderError(f"another process is writing into {folder}.", field="out", value=folder) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: missing, unreadable, not JSON or not an object; the text says which.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise ValueError(f"{path.name} is not JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError(f"{path.name} is not a JSON object")
+    return value
+
+
 def sync_folder(path: Path) -> None:
     """Flush a folder's entries (renames) to the disk; a no-op where the system cannot."""
     with contextlib.suppress(OSError):
@@ -109,6 +169,23 @@ def sha256_of(path: Path) -> str:
     """sha256 of a file's bytes, as hex."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def user_path(text: str | Path, *, field: str) -> Path:
+    """A path as a person wrote it, with ``~`` expanded.
+
+    Raises:
+        InputError: an unknown user, or a name longer than the system takes.
+    """
+    try:
+        path = Path(text).expanduser()
+        path.exists()
+    except RuntimeError:
+        raise InputError(f"{str(text)!r}: there is no such user.", field=field, value=text) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{str(text)[:60]!r} is no usable path ({reason}).", field=field, value=text) from None
+    return path
 
 
 def is_safe_name(name: str) -> bool:

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     import torch
 
 CHUNK = 32
-"""Draws made at a time, at most. On two CPU cores 32 is the fastest: more spill out of the caches."""
+"""Draws made at a time. On two CPU cores 32 is the fastest: more spill out of the caches."""
+
+_ESTIMATED_CELLS = 16  # in larger plans requests of three and more attributes are judged by their rarest pair
 
 Progress = Callable[[int, int, int], None]
 """Called with (faces accepted, faces wanted, draws)."""
@@ -42,7 +44,7 @@ class Drawer:
 
     Raises:
         BundleError: a file of the bundle is damaged.
-        TrainingError: the device cannot be used.
+        InputError: the device cannot be used.
     """
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
@@ -56,12 +58,25 @@ class Drawer:
         self._inputs = DrawInputs(self.prior, bundle.z_dim)
 
     def draw(self, cell: Cell, draws: range, last: int | None = None) -> Drawn:
-        """Make some consecutive draws of a cell and verify them; ``last``: no draw from there on will be wanted."""
-        z, condition = self._inputs.get(cell, draws, draws.stop if last is None else last)
-        images, pixels = render(self._generator, z, condition, self.device)
-        probability = probabilities(self._verifier, self.bundle.calibration, images)
+        """Make some consecutive draws of a cell and verify them; ``last``: no draw from there on will be wanted.
+
+        The networks always see whole, aligned chunks, so that a draw passes through the same arithmetic in the same
+        place whichever draws are asked for.
+        """
+        start, stop = draws.start // CHUNK * CHUNK, -(-draws.stop // CHUNK) * CHUNK
+        parts = [self._chunk(cell, range(k, k + CHUNK), last or stop) for k in range(start, stop, CHUNK)]
+        condition, pixels, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
+        wanted = slice(draws.start - start, draws.stop - start)
         gate = Gate.for_cell(cell, self.bundle.vocabulary, self.bundle.calibration)
-        return Drawn(draws, condition, pixels, probability, gate.passes(probability), gate.names)
+        passed = gate.passes(probability[wanted])
+        return Drawn(draws, condition[wanted], pixels[wanted], probability[wanted], passed, gate.names)
+
+    def _chunk(
+        self, cell: Cell, draws: range, last: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        z, condition = self._inputs.get(cell, draws, last)
+        images, pixels = render(self._generator, z, condition, self.device)
+        return condition, pixels, probabilities(self._verifier, self.bundle.calibration, images)
 
 
 @dataclass(frozen=True)
@@ -109,9 +124,10 @@ def check_plan(plan: Plan, prior: Prior) -> list[str]:
         RequestError: a request that contradicts itself.
     """
     warnings: list[str] = []
+    estimate = len(plan.cells) <= _ESTIMATED_CELLS
     for cell in plan.cells:
         fixed = cell.free if isinstance(cell.free, dict) else {}
-        for warning in prior.check({**cell.request, **fixed}):
+        for warning in prior.check({**cell.request, **fixed}, estimate=estimate):
             text = f"{cell.name}: {warning}" if len(plan.cells) > 1 else warning
             if text not in warnings:
                 warnings.append(text)
@@ -237,13 +253,11 @@ def _fill_cell(
 
 
 def _next_draws(cell: Cell, tally: CellTally) -> tuple[range, int]:
-    """The next draws, and the draw at which the cell will probably be full.
-
-    As many draws as will probably be needed: results do not depend on it, only how many are made in vain.
-    """
+    """The next draws, up to the end of a chunk, and the draw at which the cell will probably be full."""
     rate = 1.0 if not cell.verify.enabled else (tally.accepted + 1) / (tally.next_draw + 2)
-    last = min(tally.next_draw + max(8, round((cell.count - tally.accepted) / rate)), cell.max_draws)
-    return range(tally.next_draw, min(tally.next_draw + CHUNK, last)), last
+    last = min(tally.next_draw + round((cell.count - tally.accepted) / rate) + 1, cell.max_draws)
+    end = (tally.next_draw // CHUNK + 1) * CHUNK
+    return range(tally.next_draw, min(end, cell.max_draws)), last
 
 
 @dataclass(frozen=True)

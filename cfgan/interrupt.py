@@ -14,16 +14,12 @@ class StopRequest:
     """A context in which SIGINT and SIGTERM only set a flag, so that the work inside stops where nothing is lost.
 
     A second signal raises KeyboardInterrupt at once, for work that does not come to a safe point. Outside the main
-    thread no handler can be set; then only :meth:`ask` sets the flag.
+    thread no handler can be set, and nothing is asked.
     """
 
     def __init__(self) -> None:
         self.asked = False
         self._previous: dict[int, Any] = {}
-
-    def ask(self) -> None:
-        """Ask for a stop, as a signal would."""
-        self.asked = True
 
     def raise_if_asked(self, how_to_go_on: str) -> None:
         """Raise StoppedError if a stop was asked for. Call it only where everything done is saved."""

@@ -1,14 +1,15 @@
 """Which attributes go together: p(free attributes | requested ones), and how plausible a request is.
 
-A pairwise Markov random field (Ising model) over the attributes in +-1 coding (:mod:`cfgan.prior_fit` fits it), sampled
-by Gibbs sweeps with the requested attributes clamped. Being pairwise it answers for any combination, seen or not. It
-stores weights and pair counts, never a row of the data.
+A pairwise Markov random field (Ising model) over the attributes in +-1 coding, sampled by Gibbs sweeps with the
+requested attributes clamped; :mod:`cfgan.training.prior` fits it. Being pairwise it answers for any combination, seen
+or not. It stores weights and pair counts, never a row of the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Prior:
         bias: float64 (A,); log-odds of each attribute when the others sum to nothing.
         weights: float64 (A, A), symmetric, zero diagonal; log-odds an attribute adds to another.
         pairs: int64 (A, A); rows in which both are present; the diagonal counts each attribute.
+        known: int64 (A, A); rows in which both labels are known.
         rows: label rows that it was fitted on.
     """
 
@@ -45,12 +47,17 @@ class Prior:
     bias: Floats
     weights: Floats
     pairs: npt.NDArray[np.int64]
+    known: npt.NDArray[np.int64]
     rows: int
 
-    @property
+    @cached_property
     def marginals(self) -> Floats:
-        """float64 (A,): share of the training labels that have each attribute."""
-        return np.diag(self.pairs) / self.rows
+        """float64 (A,): share of the training labels that have each attribute, among those that are known."""
+        return np.asarray(np.diag(self.pairs) / np.diag(self.known).clip(1), dtype=np.float64)
+
+    @cached_property
+    def _shares(self) -> dict[tuple[tuple[str, bool], ...], float]:
+        return {}
 
     def sample(self, request: Mapping[str, float], seed: int, draws: Sequence[int]) -> npt.NDArray[np.float32]:
         """Fill the free attributes for some draws of a batch.
@@ -119,35 +126,52 @@ class Prior:
     def pair_share(self, first: tuple[str, bool], second: tuple[str, bool]) -> float:
         """Share of the training labels in which both attributes have the given values, counted."""
         (i, a), (j, b) = ((self.vocabulary.index(name), value) for name, value in (first, second))
-        both, one, other = self.pairs[i, j], self.pairs[i, i], self.pairs[j, j]
+        known = float(self.known[i, j])
+        if i == j:
+            present = float(self.pairs[i, i])
+            return (present if a else known - present) / max(known, 1.0) if a == b else 0.0
+        both = float(self.pairs[i, j])
+        one, other = self.marginals[i] * known, self.marginals[j] * known  # exact where every label is known
         cell = {
             (True, True): both,
             (True, False): one - both,
             (False, True): other - both,
-            (False, False): self.rows - one - other + both,
+            (False, False): known - one - other + both,
         }[a, b]
-        return float(cell) / self.rows
+        return max(0.0, round(float(cell)) / max(known, 1.0))
 
-    def share(self, request: Mapping[str, float]) -> float:
+    def share(self, request: Mapping[str, float], *, estimate: bool = True) -> float:
         """Share of faces that meet the signs of a request: counted up to pairs, estimated by chains beyond.
 
-        Graded values count by their sign; 0 is met by all.
+        Graded values count by their sign; 0 is met by all. Without ``estimate`` the share of the rarest pair stands
+        for the whole, which is at least the right one. The estimate ends early once it is far below :data:`RARE`.
         """
-        wanted = [(name, value > 0) for name, value in request.items() if value != 0]
+        wanted = tuple((name, value > 0) for name, value in request.items() if value != 0)
         if not wanted:
             return 1.0
         if len(wanted) == 1:
             return self.pair_share(wanted[0], wanted[0])
+        if not estimate:
+            return min(self.pair_share(a, b) for k, a in enumerate(wanted) for b in wanted[k + 1 :])
         result = self.pair_share(wanted[0], wanted[1])
         for k in range(2, len(wanted)):
-            name, present = wanted[k]
-            known = {n: 1.0 if v else -1.0 for n, v in wanted[:k]}
-            chance = self.conditional_marginals(known, chains=_ESTIMATES)[self.vocabulary.index(name)]
-            result *= float(chance if present else 1 - chance)
+            if result < RARE / 100:
+                break
+            prefix = wanted[: k + 1]
+            if prefix not in self._shares:
+                name, present = wanted[k]
+                known = {n: 1.0 if v else -1.0 for n, v in wanted[:k]}
+                chance = self.conditional_marginals(known, chains=_ESTIMATES)[self.vocabulary.index(name)]
+                self._shares[prefix] = result * float(chance if present else 1 - chance)
+            result = self._shares[prefix]
         return result
 
-    def check(self, request: Mapping[str, float]) -> list[str]:
+    def check(self, request: Mapping[str, float], *, estimate: bool = True) -> list[str]:
         """Refuse a request that cannot be; return one warning if it is implausible.
+
+        Args:
+            request: names and values.
+            estimate: as for :meth:`share`.
 
         Raises:
             RequestError: two wanted attributes exclude each other by a stated group, or were never seen together
@@ -157,15 +181,16 @@ class Prior:
         names = [(name, value > 0) for name, value in request.items() if value != 0]
         for k, first in enumerate(names):
             for second in names[k + 1 :]:
-                expected = self.pair_share(first, first) * self.pair_share(second, second) * self.rows
+                known = int(self.known[self.vocabulary.index(first[0]), self.vocabulary.index(second[0])])
+                expected = self.pair_share(first, first) * self.pair_share(second, second) * known
                 if expected >= _EXPECTED and self.pair_share(first, second) == 0:
                     raise RequestError(
-                        f"{_signed(*first)} and {_signed(*second)} exclude each other: none of the {self.rows:,} "
+                        f"{_signed(*first)} and {_signed(*second)} exclude each other: none of the {known:,} "
                         f"training labels has both, where chance would give {expected:,.0f}.",
                         field="attrs",
                         value=f"{_signed(*first)},{_signed(*second)}",
                     )
-        share = self.share(request)
+        share = self.share(request, estimate=estimate)
         if share >= RARE:
             return []
         count = share * self.rows
@@ -178,22 +203,26 @@ class Prior:
     def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Arrays for a safetensors file; :meth:`from_arrays` reads them back."""
         rows = np.asarray([self.rows], dtype=np.int64)
-        return {"bias": self.bias, "weights": self.weights, "pairs": self.pairs, "rows": rows}
+        return {"bias": self.bias, "weights": self.weights, "pairs": self.pairs, "known": self.known, "rows": rows}
 
     @classmethod
     def from_arrays(cls, vocabulary: Vocabulary, arrays: Mapping[str, npt.NDArray[Any]]) -> Prior:
         """Inverse of :meth:`to_arrays`. Raises KeyError or ValueError on malformed content."""
         a = len(vocabulary)
-        prior = cls(vocabulary, arrays["bias"], arrays["weights"], arrays["pairs"], int(arrays["rows"][0]))
-        if prior.bias.shape != (a,) or prior.weights.shape != (a, a) or prior.pairs.shape != (a, a):
+        prior = cls(
+            vocabulary, arrays["bias"], arrays["weights"], arrays["pairs"], arrays["known"], int(arrays["rows"][0])
+        )
+        if prior.bias.shape != (a,) or any(m.shape != (a, a) for m in (prior.weights, prior.pairs, prior.known)):
             raise ValueError("the prior's arrays do not fit the vocabulary")
+        if not (np.isfinite(prior.bias).all() and np.isfinite(prior.weights).all()) or prior.rows < 1:
+            raise ValueError("the prior's arrays are not finite")
         return prior
 
 
 def stream(seed: int, draw: int, purpose: str) -> np.random.Generator:
     """The random stream of one draw for one purpose; independent of every other draw's."""
-    purposes = {"prior": 0, "latent": 1}
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, draw, purposes[purpose]])))
+    key = (draw, {"prior": 0, "latent": 1}[purpose])
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=key)))
 
 
 def check_exclusive(vocabulary: Vocabulary, request: Mapping[str, float]) -> None:

@@ -75,7 +75,7 @@ def format_request(request: Mapping[str, float]) -> str:
     """The shortest text that :func:`parse_request` reads back to the same request."""
 
     def item(name: str, value: float) -> str:
-        return name if value == 1 else f"-{name}" if value == -1 else f"{name}={value:g}"
+        return name if value == 1 else f"-{name}" if value == -1 else f"{name}={value!r}"
 
     return ",".join(item(name, value) for name, value in request.items())
 

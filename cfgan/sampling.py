@@ -83,7 +83,7 @@ class DrawInputs:
         if cell is not self._cell:
             self._cell, self._blocks = cell, {}
         numbers = range(draws.start // BLOCK, (draws.stop - 1) // BLOCK + 1)
-        if len(numbers) == 1 and last <= (numbers.start + 1) * BLOCK and last - draws.start < BLOCK // 2:
+        if not self._blocks and last - draws.start < BLOCK // 2:
             return self._make(cell, draws)  # few draws in all: no block is worth while
         self._blocks = {k: block for k, block in self._blocks.items() if k >= numbers.start}
         for k in range(numbers.start, numbers.stop + 1):
@@ -95,6 +95,11 @@ class DrawInputs:
 
     def _make(self, cell: Cell, draws: range) -> Inputs:
         return latents(cell.seed, draws, self._z_dim, cell.truncation), conditions(self._prior, cell, draws)
+
+
+def to_levels(images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) in -1..1 to whole pixel levels 0..255, still floating-point."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255)
 
 
 def render(
@@ -109,7 +114,6 @@ def render(
     import torch
 
     with torch.inference_mode():
-        made = generator(torch.from_numpy(z).to(device), torch.from_numpy(condition).to(device)).float()
-        levels = made.add(1).mul(127.5).round().clamp(0, 255)
+        levels = to_levels(generator(torch.from_numpy(z).to(device), torch.from_numpy(condition).to(device)))
         pixels: npt.NDArray[Any] = levels.to(torch.uint8).cpu().numpy()
         return levels.mul(2 / 255).sub(1), pixels

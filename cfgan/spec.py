@@ -142,7 +142,8 @@ def make_plan(
     """Validate plain values as a spec file holds them, and expand them into cells. Raises as :func:`read_spec`."""
     values = _merge(dict(values), overrides or {})
     top = _validate(SpecFileModel, values, source)
-    shared = {k: v for k, v in values.items() if k not in ("requests", "extends")}
+    own = ("requests", "extends", "name") if top.requests else ("requests", "extends")
+    shared = {k: v for k, v in values.items() if k not in own}
     if "requests" in values and not top.requests:
         raise SpecError("the list is empty.", field=f"{source}: requests", value=[])
     cells: list[Cell] = []
@@ -151,18 +152,12 @@ def make_plan(
         if top.requests and {"requests", "extends"} & entry.keys():
             raise SpecError("a request of a list cannot hold requests or extends.", field=where)
         merged = _merge(_merge(dict(shared), entry), overrides or {})
-        if place and ("seed" not in entry or "seed" in (overrides or {})):
-            merged["seed"] = _derived_seed(top.seed, place)
-        cells += _cells(_validate(SpecModel, merged, where), vocabulary, where)
+        stated = "seed" in entry and "seed" not in (overrides or {})
+        merged["seed"] = entry["seed"] if stated else top.seed
+        cells += _cells(_validate(SpecModel, merged, where), vocabulary, where, 0 if stated else place)
         if len(cells) > MAX_CELLS:
             raise SpecError(f"more than {MAX_CELLS} combinations.", field=where, value=len(cells))
     return Plan(tuple(cells), _resolved(cells, top))
-
-
-def plan_from_request(request: Request, count: int, seed: int, **settings: Any) -> Plan:
-    """A plan of one cell from an already parsed request."""
-    cell = Cell(format_request(request) or "any face", request, count, seed, **settings)
-    return Plan((cell,), _resolved([cell], SpecFileModel()))
 
 
 def json_schema() -> dict[str, Any]:
@@ -200,7 +195,7 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return base
 
 
-def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str) -> Iterable[Cell]:
+def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: int) -> Iterable[Cell]:
     request = request_from(spec.attributes, vocabulary, field=f"{where}: attributes")
     free: str | Request = (
         spec.free if isinstance(spec.free, str) else request_from(spec.free, vocabulary, field=f"{where}: free")
@@ -222,26 +217,29 @@ def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str) -> Iterable[Cell
         )
     for place, values in enumerate(combinations):
         wanted = {**request, **dict(zip(varied, values, strict=True))}
-        name = spec.name or format_request(wanted) or "any face"
+        name = spec.name or format_request(wanted)[:80] or "any face"
         if varied and spec.name:
-            name = f"{spec.name}: {format_request(dict(zip(varied, values, strict=True)))}"
-        seed = spec.seed if place == 0 else _derived_seed(spec.seed, place)
+            name = f"{spec.name}: {format_request(dict(zip(varied, values, strict=True)))}"[:80]
+        seed = _cell_seed(spec.seed, request_place, place)
         count = spec.count // len(combinations)
         yield Cell(name, wanted, count, seed, free, spec.truncation, spec.verify)
 
 
-def _derived_seed(seed: int, place: int) -> int:
-    """An own seed for each further cell, so that cells do not share latents."""
+def _cell_seed(seed: int, request: int, combination: int) -> int:
+    """An own seed for every cell, so that cells do not share latents; the first cell keeps the spec's seed."""
     import numpy as np
 
-    return int(np.random.SeedSequence([seed, place]).generate_state(1, np.uint32)[0])
+    if request == combination == 0:
+        return seed
+    words = np.random.SeedSequence(seed, spawn_key=(request, combination)).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))
 
 
 def _resolved(cells: list[Cell], top: SpecFileModel) -> dict[str, Any]:
     """The plan as a spec file that names every cell and setting: reading it gives the same plan."""
     entries: list[dict[str, Any]] = []
     for cell in cells:
-        entry: dict[str, Any] = {"name": cell.name, "attributes": dict(cell.request), "count": cell.count}
+        entry: dict[str, Any] = {"name": cell.name[:80], "attributes": dict(cell.request), "count": cell.count}
         entry |= {"seed": cell.seed, "free": cell.free if isinstance(cell.free, str) else dict(cell.free)}
         if cell.truncation is not None:
             entry["truncation"] = cell.truncation

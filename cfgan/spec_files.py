@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgan.errors import SpecError, nearest
-from cfgan.files import is_safe_name
+from cfgan.files import is_safe_name, user_path
 from cfgan.yaml_files import parse_yaml, read_text_limited
 
 _ENDINGS = (".yaml", ".yml", ".json")
@@ -36,7 +36,7 @@ def find_spec(name_or_path: str, *, beside: Path | None = None) -> Path:
     Raises:
         SpecError: neither a file nor a shipped name; carries the nearest names.
     """
-    path = Path(name_or_path).expanduser() if beside is None else beside / name_or_path
+    path = user_path(name_or_path, field="spec") if beside is None else beside / name_or_path
     if path.is_file():
         return path
     shipped = shipped_specs()
@@ -64,8 +64,10 @@ def load_spec_file(name_or_path: str, *, beside: Path | None = None, _seen: tupl
         SpecError: not found, not YAML or JSON, not a mapping, or ``extends`` in a circle or more than eight deep.
     """
     path = find_spec(name_or_path, beside=beside).resolve()
-    if path in _seen or len(_seen) >= _MAX_DEPTH:
-        raise SpecError("extends itself, directly or through others.", field=f"{path.name}: extends", value=str(path))
+    if path in _seen:
+        raise SpecError("extends itself, directly or through others.", field=f"{path.name}: extends", value=path.name)
+    if len(_seen) >= _MAX_DEPTH:
+        raise SpecError(f"more than {_MAX_DEPTH} files deep.", field=f"{path.name}: extends", value=path.name)
     values = parse_yaml(read_text_limited(path), name=path.name)
     if isinstance(values, list):
         values = {"requests": values}
@@ -75,8 +77,12 @@ def load_spec_file(name_or_path: str, *, beside: Path | None = None, _seen: tupl
         raise SpecError("every setting must be a name.", field=path.name)
     if "extends" not in values:
         return dict(values)
-    if not isinstance(values["extends"], str):
-        raise SpecError("one file name is expected.", field=f"{path.name}: extends", value=values["extends"])
+    if not isinstance(values["extends"], str) or not is_safe_name(values["extends"]):
+        raise SpecError(
+            "the name of one file beside this one, or of a shipped spec, is expected.",
+            field=f"{path.name}: extends",
+            value=values["extends"],
+        )
     base = load_spec_file(values["extends"], beside=path.parent, _seen=(*_seen, path))
     merged = {**base, **{key: value for key, value in values.items() if key != "extends"}}
     if isinstance(base.get("verify"), Mapping) and isinstance(values.get("verify"), Mapping):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.evaluation.calibration import Calibration
+from cfgan.calibration import Calibration
 from cfgan.spec import Cell
 from cfgan.vocabulary import Vocabulary
 

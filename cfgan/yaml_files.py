@@ -8,7 +8,7 @@ from typing import Any
 
 from cfgan.errors import SpecError
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000
 """The largest text that is read; far above any real spec, far below what could hurt."""
 
 
@@ -57,7 +57,8 @@ def parse_yaml(text: str, *, name: str, field: str = "spec") -> Any:
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise SpecError(f"{name}{where}: {what}.", field=field, value=name) from None
-    except (RecursionError, ValueError) as error:
+    except (RecursionError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError) as error:
+        # What the YAML library lets through from malformed scalars, such as `!!bool maybe`.
         raise SpecError(f"{name}: cannot be read ({type(error).__name__}).", field=field, value=name) from None
 
 

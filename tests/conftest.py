@@ -12,7 +12,7 @@ from helpers import draw_celeba, make_bundle
 
 from cfgan.bundle import Bundle, open_bundle
 from cfgan.prior import Prior
-from cfgan.prior_fit import fit_prior
+from cfgan.training.prior import fit_prior
 from cfgan.vocabulary import Vocabulary
 
 torch.set_num_threads(1)

@@ -11,7 +11,7 @@ from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
 
 from cfgan.bundle import Bundle, write_bundle
-from cfgan.evaluation.calibration import Calibration
+from cfgan.calibration import Calibration
 from cfgan.generation import Drawer
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.dcgan import Discriminator, GanShape, Generator

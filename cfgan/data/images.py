@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -29,18 +28,16 @@ def load_rgb(path: Path) -> Image.Image:
         DataError: missing, not an allowed format, too large, truncated or otherwise broken; names the file.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{path.name}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
-                image.load()
-                return image.convert("RGB")
+        with Image.open(path, formats=FORMATS) as image:  # reads the header only
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{path.name}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
+            image.load()
+            return image.convert("RGB")
     except FileNotFoundError:
         raise DataError(f"{path.name}: the file is missing.") from None
     except UnidentifiedImageError:
         raise DataError(f"{path.name}: not a {', '.join(FORMATS)} image.") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except Image.DecompressionBombError:
         raise DataError(f"{path.name}: more than {MAX_PIXELS:,} pixels.") from None
     except (OSError, SyntaxError, ValueError) as error:
         raise DataError(f"{path.name}: broken image ({error}).") from None

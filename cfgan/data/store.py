@@ -7,7 +7,10 @@ Packing the same images twice gives the same bytes.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +24,18 @@ import numpy.typing as npt
 from cfgan.data.celeba import SPLITS, LabelledImages, check_image
 from cfgan.data.images import load_rgb, to_square
 from cfgan.errors import DataError, FolderError
-from cfgan.files import atomic_write, make_folder, sha256_of, storage_errors, write_json, write_text
+from cfgan.files import (
+    atomic_write,
+    is_unused,
+    lock_folder,
+    make_folder,
+    read_json_object,
+    remove_partials,
+    sha256_of,
+    storage_errors,
+    write_json,
+    write_text,
+)
 from cfgan.interrupt import StopRequest
 from cfgan.vocabulary import Vocabulary
 
@@ -66,16 +80,18 @@ def open_store(path: Path, *, verify: bool = False) -> Store:
     Raises:
         DataError: not a store, unfinished, of another format, or not as its checksums say.
     """
-    try:
-        about = json.loads((path / "store.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not (path / "store.json").exists():
         unfinished = (path / "progress.json").exists()
         what = "is an unfinished store: run `cfgan data pack` again" if unfinished else "is no packed store"
-        raise DataError(f"{path} {what}.", field="data", value=path) from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}/store.json cannot be read ({error}).", field="data", value=path) from None
-    if about.get("format") != FORMAT:
-        raise DataError(f"{path} has format {about.get('format')!r}, not {FORMAT}.", field="data", value=path)
+        raise DataError(f"{path} {what}.", field="data", value=path)
+    try:
+        about = read_json_object(path / "store.json")
+        if about.get("format") != FORMAT:
+            raise DataError(f"{path} has format {about.get('format')!r}, not {FORMAT}.", field="data", value=path)
+        n, size, sums = int(about["count"]), int(about["size"]), {name: str(about["sha256"][name]) for name in _FILES}
+        vocabulary = Vocabulary.from_dict(about["vocabulary"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged: store.json does not validate ({error}).", field="data") from None
     try:
         images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(path / "labels.npy", allow_pickle=False)
@@ -83,16 +99,14 @@ def open_store(path: Path, *, verify: bool = False) -> Store:
         files = tuple((path / "files.txt").read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}).", field="data", value=path) from None
-    vocabulary = Vocabulary.from_dict(about["vocabulary"])
-    n, size = about["count"], about["size"]
     shapes = (images.shape, labels.shape, split.shape, len(files))
     if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or images.dtype != np.uint8:
         raise DataError(f"{path} is damaged: its arrays are not as store.json says.", field="data", value=path)
     if verify:
         for name in _FILES:
-            if sha256_of(path / name) != about["sha256"][name]:
+            if sha256_of(path / name) != sums[name]:
                 raise DataError(f"{path}/{name} is not as its checksum says.", field="data", value=path)
-    return Store(path, images, labels, split, files, vocabulary, about["sha256"]["images.npy"])
+    return Store(path, images, labels, split, files, vocabulary, sums["images.npy"])
 
 
 def pack(
@@ -125,9 +139,9 @@ def pack(
     if not 8 <= size <= 1024:
         raise DataError("the side must be between 8 and 1024 pixels.", field="size", value=size)
     tell = progress or (lambda stage, done, total: None)
-    job = {"format": FORMAT, "size": size, "count": len(table.files), "vocabulary": table.vocabulary.digest}
+    job = {"format": FORMAT, "size": size, "table": _digest(table)}
     state = _read_progress(out, job)
-    with StopRequest() as stop, ThreadPoolExecutor(workers) as pool:
+    with StopRequest() as stop, ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as held:
         if state is None:
             bad = _check(table, pool, stop, tell)
             if bad and not skip_bad:
@@ -139,20 +153,29 @@ def pack(
         if not table.files:
             raise DataError("no usable image is left.", field="data")
         make_folder(out)
+        held.enter_context(lock_folder(out))
+        remove_partials(out)
         write_json(out / "progress.json", state)
         _write_images(table, out, size, state, pool, stop, tell)
     _finish(table, out, size, state["bad"])
     return open_store(out), state["bad"]
 
 
+def _digest(table: LabelledImages) -> str:
+    """Names the images and labels of a packing, so that another one never goes on in its folder."""
+    digest = hashlib.sha256(json.dumps([table.files, table.vocabulary.to_dict(), table.crop]).encode())
+    digest.update(table.labels.tobytes() + table.split.tobytes())
+    return digest.hexdigest()
+
+
 def _read_progress(out: Path, job: dict[str, Any]) -> dict[str, Any] | None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if is_unused(out):
         return None
     try:
-        state = json.loads((out / "progress.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        state = read_json_object(out / "progress.json")
+    except ValueError:
         raise FolderError(f"{out} already holds something else.", field="out", value=out) from None
-    if not isinstance(state, dict) or state.get("job") != job:
+    if state.get("job") != job or not isinstance(state.get("done"), int) or not isinstance(state.get("bad"), list):
         raise FolderError(f"{out} holds the packing of other images.", field="out", value=out)
     return state
 
@@ -193,6 +216,10 @@ def _write_images(
         if mode == "w+":
             state["done"] = 0
         images = np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=(total, 3, size, size))
+        if mode == "w+" and hasattr(os, "posix_fallocate"):
+            # A write into a hole of a mapped file on a full disk would kill the process: take the space now.
+            with path.open("r+b") as handle:
+                os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
 
     def one(row: int) -> npt.NDArray[np.uint8]:
         return to_square(load_rgb(table.folder / table.files[row]), size, table.crop)

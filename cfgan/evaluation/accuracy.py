@@ -90,3 +90,14 @@ def accuracy_table(names: tuple[str, ...], asked: npt.NDArray[np.bool_], seen: n
         "agreement": float(np.mean([row["agreement"] for row in attributes.values()])),
         "balanced": float(np.nanmean([row["balanced"] for row in attributes.values()])),
     }
+
+
+def plain(value: Any) -> Any:
+    """Figures ready for JSON: floats to five digits, NaN to None."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return round(value, 5) if math.isfinite(value) else None
+    return value

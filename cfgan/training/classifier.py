@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cfgan.data.store import Store
 from cfgan.devices import pick_device
-from cfgan.errors import StoppedError
+from cfgan.errors import ConfigError, StoppedError
 from cfgan.files import write_bytes, write_json
 from cfgan.interrupt import StopRequest
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
@@ -55,7 +55,14 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
         FolderError: ``run`` holds something else.
     """
     device = pick_device(config.device)
-    saved.open_run(run, "classifier", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE)
+    if store.size % 2 ** len(config.widths):
+        raise ConfigError(
+            f"{len(config.widths)} stages do not divide images of {store.size} pixels.",
+            field="widths",
+            value=config.widths,
+        )
+    if config.shift_pixels >= store.size // 2:
+        raise ConfigError("is half an image or more.", field="shift_pixels", value=config.shift_pixels)
     torch.manual_seed(config.seed)
     shape = ClassifierShape(len(store.vocabulary), config.widths, config.dropout)
     model = AttributeClassifier(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -68,10 +75,13 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
     images = 0
     if found := saved.load_latest_state(run, device):
         images, state = found
-        model.load_state_dict(state["model"])
-        average.module.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-    saved.truncate_stats(run / "stats.jsonl", images)
+
+        def load() -> None:
+            model.load_state_dict(state["model"])
+            average.module.load_state_dict(state["average"])
+            optimizer.load_state_dict(state["optimizer"])
+
+        saved.load_or_explain(load, run)
 
     def save() -> None:
         state = {
@@ -83,7 +93,11 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
 
     train = load_split(store, "train", device)
     model.train()
-    with StopRequest() as stop, saved.use_threads(config.threads):
+    opened = saved.open_run(
+        run, "classifier", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE, images=images
+    )
+    with opened, StopRequest() as stop, saved.use_threads(config.threads):
+        saved.truncate_stats(run / "stats.jsonl", images)
         since, clock = images, time.monotonic()
         while images < config.images:
             rng = saved.step_generator(config.seed, 0, images, device)
@@ -96,10 +110,13 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
                 brightness=config.brightness,
                 cutout_share=config.cutout_share,
             )
-            loss = attribute_loss(model(batch), labels)
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                logits = model(batch)
+            loss = attribute_loss(logits.float(), labels)
             saved.require_finite({"loss": loss}, images)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            saved.require_finite({"gradient": saved.gradient_norm(optimizer)}, images)
             rate = learning_rate(config, images)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -162,7 +179,12 @@ def _finish(store: Store, run: Path, model: nn.Module, shape: ClassifierShape, d
 
     tensors = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
     write_bytes(run / "model.safetensors", save(tensors))
-    about: dict[str, Any] = {"shape": shape.to_dict(), "size": store.size, "vocabulary": store.vocabulary.to_dict()}
+    about: dict[str, Any] = {
+        "kind": "classifier",
+        "shape": shape.to_dict(),
+        "size": store.size,
+        "vocabulary": store.vocabulary.to_dict(),
+    }
     write_json(run / "model.json", about)
     if len(store.rows("validation")):
         logits, labels = predict(model, load_split(store, "validation", device))

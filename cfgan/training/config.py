@@ -18,8 +18,9 @@ from cfgan.yaml_files import parse_yaml, read_text_limited
 
 _STRICT = ConfigDict(extra="forbid")
 _Share = Annotated[float, Field(ge=0, le=1)]
-_Positive = Annotated[float, Field(gt=0)]
-_NotNegative = Annotated[float, Field(ge=0)]
+_Beta = Annotated[float, Field(ge=0, lt=1)]
+_Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(gt=0)]
 
 
@@ -69,8 +70,8 @@ class GanConfig:
     rare_threshold: _Share = 0.1  # repeat-factor sampling: values rarer than this are drawn more often; 0: off
     rate_generator: _Positive = 2e-4  # Adam
     rate_discriminator: _Positive = 2e-4  # Adam
-    beta1: _Share = 0.0
-    beta2: _Share = 0.99
+    beta1: _Beta = 0.0
+    beta2: _Beta = 0.99
     ema_images: _NotNegative = 10_000  # half-life of the weight average that ships, images; 0: none
     augment: tuple[Literal["color", "translate", "cutout", "flip"], ...] = ("color", "translate", "cutout")
     augment_strength: _Share = 1.0  # probability with which each transform is applied to an image

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from cfgan.data.store import Store
 from cfgan.devices import pick_device
-from cfgan.errors import StoppedError
+from cfgan.errors import ConfigError, StoppedError
 from cfgan.interrupt import StopRequest
 from cfgan.networks.dcgan import Discriminator, GanShape, Generator
 from cfgan.training import losses
@@ -31,7 +31,7 @@ from cfgan.training.sampling_rows import repeat_factors
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (images seen, images in all, latest figures)."""
 
-_MAY_CHANGE = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "guide"}
+_MAY_CHANGE = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard"}
 
 
 @dataclass
@@ -71,17 +71,20 @@ class Players:
 
 
 def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
-    """The networks' shape for a configuration and a data set."""
-    return GanShape(
-        attributes=attributes,
-        size=size,
-        width=config.width,
-        z_dim=config.z_dim,
-        embed=config.embed,
-        upsample=config.upsample,
-        conditioning=config.conditioning,
-        spectral_norm=config.spectral_norm,
-    )
+    """The networks' shape for a configuration and a data set. Raises ConfigError for sizes that they cannot make."""
+    try:
+        return GanShape(
+            attributes=attributes,
+            size=size,
+            width=config.width,
+            z_dim=config.z_dim,
+            embed=config.embed,
+            upsample=config.upsample,
+            conditioning=config.conditioning,
+            spectral_norm=config.spectral_norm,
+        )
+    except ValueError as error:
+        raise ConfigError(f"{error}; pack the images at such a size.", field="data", value=size) from None
 
 
 def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Players:
@@ -121,19 +124,26 @@ def train_gan(
         FolderError: ``run`` holds something else.
     """
     device = pick_device(config.device)
-    saved.open_run(run, "gan", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE, change=change)
     shape = gan_shape(config, len(store.vocabulary), store.size)
     players = make_players(config, shape, device)
+    train = load_split(store, "train", device)
+    weights = repeat_factors(train.labels, config.rare_threshold)
     images = 0
     if found := saved.load_latest_state(run, device):
         images, state = found
-        players.load(state, config)
-    saved.truncate_stats(run / "stats.jsonl", images)
-
-    train = load_split(store, "train", device)
-    weights = repeat_factors(train.labels, config.rare_threshold)
-    watch = Watch(store, run, config, device, progress)
-    with StopRequest() as stop, saved.use_threads(config.threads):
+        saved.load_or_explain(lambda: players.load(state, config), run)
+    opened = saved.open_run(
+        run,
+        "gan",
+        to_dict(config),
+        data_digest=store.digest,
+        may_change=_MAY_CHANGE,
+        images=images,
+        change=change,
+    )
+    with opened, StopRequest() as stop, saved.use_threads(config.threads):
+        saved.truncate_stats(run / "stats.jsonl", images)
+        watch = Watch(store, run, config, device, progress)
         watch.start(images)
         while images < config.images:
             figures = step(players, train, weights, config, images)
@@ -143,11 +153,11 @@ def train_gan(
             stopping = stop.asked and images < config.images
             if stopping or images // config.save_images > before // config.save_images:
                 saved.save_state(run, images, players.state())
-                export_networks(run, players.average.module, players.discriminator, shape, store, images)
+                export_networks(run, players, shape, store, config, images)
             if stopping:
                 raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
         saved.save_state(run, images, players.state())
-        return export_networks(run, players.average.module, players.discriminator, shape, store, images)
+        return export_networks(run, players, shape, store, config, images)
 
 
 def step(players: Players, train: TensorData, weights: Tensor, config: GanConfig, images: int) -> dict[str, Tensor]:
@@ -238,7 +248,7 @@ def _step_generator(
             with torch.no_grad():
                 realness_real = discriminator(both[: len(real)], condition).realness.float()
     if config.loss == "hinge":
-        adversarial = losses.hinge_generator(None, judged.realness.float())
+        adversarial = losses.hinge_generator(judged.realness.float())
     else:
         adversarial = losses.relativistic_generator(realness_real, judged.realness.float())
     pull = losses.attribute_loss(judged.attributes.float(), condition)
@@ -257,7 +267,6 @@ def _step_generator(
 def _update(optimizer: torch.optim.Optimizer, loss: Tensor, name: str, images: int) -> None:
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norm = torch.stack(torch._foreach_norm(gradients)).norm()
-    saved.require_finite({f"{name} loss": loss.detach(), f"{name} gradient": norm}, images)
+    finite = {f"{name} loss": loss.detach(), f"{name} gradient": saved.gradient_norm(optimizer)}
+    saved.require_finite(finite, images)
     optimizer.step()

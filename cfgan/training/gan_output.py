@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from cfgan.data.store import Store
 from cfgan.errors import ConfigError
-from cfgan.files import write_bytes, write_json
+from cfgan.files import read_json_object, sha256_of, write_bytes, write_json
 from cfgan.images_out import encode_png, grid
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_strict
 from cfgan.networks.dcgan import GanShape
+from cfgan.sampling import to_levels
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
 from cfgan.training.data import load_split
@@ -99,38 +98,38 @@ class Watch:
     @torch.no_grad()
     def _grid(self, generator: nn.Module) -> bytes:
         images = generator(self._latents, self._conditions)
-        return encode_png(grid(to_uint8(images), _GRID))
+        return encode_png(grid(to_levels(images).to(torch.uint8).cpu().numpy(), _GRID))
 
 
-def to_uint8(images: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """(N, 3, H, W) in -1..1 to uint8 (N, 3, H, W), rounded."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu().numpy()
-
-
-def export_networks(
-    run: Path, generator: nn.Module, discriminator: nn.Module, shape: GanShape, store: Store, images: int
-) -> Path:
+def export_networks(run: Path, players: Players, shape: GanShape, store: Store, config: GanConfig, images: int) -> Path:
     """Write the averaged generator and the discriminator as safetensors, with ``model.json``."""
     from safetensors.torch import save
 
-    for name, module in (("discriminator", discriminator), ("generator", generator)):
+    for name, module in (("discriminator", players.discriminator), ("generator", players.average.module)):
         tensors = {key: value.detach().contiguous().cpu() for key, value in module.state_dict().items()}
         write_bytes(run / f"{name}.safetensors", save(tensors))
-    about = {"shape": shape.to_dict(), "images": images, "vocabulary": store.vocabulary.to_dict()}
+    about = {
+        "kind": "gan",
+        "shape": shape.to_dict(),
+        "images": images,
+        "vocabulary": store.vocabulary.to_dict(),
+        "guide_sha256": sha256_of(Path(config.guide) / "model.safetensors") if config.guide else None,
+    }
     write_json(run / "model.json", about)
     return run / "generator.safetensors"
 
 
 def load_guide(run: str, device: torch.device) -> nn.Module:
     """A trained classifier from its run folder, frozen. Raises ConfigError if it is not there."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     folder = Path(run)
     try:
-        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        about = read_json_object(folder / "model.json")
         model = AttributeClassifier(ClassifierShape.from_dict(about["shape"]))
         load_strict(model, load_file(folder / "model.safetensors"))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ConfigError(f"{run} holds no trained classifier ({error}).", field="guide", value=run) from None
     model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.eval().requires_grad_(False)

@@ -14,8 +14,8 @@ def hinge_discriminator(real: Tensor, fake: Tensor) -> Tensor:
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
-def hinge_generator(real: Tensor | None, fake: Tensor) -> Tensor:
-    """-mean D(fake); the real logits play no part."""
+def hinge_generator(fake: Tensor) -> Tensor:
+    """-mean D(fake)."""
     return -fake.mean()
 
 

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,17 @@ import torch
 from torch import Tensor, nn
 
 from cfgan.errors import FolderError, TrainingError
-from cfgan.files import make_folder, remove_partials, sha256_of, write_bytes, write_json, write_text
+from cfgan.files import (
+    is_unused,
+    lock_folder,
+    make_folder,
+    remove_partials,
+    sha256_of,
+    storage_errors,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from cfgan.yaml_files import dump_yaml, parse_yaml, read_text_limited
 
 KEEP = 2
@@ -57,10 +67,20 @@ def _states(run: Path) -> list[Path]:
     return sorted(run.glob("state-*.pt"), reverse=True)
 
 
+@contextlib.contextmanager
 def open_run(
-    run: Path, kind: str, config: dict[str, Any], *, data_digest: str, may_change: set[str], change: bool = False
-) -> None:
+    run: Path,
+    kind: str,
+    config: dict[str, Any],
+    *,
+    data_digest: str,
+    may_change: set[str],
+    images: int,
+    change: bool = False,
+) -> Iterator[None]:
     """Create a run folder with its resolved configuration, or check that an existing one is the same run.
+
+    While the context lasts no other process can work in the folder.
 
     Args:
         run: the folder.
@@ -68,18 +88,21 @@ def open_run(
         config: resolved plain values.
         data_digest: of the store that is trained on.
         may_change: settings that a continued run may always set otherwise (length, threads, what it logs).
+        images: images seen in the state that is gone on from.
         change: let a continued run change any other setting too; each change is noted in ``changes.jsonl`` with the
             number of images at which it took effect.
 
     Raises:
-        FolderError: the folder holds something else, or a run with other settings; names the first that differs.
+        FolderError: the folder holds something else, another process works in it, or it holds a run with other
+            settings; names the first that differs.
     """
     about = {"kind": kind, "data": data_digest, **config}
     path = run / "config.yaml"
-    if path.exists():
+    unexpected: dict[str, Any] = {}
+    if run.is_dir() and path.exists():
         before = parse_yaml(read_text_limited(path), name=str(path))
-        if before.get("kind") != kind:
-            raise FolderError(f"{run} holds a {before.get('kind')} run.", field="out", value=run)
+        if not isinstance(before, dict) or before.get("kind") != kind:
+            raise FolderError(f"{run} holds no {kind} run.", field="out", value=run)
         differing = {key: [before.get(key), value] for key, value in about.items() if before.get(key) != value}
         unexpected = {key: pair for key, pair in differing.items() if key not in may_change}
         if unexpected and not change:
@@ -90,15 +113,26 @@ def open_run(
                 field="out",
                 value=run,
             )
-        if unexpected:
-            states = _states(run)
-            images = int(states[0].stem.split("-")[1]) if states else 0
-            append_stats(run / "changes.jsonl", {"images": images, "changes": unexpected})
-        remove_partials(run)
-    elif run.exists() and any(run.iterdir()):
+    elif not is_unused(run):
         raise FolderError(f"{run} already holds something else.", field="out", value=run)
     make_folder(run)
-    write_text(path, dump_yaml(about))
+    with lock_folder(run):
+        remove_partials(run)
+        if unexpected:
+            append_stats(run / "changes.jsonl", {"images": images, "changes": unexpected})
+        write_text(path, dump_yaml(about))
+        yield
+
+
+def load_or_explain(load: Callable[[], None], run: Path) -> None:
+    """Load a saved state into networks. Raises FolderError if it is of networks of another shape."""
+    try:
+        load()
+    except (RuntimeError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise FolderError(
+            f"{run} holds a run whose networks do not fit these settings ({reason}).", field="out", value=run
+        ) from None
 
 
 def truncate_stats(path: Path, images: int) -> None:
@@ -115,7 +149,7 @@ def truncate_stats(path: Path, images: int) -> None:
 
 def append_stats(path: Path, row: dict[str, Any]) -> None:
     """Append one JSON line."""
-    with path.open("a", encoding="utf-8") as handle:
+    with storage_errors(path), path.open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(row) + "\n")
 
 
@@ -165,6 +199,13 @@ class WeightAverage:
             else:
                 average.copy_(now)
         torch._foreach_lerp_(mine, theirs, 1.0 - keep)
+
+
+def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:
+    """Norm of all gradients together (scalar); not finite if any element is not."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    norm: Tensor = torch.stack(torch._foreach_norm(gradients)).norm()
+    return norm
 
 
 def require_finite(values: dict[str, Tensor], images: int) -> None:

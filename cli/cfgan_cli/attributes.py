@@ -35,6 +35,7 @@ def attributes(
             excluded = [sorted(group) for group in vocabulary.exclusive]
             print_json({"bundle": opened.name, "attributes": listed, "exclusive": excluded})
             return
+        from rich.markup import escape
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
@@ -45,7 +46,7 @@ def attributes(
         for title, names in vocabulary.grouped().items():
             for place, name in enumerate(names):
                 head = title if place == 0 else ""
-                table.add_row(head, name, percent(float(shares[name])), f"p = {thresholds[name]:.3f}")
+                table.add_row(escape(head), escape(name), percent(float(shares[name])), f"p = {thresholds[name]:.3f}")
         console().print(table)
         console().print(
             "\nAt most one of each:", *("  " + ", ".join(sorted(g)) for g in vocabulary.exclusive), sep="\n"

@@ -19,7 +19,8 @@ def check(
 ) -> None:
     """Compare a batch folder with its checksums, manifest and summary. Exits 1 if anything is amiss."""
     with exit_codes():
-        from cfgan.batch_check import check_batch, read_batch
+        from cfgan.batch import read_batch
+        from cfgan.batch_check import check_batch
 
         problems = check_batch(folder)
         faces = read_batch(folder)["accepted"]

@@ -23,7 +23,7 @@ def evaluate(
     """
     with exit_codes():
         from cfgan.bundle import open_bundle
-        from cfgan.evaluation.accuracy import unfiltered_accuracy
+        from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 
         opened = open_bundle(bundle)
         with progress_bar(quiet=quiet or as_json, unit="draws") as update:
@@ -31,7 +31,7 @@ def evaluate(
                 opened, draws, seed, progress=lambda done, total: update("drawing", done, total, "")
             )
         if as_json:
-            print_json({"bundle": opened.name, "digest": opened.digest, "draws": draws, "seed": seed, **table})
+            print_json({"bundle": opened.name, "digest": opened.digest, "draws": draws, "seed": seed, **plain(table)})
             return
         from rich.table import Table
 

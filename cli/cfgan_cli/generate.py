@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import cfgan
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _plan(
     bundle: Bundle, attrs: str | None, spec: str | None, settings: dict[str, Any], verify: dict[str, Any]
 ) -> Plan:
     from cfgan.errors import SpecError
-    from cfgan.request import format_request, parse_request
+    from cfgan.request import parse_request
     from cfgan.spec import make_plan, read_spec
 
     if attrs is not None and spec is not None:
@@ -101,15 +102,15 @@ def _plan(
         overrides["verify"] = strict
     if spec is not None:
         return read_spec(spec, bundle.vocabulary, overrides)
-    request = parse_request(attrs or "", bundle.vocabulary, field="--attrs")
-    return make_plan({"attributes": format_request(request)}, bundle.vocabulary, overrides, source="command line")
+    request = parse_request((attrs or "").removeprefix("="), bundle.vocabulary, field="--attrs")
+    return make_plan({"attributes": request}, bundle.vocabulary, overrides, source="command line")
 
 
 def _folder_name(plan: Plan, bundle: Bundle) -> str:
     """A name for people, and eight digits that differ whenever request, settings or bundle do."""
     what = plan.resolved.get("name") or "batch"
     words = re.sub(r"[^A-Za-z0-9.+-]+", "+", what.replace("_", "")).strip("+.-")[:60] or "any"
-    key = json.dumps([plan.resolved, bundle.digest], sort_keys=True)
+    key = json.dumps([plan.resolved, bundle.digest, cfgan.__version__], sort_keys=True)
     return f"{words}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 
@@ -128,6 +129,7 @@ def _as_json(summary: Summary, plan: Plan) -> dict[str, Any]:
 
 
 def _show(summary: Summary) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     several = len(summary.cells) > 1
@@ -137,9 +139,14 @@ def _show(summary: Summary) -> None:
     for title in ("seen in all draws", "seen in the batch", "draws rejected for it"):
         table.add_column(title, justify="right")
     for cell in summary.cells:
-        head = [cell["name"], f"{cell['accepted']}/{cell['wanted']}", f"{cell['draws']:,}"] if several else []
+        head = [escape(cell["name"]), f"{cell['accepted']}/{cell['wanted']}", f"{cell['draws']:,}"] if several else []
         for name, figures in cell["attributes"].items():
-            row = [name, f"{figures['requested']:+g}", percent(figures["unfiltered"]), percent(figures["verified"])]
+            row = [
+                escape(name),
+                f"{figures['requested']:+g}",
+                percent(figures["unfiltered"]),
+                percent(figures["verified"]),
+            ]
             table.add_row(*head, *row, f"{figures['rejected']:,}")
             head = ["", "", ""] if several else []
         if not cell["attributes"]:

@@ -40,7 +40,7 @@ def message(text: str, *, style: str = "") -> None:
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager
@@ -60,13 +60,19 @@ def exit_codes() -> Iterator[None]:
     except KeyboardInterrupt:
         message("Stopped.", style="yellow")
         raise typer.Exit(EXIT_STOPPED) from None
-    except MemoryError:
-        message("Error: there is not enough memory.", style="bold red")
-        raise typer.Exit(EXIT_FAILED) from None
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is wrong, and nothing more can be said.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - must outlive this block
         raise typer.Exit(0) from None
+    except OSError as error:
+        # A path that cannot be read, or is too long: whatever the library did not foresee stays one sentence.
+        message(
+            f"Error: {error.filename or ''}: {error.strerror or error}".replace("Error: :", "Error:"), style="bold red"
+        )
+        raise typer.Exit(EXIT_FAILED) from None
+    except MemoryError:
+        message("Error: there is not enough memory.", style="bold red")
+        raise typer.Exit(EXIT_FAILED) from None
 
 
 @contextlib.contextmanager

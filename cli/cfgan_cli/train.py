@@ -78,7 +78,7 @@ def prior(
     """Fit the model of which attributes go together."""
     with exit_codes():
         from cfgan.errors import InputError
-        from cfgan.prior_fit import fit_prior, read_label_table, save_prior
+        from cfgan.training.prior import fit_prior, read_label_table, save_prior
 
         if (data is None) == (labels is None):
             raise InputError("give either --data or --labels.", field="--data")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,3 +69,42 @@ def test_unknown_bundles_and_foreign_folders(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="something else"):
         write_bundle(tmp_path, {}, {}, "")
     assert "celeba64" in shipped_bundles()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.pop("name"),
+        lambda c: c["generator"].pop("z_dim"),
+        lambda c: c["verifier"].pop("shape"),
+        lambda c: c["verifier"]["calibration"]["slope"].pop(),
+        lambda c: c["verifier"]["calibration"].update(slope=["nan"] * 6),
+        lambda c: c["generator"].update(attributes=7),
+        lambda c: c["generator"].update(size=10**9),
+        lambda c: c["vocabulary"]["names"].append("../x"),
+    ],
+)
+def test_content_that_does_not_fit_is_a_bundle_error(own_bundle: Path, change: Any) -> None:
+    """A bundle from somebody else may carry right checksums of wrong content."""
+    config = json.loads((own_bundle / "config.json").read_text())
+    change(config)
+    weights = {p.name: p.read_bytes() for p in own_bundle.glob("*.safetensors")}
+    with pytest.raises(BundleError):
+        write_bundle(own_bundle, config, weights, "")
+
+
+def test_junk_weights_are_a_bundle_error(own_bundle: Path) -> None:
+    config = json.loads((own_bundle / "config.json").read_text())
+    weights = {p.name: b"\xff" * 64 for p in own_bundle.glob("*.safetensors")}
+    bundle = write_bundle(own_bundle, config, weights, "")
+    for load in (bundle.generator, bundle.discriminator, bundle.verifier, bundle.prior):
+        with pytest.raises(BundleError):
+            load()
+
+
+def test_a_foreign_manifest_does_not_make_a_folder_ours(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "README.md").write_text("mine")
+    with pytest.raises(InputError, match="something else"):
+        write_bundle(tmp_path, {}, {}, "")
+    assert (tmp_path / "README.md").read_text() == "mine"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -140,3 +141,27 @@ def test_decompression_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr("cfgan.data.images.MAX_PIXELS", 10_000)
     with pytest.raises(DataError, match="more than 10,000 pixels"):
         load_rgb(tmp_path / "big.png")
+
+
+def test_another_packing_never_goes_on_in_the_folder(
+    celeba_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "_CHUNK", 4)
+    table = read_celeba(celeba_folder)
+
+    def stop_midway(stage: str, done: int, total: int) -> None:
+        if stage == "packing":
+            raise StoppedError("stop")
+
+    with pytest.raises(StoppedError):
+        pack(table, tmp_path / "s", 16, progress=stop_midway)
+    other = dataclasses.replace(table, labels=-table.labels)
+    with pytest.raises(FolderError, match="other images"):
+        pack(other, tmp_path / "s", 16)
+
+
+def test_damaged_descriptions_are_one_sentence(tmp_path: Path) -> None:
+    for text in ("[]", "{", "{}", '{"format": "cfgan-store/1"}'):
+        (tmp_path / "store.json").write_text(text)
+        with pytest.raises(DataError):
+            open_store(tmp_path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import hashlib
 import json
 import os
 import signal
@@ -13,7 +14,8 @@ import pytest
 from PIL import Image
 
 import cfgan.batch
-from cfgan.batch_check import check_batch, read_batch
+from cfgan.batch import read_batch
+from cfgan.batch_check import check_batch
 from cfgan.bundle import Bundle
 from cfgan.errors import FolderError, RequestError, StoppedError, StorageError
 from cfgan.generation import generate
@@ -208,3 +210,61 @@ def test_the_journal_streams_into_the_manifest(tiny_bundle: Bundle, tmp_path: Pa
     writer.add(0, cfgan.batch.CellTally(1, 1), [face])
     kept = [value for value in vars(writer).values() if isinstance(value, list)]
     assert len(kept) == 1 and len(kept[0]) == 1
+
+
+def test_two_processes_never_write_into_one_folder(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "b"
+
+    def second(done: int, total: int, draws: int) -> None:
+        with pytest.raises(FolderError, match="another process is writing"):
+            generate(tiny_bundle, plan(tiny_bundle), out)
+
+    generate(tiny_bundle, plan(tiny_bundle), out, progress=second)
+    assert check_batch(out) == []
+
+
+def test_a_start_that_was_killed_can_be_made_again(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "b"
+    (out / "images").mkdir(parents=True)
+    (out / "journal.jsonl.77.partial").write_text("{")
+    generate(tiny_bundle, plan(tiny_bundle, count=4), out)
+    assert check_batch(out) == []
+
+
+def test_leftovers_of_a_killed_end_are_removed(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    out, whole = tmp_path / "b", tmp_path / "whole"
+    generate(tiny_bundle, plan(tiny_bundle), whole)
+
+    def stop(done: int, total: int, draws: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        generate(tiny_bundle, plan(tiny_bundle, count=200), out, progress=stop)
+    (out / "manifest.csv.77.partial").write_text("half")
+    (out / "images" / "000999.png").write_bytes(b"no journal line")
+    generate(tiny_bundle, plan(tiny_bundle, count=200), out)
+    assert check_batch(out) == []
+
+
+@pytest.mark.parametrize("text", ["garbage\n", "", "[]\n", '{"header": 1}\n'])
+def test_a_damaged_journal_is_one_sentence(tiny_bundle: Bundle, tmp_path: Path, text: str) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "journal.jsonl").write_text(text)
+    with pytest.raises(FolderError):
+        generate(tiny_bundle, plan(tiny_bundle), tmp_path / "b")
+
+
+def test_the_manifest_cannot_point_outside(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    """Someone else's batch is checked: no name in it becomes a path before it stands in the checksums."""
+    out = tmp_path / "b"
+    generate(tiny_bundle, plan(tiny_bundle, count=2), out)
+    (tmp_path / "secret.png").write_bytes(b"x")
+    text = (out / "manifest.csv").read_text() + "../secret.png\n"
+    (out / "manifest.csv").write_text(text)
+    sums = (out / "checksums.sha256").read_text().splitlines()
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    sums = [f"{digest}  manifest.csv" if line.endswith("manifest.csv") else line for line in sums]
+    (out / "checksums.sha256").write_text("\n".join(sums))
+    problems = check_batch(out)
+    assert any("../secret.png has another sha256" in problem for problem in problems)
+    assert not any("not a JPEG" in problem for problem in problems)

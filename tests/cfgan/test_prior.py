@@ -8,7 +8,7 @@ import pytest
 
 from cfgan.errors import DataError, RequestError
 from cfgan.prior import Prior
-from cfgan.prior_fit import fit_prior, load_prior, read_label_table, save_prior
+from cfgan.training.prior import fit_prior, load_prior, read_label_table, save_prior
 from cfgan.vocabulary import CELEBA, Vocabulary
 
 
@@ -65,7 +65,7 @@ def test_pair_shares_are_counts(prior: Prior, labels: np.ndarray) -> None:
 
 
 def test_it_holds_no_rows_and_survives_the_disk(prior: Prior, tmp_path: Path) -> None:
-    assert sum(array.size for array in prior.to_arrays().values()) == 6 + 36 + 36 + 1
+    assert sum(array.size for array in prior.to_arrays().values()) == 6 + 3 * 36 + 1
     save_prior(prior, tmp_path / "p.safetensors")
     again = load_prior(tmp_path / "p.safetensors")
     assert again.vocabulary == prior.vocabulary
@@ -105,3 +105,12 @@ def test_celeba_held_out_marginals_within_two_points(real_celeba: Path) -> None:
         found = prior.conditional_marginals({vocabulary.names[i]: float(row[i]) for i in chosen}, chains=400)
         errors.append(np.delete(np.abs(found - (held_out[meets] > 0).mean(0)), chosen).mean())
     assert np.mean(errors) < 0.02
+
+
+def test_unknown_labels_are_not_absent_ones(labels: np.ndarray, vocabulary: Vocabulary) -> None:
+    partly = labels.copy()
+    partly[:2000, 0] = np.nan
+    partly[2000:, 1] = np.nan
+    prior = fit_prior(vocabulary, partly, iterations=100)
+    assert prior.marginals[0] == pytest.approx((labels[2000:, 0] > 0).mean())
+    assert prior.check({"Red": 1.0, "Round": 1.0}) is not None  # never known together: not a contradiction

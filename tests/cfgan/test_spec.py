@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfgan.errors import CfganError, RequestError, SpecError, VocabularyError
+from cfgan.errors import CfganError, InputError, RequestError, SpecError, VocabularyError
 from cfgan.request import format_request, parse_request, request_from
 from cfgan.spec import json_schema, make_plan, read_spec
 from cfgan.spec_files import find_spec, shipped_specs
@@ -163,3 +163,37 @@ def test_the_schema_refuses_what_the_parser_refuses() -> None:
     for bad in ({"count": 0}, {"unknown": 1}, {"verify": {"threshold": 2}}, {"requests": [{"count": "x"}]}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(bad, schema)
+
+
+def test_no_two_cells_share_a_seed(vocabulary: Vocabulary) -> None:
+    spec = {"vary": ["Round"], "count": 2, "requests": [{"attributes": a} for a in ("Red", "-Red", "Cat")]}
+    seeds = [cell.seed for cell in make_plan(spec, vocabulary).cells]
+    assert len(set(seeds)) == 6 and seeds[0] == 0
+
+
+def test_long_requests_and_shared_names_read_back(vocabulary: Vocabulary) -> None:
+    names = dict.fromkeys(("Red", "Round", "Striped", "Very_Big", "Cat"), 0.123456789)
+    plan = make_plan({"attributes": names}, vocabulary)
+    assert len(format_request(names)) > 80
+    assert make_plan(plan.resolved, vocabulary) == plan
+    named = make_plan({"name": "top", "requests": [{"attributes": "Red"}, {"attributes": "Cat"}]}, vocabulary)
+    assert [cell.name for cell in named.cells] == ["Red", "Cat"] and named.resolved["name"] == "top"
+
+
+@pytest.mark.parametrize("base", ["../base.yaml", "/etc/hostname", "a/b.yaml", ".."])
+def test_extends_stays_in_its_folder(tmp_path: Path, vocabulary: Vocabulary, base: str) -> None:
+    (tmp_path / "base.yaml").write_text("count: 3")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "top.yaml").write_text(f"extends: {base}")
+    with pytest.raises(SpecError, match="one file beside this one"):
+        read_spec(str(tmp_path / "in" / "top.yaml"), vocabulary)
+
+
+@pytest.mark.parametrize("text", ["a: !!bool maybe", 'a: "\\Uffffffff"', "a: !!int ''", "[" * 5000])
+def test_malformed_scalars_are_clear_errors(tmp_path: Path, vocabulary: Vocabulary, text: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(SpecError):
+        read_spec(str(tmp_path / "x.yaml"), vocabulary)
+    for path in ("~no-such-user/x", "x" * 300):
+        with pytest.raises(InputError):
+            read_spec(path, vocabulary)

@@ -185,6 +185,8 @@ def test_the_average_follows_with_its_half_life() -> None:
         (["loss=wasserstein"], "loss"),
         (["beta1=2"], "beta1"),
         (["batch=0"], "batch"),
+        (["beta2=1"], "beta2"),
+        (["rate_generator=.inf"], "rate_generator"),
     ],
 )
 def test_bad_settings_are_named(settings: list[str], says: str) -> None:
@@ -223,3 +225,21 @@ def test_tensorboard_without_the_extra_says_what_to_install(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ConfigError, match=r"cfgan\[tensorboard\]"):
         train_gan(store, tmp_path / "run", make_config(GanConfig, SMALL | {"tensorboard": True}))
+
+
+def test_settings_that_do_not_fit_the_images_are_refused_before_anything_is_written(
+    store: Store, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="stages do not divide"):
+        train_classifier(store, tmp_path / "a", make_config(ClassifierConfig, SEEN | {"widths": [4] * 6}))
+    with pytest.raises(ConfigError, match="half an image"):
+        train_classifier(store, tmp_path / "b", make_config(ClassifierConfig, SEEN | {"shift_pixels": 9}))
+    with pytest.raises(ConfigError, match="power of two"):
+        gan_shape(make_config(GanConfig, SMALL), 3, 48)
+    train_gan(store, tmp_path / "c", make_config(GanConfig, SMALL | {"images": 8}))
+    wider = make_config(GanConfig, SMALL | {"images": 16, "width": 16})
+    before = (tmp_path / "c" / "config.yaml").read_text()
+    with pytest.raises(FolderError, match="networks do not fit"):
+        train_gan(store, tmp_path / "c", wider, change=True)
+    assert (tmp_path / "c" / "config.yaml").read_text() == before
+    assert not any((tmp_path / name).exists() for name in "ab")

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfgan.evaluation.accuracy import accuracy_table, wilson_interval
-from cfgan.evaluation.calibration import (
+from cfgan.calibration import (
     Calibration,
     balanced_accuracy,
     best_threshold,
@@ -16,6 +15,7 @@ from cfgan.evaluation.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
+from cfgan.evaluation.accuracy import accuracy_table, wilson_interval
 from cfgan.spec import Cell, VerifySpec
 from cfgan.verification import Gate
 from cfgan.vocabulary import Vocabulary

@@ -69,6 +69,8 @@ def test_a_spec_file_with_overrides(tiny_bundle: Bundle, tmp_path: Path) -> None
         (["-a", "Red", "--truncation", "0"], "truncation"),
         (["-a", "Red", "--free", "wild"], "natural"),
         (["-a", "Red", "--device", "toaster"], "device"),
+        (["-a", "Red", "--device", "meta"], "only cpu, cuda"),
+        (["--spec", "~no-such-user/x"], "no such user"),
         (["-a", "Red", "-n", "lots"], "--count"),
     ],
 )
@@ -122,15 +124,17 @@ def test_pack_train_build_generate(tmp_path: Path) -> None:
     """The whole road, from images to a batch, with settings of seconds."""
     celeba = draw_celeba(tmp_path / "celeba", 30, ("Red", "Round", "Cat"))
     store, guide, gan, prior = (tmp_path / name for name in ("store", "guide", "gan", "prior.safetensors"))
+    verifier = tmp_path / "verifier"
     bundle = tmp_path / "bundle"
     quick = ["--set", "batch=4", "--set", "images=16", "--set", "threads=1", "-q"]
     steps = [
         ["data", "pack", celeba, "--out", store, "--size", 16],
         ["data", "check", store],
         ["train", "verifier", "--data", store, "--out", guide, "--set", "widths=[4,8]", *quick],
+        ["train", "verifier", "--data", store, "--out", verifier, "--set", "widths=[4,8]", "--set", "seed=1", *quick],
         ["train", "gan", "--data", store, "--out", gan, "--set", "width=8", "--set", f"guide={guide}", *quick],
         ["train", "prior", "--data", store, "--out", prior, "-q"],
-        ["bundle", "build", "--out", bundle, "--name", "drawn", "--gan", gan, "--verifier", guide, "--prior", prior]
+        ["bundle", "build", "--out", bundle, "--name", "drawn", "--gan", gan, "--verifier", verifier, "--prior", prior]
         + ["--data", "drawn heads", "--licence", "free", "--draws", 100, "-q"],
         ["bundle", "verify", bundle],
         ["generate", "--bundle", bundle, "-a", "Red", "-n", 3, "--no-verify", "--out", tmp_path / "faces"],
@@ -139,6 +143,9 @@ def test_pack_train_build_generate(tmp_path: Path) -> None:
     for step in steps:
         result = run(*step)
         assert result.exit_code == 0, (step, result.output)
+    parts = ["--gan", gan, "--prior", prior, "--data", "x", "--licence", "y", "--draws", 100]
+    refused = run("bundle", "build", "--out", tmp_path / "no", "--name", "no", "--verifier", guide, *parts)
+    assert refused.exit_code == 2 and "has guided the generator" in refused.stderr
     card = (bundle / "README.md").read_text()
     assert "drawn heads" in card and "| Round |" in card and str(tmp_path) not in card
     assert str(tmp_path) not in (bundle / "config.json").read_text()
@@ -180,3 +187,25 @@ def test_checking_specs_and_batches_does_not_load_torch(tiny_bundle: Bundle, tmp
         ["batch", "check", str(batch)],
     ):
         test_light_commands_do_not_load_torch(arguments)
+
+
+def test_names_from_a_spec_are_shown_as_they_are(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    spec = tmp_path / "s.yaml"
+    spec.write_text("count: 2\nverify: {enabled: false}\nrequests: [{name: '[/x]'}, {name: '[red]y', attributes: Red}]")
+    result = run("generate", "--bundle", tiny_bundle.path, "--spec", spec, "--out", tmp_path / "b")
+    assert result.exit_code == 0 and "[/x]" in result.stdout and "[red]y" in result.stdout
+
+
+def test_paths_that_the_system_refuses_are_one_sentence(tiny_bundle: Bundle) -> None:
+    for arguments in (
+        ["generate", "--bundle", tiny_bundle.path, "-a", "Red", "--out", "x" * 300],
+        ["batch", "check", "x" * 300],
+        ["spec", "check", "x" * 300, "--bundle", tiny_bundle.path],
+        ["bundle", "info", "x" * 300],
+    ):
+        result = run(*arguments)
+        assert (
+            result.exit_code in (1, 2)
+            and "Traceback" not in result.output
+            and result.stderr.startswith(("Error", "xxx"))
+        )

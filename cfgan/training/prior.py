@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ def fit_prior(
     bias, weights = _match_moments(x, bias, weights, iterations, seed, progress)
     present = (x > 0).astype(np.float64)
     pairs = (present.T @ present).round().astype(np.int64)
-    return Prior(vocabulary, bias.astype(np.float64), weights.astype(np.float64), pairs, len(x))
+    seen = (x != 0).astype(np.float64)
+    known = (seen.T @ seen).round().astype(np.int64)
+    return Prior(vocabulary, bias.astype(np.float64), weights.astype(np.float64), pairs, known, len(x))
 
 
 def _pseudo_likelihood(x: Floats) -> tuple[Floats, Floats]:
@@ -132,13 +135,15 @@ def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, n
     """
     if path.suffix == ".txt":
         vocabulary, table = read_labels(path)
+        if not table:
+            raise DataError(f"{path.name} has no rows.", field="labels", value=path)
         values = np.stack(list(table.values())).astype(np.float32)
         return vocabulary, values[:rows]
     import pandas as pd
 
     try:
         frame = pd.read_csv(path, index_col=0, nrows=rows)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read as CSV ({error}).", field="labels", value=path) from None
     vocabulary = Vocabulary.of(str(column) for column in frame.columns)
     for column in frame.columns:
