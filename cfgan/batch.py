@@ -3,7 +3,8 @@
 ::
 
     images/000000.png ...   the faces, numbered in the order they were accepted
-    manifest.csv            a row a face: file, draw, seed, sha256, requested.*, condition.*, verifier.*
+    manifest.csv            a row a face: file, draw, seed, sha256, requested.*, condition.*, verifier.*; and request,
+                            the request's name, where there are several
     spec.yaml               the resolved spec; `cfgan generate --spec spec.yaml` makes the same faces
     batch.json              what made it and what came out: bundle digest, versions, counts
     contact_sheet.png       the first faces at a glance
@@ -66,6 +67,7 @@ class CellTally:
         passed_kept: the same among the kept faces.
         rejected_for: per gated attribute, draws that failed on it (one draw may fail on several).
         only_for: per gated attribute, draws that failed on it alone.
+        probability: per gated attribute, sum over the kept faces of the calibrated probability of the requested value.
     """
 
     next_draw: int = 0
@@ -74,6 +76,7 @@ class CellTally:
     passed_kept: dict[str, int] = field(default_factory=dict)
     rejected_for: dict[str, int] = field(default_factory=dict)
     only_for: dict[str, int] = field(default_factory=dict)
+    probability: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ class BatchWriter:
         self._open.enter_context(lock_folder(self.out))
         remove_partials(self.out)
         if (self.out / JOURNAL).exists():
+            self.tallies = [CellTally() for _ in self.tallies]
             self._resume(repair=True)
         elif (self.out / "batch.json").exists():
             raise FolderError(f"another process has just finished {self.out}.", field="out", value=self.out)
@@ -155,7 +159,11 @@ class BatchWriter:
             )
 
     def _resume(self, *, repair: bool) -> None:
-        """Take up an unfinished batch: everything up to the last whole journal line stands."""
+        """Take up an unfinished batch: everything up to the last whole journal line stands.
+
+        When repairing, also only up to the first line whose images are not all there as they were stored; from there
+        on the draws are made again.
+        """
         journal = self.out / JOURNAL
         whole = 0
         try:
@@ -166,6 +174,8 @@ class BatchWriter:
                     entry = json.loads(line)
                     if whole == 0:
                         self._require_same(entry.get("header"))
+                    elif repair and not all(self._stands(row) for row in entry["rows"]):
+                        break
                     else:
                         self.tallies[entry["cell"]] = CellTally(**entry["tally"])
                     whole += len(line)
@@ -176,6 +186,12 @@ class BatchWriter:
         if repair and whole != journal.stat().st_size:
             with storage_errors(journal):
                 os.truncate(journal, whole)
+
+    def _stands(self, row: Mapping[str, Any]) -> bool:
+        try:
+            return sha256_of(self.out / "images" / Path(row["file"]).name) == str(row["sha256"])
+        except OSError:
+            return False
 
     def add(self, cell: int, tally: CellTally, faces: Sequence[Face]) -> None:
         """Store a chunk: its images, flushed to the disk, then its journal line. Raises StorageError."""
@@ -222,7 +238,8 @@ class BatchWriter:
         first: list[str] = []
         # Streamed, so that memory does not grow with the batch: the journal into manifest and checksums.
         with atomic_write(self.out / CHECKSUMS) as sums:
-            for file, digest in self._write_manifest(names, requests):
+            titles = [str(cell["name"]) for cell in cells] if len(cells) > 1 else None
+            for file, digest in self._write_manifest(names, requests, titles):
                 sums.write(f"{digest}  {file}\n".encode())
                 if len(first) < _SHEET:
                     first.append(file)
@@ -241,7 +258,7 @@ class BatchWriter:
                 path.unlink()
 
     def _write_manifest(
-        self, names: Sequence[str], requests: Sequence[Mapping[str, float]]
+        self, names: Sequence[str], requests: Sequence[Mapping[str, float]], titles: Sequence[str] | None
     ) -> Iterator[tuple[str, str]]:
         requested = [name for name in names if any(name in request for request in requests)]
         with atomic_write(self.out / "manifest.csv") as handle, (self.out / JOURNAL).open("rb") as journal:
@@ -251,6 +268,7 @@ class BatchWriter:
                 + [f"requested.{name}" for name in requested]
                 + [f"condition.{name}" for name in names]
                 + [f"verifier.{name}" for name in names]
+                + (["request"] if titles else [])
             )
             for line in journal:
                 entry = json.loads(line)
@@ -261,6 +279,7 @@ class BatchWriter:
                         + [f"{wanted[name]:g}" if name in wanted else "" for name in requested]
                         + [f"{v:g}" for v in row["condition"]]
                         + row["verifier"]
+                        + ([titles[entry["cell"]]] if titles else [])
                     )
                     yield row["file"], row["sha256"]
 

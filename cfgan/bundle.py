@@ -163,7 +163,7 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
     """Open a bundle by path, or a shipped one by name.
 
     Raises:
-        InputError: no such bundle; carries the nearest names.
+        InputError: no such bundle, with the nearest names; or a folder that is none.
         BundleError: damaged, incomplete, or of another format.
     """
     path = user_path(name_or_path, field="bundle")
@@ -183,7 +183,7 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         if not all(is_safe_name(name) and isinstance(digest, str) for name, digest in sums.items()):
             raise ValueError("unsafe file name")
     except FileNotFoundError:
-        raise BundleError(f"{path} is no bundle: manifest.json is missing.") from None
+        raise InputError(f"{path} is no bundle: manifest.json is missing.", field="bundle", value=path) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"bundle {path} is damaged: manifest.json cannot be read ({error}).") from None
     try:

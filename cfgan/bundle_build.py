@@ -146,8 +146,9 @@ def _read(path: Path) -> bytes:
 def _settings(run: Path) -> dict[str, Any]:
     """The run's resolved configuration, without what is local to a machine."""
     values = parse_yaml(read_text_limited(run / "config.yaml"), name="config.yaml")
-    local = {"threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
+    local = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
     kept = {key: value for key, value in values.items() if key not in local}
+    kept["images"] = json.loads((run / "stats.jsonl").read_text("utf-8").splitlines()[-1])["images"]
     if kept.get("guide"):
         kept["guide"] = Path(kept["guide"]).name
     if (run / "changes.jsonl").exists():

@@ -18,9 +18,9 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        if name.split(":")[0] not in KINDS:
+            raise RuntimeError(f"only {' and '.join(KINDS)} are supported")
         device = torch.device(name)
-        if device.type not in KINDS:
-            raise RuntimeError(f"only {', '.join(KINDS)} are supported")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

@@ -82,8 +82,11 @@ def write_json(path: Path, value: Any) -> None:
 
 def make_folder(path: Path) -> None:
     """Create a folder and its parents. Raises StorageError, or FolderError where a file has that name."""
-    if path.exists() and not path.is_dir():
-        raise FolderError(f"{path} is a file, not a folder.", field="out", value=path)
+    for part in (path, *path.parents):
+        if part.exists():
+            if not part.is_dir():
+                raise FolderError(f"{part} is a file, not a folder.", field="out", value=path)
+            break
     with storage_errors(path):
         path.mkdir(parents=True, exist_ok=True)
 

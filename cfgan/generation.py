@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 import cfgan
 from cfgan.batch import BatchWriter, CellTally, Face
+from cfgan.batch_check import check_batch
 from cfgan.bundle import Bundle
-from cfgan.errors import RequestError
+from cfgan.errors import FolderError, RequestError
 from cfgan.interrupt import StopRequest
 from cfgan.prior import Prior
 from cfgan.sampling import DrawInputs, render
@@ -165,7 +166,14 @@ def generate(
         "spec": plan.resolved,
     }
     writer = BatchWriter(out, header, len(plan.cells))
-    if not writer.complete:
+    if writer.complete:
+        if problems := check_batch(out):
+            raise FolderError(
+                f"{out} was this batch, but is damaged ({problems[0]}); remove it, or choose another --out.",
+                field="out",
+                value=out,
+            )
+    else:
         drawer = Drawer(bundle, device)  # a damaged bundle or a wrong device is found before anything is written
         writer.begin()
         with StopRequest() as stop, ThreadPoolExecutor(1) as disk, contextlib.closing(writer):
@@ -196,10 +204,11 @@ def summarise(cell: Cell, tally: CellTally) -> dict[str, Any]:
 
     Per requested attribute: ``requested``; ``unfiltered``, the share of all draws, and ``verified``, the share of the
     kept faces, in which the verifier sees the requested value (None when there are none, or the value is graded and so
-    not gated); ``rejected`` draws that failed on it and ``rejected_alone`` on nothing else.
+    not gated); ``probability``, the mean calibrated probability of the requested value over the kept faces;
+    ``rejected`` draws that failed on it and ``rejected_alone`` on nothing else.
     """
 
-    def share(part: int | None, whole: int) -> float | None:
+    def share(part: float | None, whole: int) -> float | None:
         return round(part / whole, 4) if part is not None and whole else None
 
     attributes = {
@@ -207,6 +216,7 @@ def summarise(cell: Cell, tally: CellTally) -> dict[str, Any]:
             "requested": value,
             "unfiltered": share(tally.passed.get(name), tally.next_draw),
             "verified": share(tally.passed_kept.get(name), tally.accepted),
+            "probability": share(tally.probability.get(name), tally.accepted),
             "rejected": tally.rejected_for.get(name, 0),
             "rejected_alone": tally.only_for.get(name, 0),
         }
@@ -278,10 +288,12 @@ def _take(bundle: Bundle, cell: Cell, chunk: Drawn, before: CellTally, offset: i
         passed_kept=dict(before.passed_kept),
         rejected_for=dict(before.rejected_for),
         only_for=dict(before.only_for),
+        probability=dict(before.probability),
     )
-    for counts in (tally.passed, tally.passed_kept, tally.rejected_for, tally.only_for):
-        for name in chunk.gated:
+    for name in chunk.gated:
+        for counts in (tally.passed, tally.passed_kept, tally.rejected_for, tally.only_for):
             counts.setdefault(name, 0)
+        tally.probability.setdefault(name, 0.0)
     places, files = [], []
     for place, draw in enumerate(chunk.draws):
         if tally.accepted >= cell.count:
@@ -295,6 +307,9 @@ def _take(bundle: Bundle, cell: Cell, chunk: Drawn, before: CellTally, offset: i
             tally.rejected_for[name] += int(not good and not keep)
             tally.only_for[name] += int(not good and not keep and (~passed).sum() == 1)
         if keep:
+            for name in chunk.gated:
+                p = float(chunk.probability[place, bundle.vocabulary.index(name)])
+                tally.probability[name] += p if cell.request[name] > 0 else 1 - p
             places.append(place)
             files.append(f"images/{offset + tally.accepted:06d}.png")
             tally.accepted += 1

@@ -178,7 +178,9 @@ def _validate(model: type[Any], values: Mapping[str, Any], where: str) -> Any:
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function", "dict[", "list[")))
+        path = ".".join(
+            str(part) for part in first["loc"] if not str(part).startswith(("function", "dict[", "list[", "literal["))
+        )
         shown = repr(first["input"])
         shown = shown if len(shown) < 60 else shown[:57] + "..."
         message = first["msg"][:1].lower() + first["msg"][1:]
@@ -217,6 +219,7 @@ def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: i
         )
     for place, values in enumerate(combinations):
         wanted = {**request, **dict(zip(varied, values, strict=True))}
+        wanted = {name: wanted[name] for name in vocabulary.names if name in wanted}  # one order, whatever was written
         name = spec.name or format_request(wanted)[:80] or "any face"
         if varied and spec.name:
             name = f"{spec.name}: {format_request(dict(zip(varied, values, strict=True)))}"[:80]

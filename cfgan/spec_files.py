@@ -50,7 +50,8 @@ def find_spec(name_or_path: str, *, beside: Path | None = None) -> Path:
     if path.is_dir():
         raise SpecError(f"{path} is a folder, not a spec file.", field="spec", value=name_or_path)
     raise SpecError(
-        f"there is no file and no shipped spec {name_or_path!r}.",
+        f"there is no file and no shipped spec {name_or_path!r} (`cfgan spec list` lists those)."
+        + (f" Looked in {beside.name}/." if beside is not None else ""),
         field="spec",
         value=name_or_path,
         nearest=nearest(Path(stem).name, shipped),
@@ -84,6 +85,7 @@ def load_spec_file(name_or_path: str, *, beside: Path | None = None, _seen: tupl
             value=values["extends"],
         )
     base = load_spec_file(values["extends"], beside=path.parent, _seen=(*_seen, path))
+    base = {key: value for key, value in base.items() if key not in ("name", "description")}  # they speak of the base
     merged = {**base, **{key: value for key, value in values.items() if key != "extends"}}
     if isinstance(base.get("verify"), Mapping) and isinstance(values.get("verify"), Mapping):
         merged["verify"] = {**base["verify"], **values["verify"]}

@@ -31,6 +31,7 @@ class Vocabulary:
         names: the attributes in the order of every condition vector.
         groups: group title -> names, for people to read; a name in no group is shown under "other".
         exclusive: sets of names of which at most one can be wanted at a time.
+        hints: word that people use -> how to ask for it here; only ever suggested.
 
     Raises:
         VocabularyError: empty, a malformed name, or two names that are the same up to case and separators.
@@ -39,6 +40,7 @@ class Vocabulary:
     names: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exclusive: tuple[frozenset[str], ...] = ()
+    hints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.names:
@@ -81,7 +83,7 @@ class Vocabulary:
                 f"there is no attribute {name!r} among the {len(self)} that this model knows.",
                 field=field,
                 value=name,
-                nearest=nearest(name, self.names),
+                nearest=[self.hints[_key(name)]] if _key(name) in self.hints else nearest(name, self.names),
             ) from None
 
     def canonical(self, name: str, *, field: str = "attribute") -> str:
@@ -100,6 +102,7 @@ class Vocabulary:
             "names": list(self.names),
             "groups": {title: list(names) for title, names in self.groups.items()},
             "exclusive": [sorted(names, key=self.names.index) for names in self.exclusive],
+            "hints": dict(self.hints),
         }
 
     @classmethod
@@ -110,6 +113,7 @@ class Vocabulary:
                 names=tuple(str(n) for n in data["names"]),
                 groups={str(k): tuple(v) for k, v in data.get("groups", {}).items()},
                 exclusive=tuple(frozenset(v) for v in data.get("exclusive", [])),
+                hints={str(k): str(v) for k, v in data.get("hints", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise VocabularyError(f"not a vocabulary ({error}).", field="vocabulary") from error
@@ -157,5 +161,18 @@ CELEBA = Vocabulary(
         frozenset({"No_Beard", "Mustache"}),
         frozenset({"No_Beard", "Sideburns"}),
     ),
+    hints={
+        **dict.fromkeys(("female", "woman", "women", "girl"), "-Male"),
+        **dict.fromkeys(("man", "men", "boy"), "Male"),
+        **dict.fromkeys(("old", "elderly", "senior"), "-Young"),
+        **dict.fromkeys(("beard", "bearded", "facialhair"), "-No_Beard"),
+        **dict.fromkeys(("shaved", "cleanshaven"), "No_Beard"),
+        **dict.fromkeys(("glasses", "spectacles"), "Eyeglasses"),
+        **dict.fromkeys(("noglasses", "noeyeglasses"), "-Eyeglasses"),
+        **dict.fromkeys(("smile", "happy"), "Smiling"),
+        **dict.fromkeys(("hat", "cap"), "Wearing_Hat"),
+        **dict.fromkeys(("makeup",), "Heavy_Makeup"),
+        **dict.fromkeys(("stubble",), "5_o_Clock_Shadow"),
+    },
 )
 """The 40 attributes of CelebA (Liu et al., "Deep Learning Face Attributes in the Wild", ICCV 2015), official order."""

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, print_json
+from cfgan_cli.output import EXIT_FAILED, EXIT_SHORT, console, exit_codes, message, print_json
+
+_SHOWN = 20  # problems listed for a person
 
 app = typer.Typer(help="Batch folders: check.", no_args_is_help=True)
 
@@ -17,19 +19,30 @@ def check(
     folder: Annotated[Path, typer.Argument(help="A batch folder.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Compare a batch folder with its checksums, manifest and summary. Exits 1 if anything is amiss."""
+    """Compare a batch folder with its checksums, manifest and summary. Exits 1 if anything is amiss.
+
+    Exits 3 if it is as it was made, but draws had run out before all faces were found.
+    """
     with exit_codes():
         from cfgan.batch import read_batch
         from cfgan.batch_check import check_batch
 
         problems = check_batch(folder)
-        faces = read_batch(folder)["accepted"]
+        about = read_batch(folder)
+    faces, wanted = about["accepted"], about.get("wanted", about["accepted"])
+    short = faces < wanted
     if as_json:
-        print_json({"folder": str(folder), "good": not problems, "faces": faces, "problems": problems})
-    elif not problems:
-        console().print(f"{folder}: complete and unchanged, {faces:,} faces", markup=False, soft_wrap=True)
-    else:
-        for problem in problems:
+        figures = {"good": not problems, "complete": not short, "faces": faces, "wanted": wanted}
+        print_json({"folder": str(folder), **figures, "problems": problems})
+    elif problems:
+        for problem in problems[:_SHOWN]:
             message(problem, style="red")
-    if problems:
-        raise typer.Exit(EXIT_FAILED)
+        if len(problems) > _SHOWN:
+            message(f"and {len(problems) - _SHOWN:,} more", style="red")
+    elif short:
+        text = f"{folder}: unchanged, but draws ran out: {faces:,} of {wanted:,} faces"
+        console().print(text, markup=False, soft_wrap=True)
+    else:
+        console().print(f"{folder}: complete and unchanged, {faces:,} faces", markup=False, soft_wrap=True)
+    if problems or short:
+        raise typer.Exit(EXIT_FAILED if problems else EXIT_SHORT)

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def generate(
     attrs: Annotated[
-        str | None, typer.Option("--attrs", "-a", help="Attributes, such as Male,Smiling,-Wearing_Hat or Smiling=0.5.")
+        list[str] | None,
+        typer.Option("--attrs", "-a", help="Attributes, such as Male,Smiling,-Wearing_Hat or Smiling=0.5; or: any."),
     ] = None,
     spec: Annotated[str | None, typer.Option(help="A spec file, or the name of a shipped one.")] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", help="Faces wanted. [default: 32]")] = None,
@@ -31,7 +32,10 @@ def generate(
     ] = None,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
     free: Annotated[
-        str | None, typer.Option(help="Attributes not asked for: natural (as in real faces) or neutral (0).")
+        str | None,
+        typer.Option(
+            help="Attributes not asked for: natural (as in real faces), or neutral (0, which real faces never are)."
+        ),
     ] = None,
     threshold: Annotated[
         float | None,
@@ -66,7 +70,7 @@ def generate(
         plan = _plan(opened, attrs, spec, settings, verify)
         for warning in check_plan(plan, opened.prior()):
             message(f"Warning: {warning}", style="yellow")
-        folder = out if out is not None else Path("faces") / _folder_name(plan, opened)
+        folder = out if out is not None else Path("faces") / _folder_name(plan, opened, spec)
         with progress_bar(quiet=quiet or as_json, unit="faces") as update:
             summary = run(
                 opened,
@@ -82,34 +86,45 @@ def generate(
     if not summary.complete:
         message(
             f"Draws ran out: {summary.accepted} of {summary.wanted} faces were found in {summary.draws:,} draws. "
-            "Ask for less, lower --threshold, or raise --max-draws (into a new --out).",
+            "Ask for less or for likelier attributes, lower the threshold, or raise --max-draws.",
             style="yellow",
         )
         raise typer.Exit(EXIT_SHORT)
 
 
 def _plan(
-    bundle: Bundle, attrs: str | None, spec: str | None, settings: dict[str, Any], verify: dict[str, Any]
+    bundle: Bundle, attrs: list[str] | None, spec: str | None, settings: dict[str, Any], verify: dict[str, Any]
 ) -> Plan:
-    from cfgan.errors import SpecError
+    from cfgan.errors import RequestError, SpecError
     from cfgan.request import parse_request
     from cfgan.spec import make_plan, read_spec
 
-    if attrs is not None and spec is not None:
+    if attrs and spec is not None:
         raise SpecError("give either --attrs or --spec, not both.", field="--spec", value=spec)
+    if verify["enabled"] is False and verify["threshold"] is not None:
+        raise SpecError("means nothing with --no-verify.", field="--threshold", value=verify["threshold"])
     overrides = {key: value for key, value in settings.items() if value is not None}
     if strict := {key: value for key, value in verify.items() if value is not None}:
         overrides["verify"] = strict
     if spec is not None:
         return read_spec(spec, bundle.vocabulary, overrides)
-    request = parse_request((attrs or "").removeprefix("="), bundle.vocabulary, field="--attrs")
+    text = ",".join(item.removeprefix("=") for item in attrs or [])
+    if not text.strip():
+        raise RequestError("nothing is asked for; --attrs any makes any faces.", field="--attrs", value=text)
+    request = parse_request("" if text.casefold() == "any" else text, bundle.vocabulary, field="--attrs")
     return make_plan({"attributes": request}, bundle.vocabulary, overrides, source="command line")
 
 
-def _folder_name(plan: Plan, bundle: Bundle) -> str:
+def _folder_name(plan: Plan, bundle: Bundle, spec: str | None) -> str:
     """A name for people, and eight digits that differ whenever request, settings or bundle do."""
-    what = plan.resolved.get("name") or "batch"
-    words = re.sub(r"[^A-Za-z0-9.+-]+", "+", what.replace("_", "")).strip("+.-")[:60] or "any"
+    if spec is not None:
+        what = Path(spec).stem
+    else:
+        what = "+".join(
+            name if value == 1 else f"no{name}" if value == -1 else f"{name}{value:g}"
+            for name, value in plan.cells[0].request.items()
+        )
+    words = re.sub(r"[^A-Za-z0-9.+-]+", "-", what.replace("_", "")).strip("+.-")[:60] or "any"
     key = json.dumps([plan.resolved, bundle.digest, cfgan.__version__], sort_keys=True)
     return f"{words}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
@@ -136,27 +151,28 @@ def _show(summary: Summary) -> None:
     table = Table(box=None, pad_edge=False)
     for title in (["request", "faces", "draws"] if several else []) + ["attribute", "asked"]:
         table.add_column(title, justify="right" if title in ("faces", "draws", "asked") else "left")
-    for title in ("seen in all draws", "seen in the batch", "draws rejected for it"):
+    for title in ("seen in all draws", "seen in the batch", "mean p in the batch", "draws rejected for it"):
         table.add_column(title, justify="right")
     for cell in summary.cells:
         head = [escape(cell["name"]), f"{cell['accepted']}/{cell['wanted']}", f"{cell['draws']:,}"] if several else []
         for name, figures in cell["attributes"].items():
-            row = [
-                escape(name),
-                f"{figures['requested']:+g}",
-                percent(figures["unfiltered"]),
-                percent(figures["verified"]),
-            ]
-            table.add_row(*head, *row, f"{figures['rejected']:,}")
+            seen = [percent(figures["unfiltered"]), percent(figures["verified"])]
+            if abs(figures["requested"]) != 1:
+                seen = ["graded:", "not verified"]
+            mean = "-" if figures["probability"] is None else f"{figures['probability']:.2f}"
+            asked = f"{figures['requested']:+g}"
+            table.add_row(*head, escape(name), asked, *seen, mean, f"{figures['rejected']:,}")
             head = ["", "", ""] if several else []
         if not cell["attributes"]:
-            table.add_row(*head, "(none)", "", "", "", "")
+            table.add_row(*head, "(none)", "", "", "", "", "")
     terminal = console()
     terminal.print(table)
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "
-        "'Seen' is what the bundle's own verifier says.",
+        "'Seen' is what the bundle's own verifier says; p is its probability of the requested value, calibrated for "
+        "faces as common as in the training labels. --threshold 0.5 asks for surer ones.",
         soft_wrap=True,
     )
-    terminal.print(f"{summary.out}/  (contact_sheet.png, manifest.csv, images/)", soft_wrap=True, markup=False)
+    where = "contact_sheet.png, manifest.csv, images/" if summary.accepted else "no faces"
+    terminal.print(f"{summary.out}/  ({where})", soft_wrap=True, markup=False)

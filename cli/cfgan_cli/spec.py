@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 import typer
 
-from cfgan_cli.output import EXIT_INPUT, console, exit_codes, message, print_json
+from cfgan_cli.output import EXIT_INPUT, console, exit_codes, message
 
 app = typer.Typer(help="Spec files: check, list, schema.", no_args_is_help=True)
 
@@ -59,4 +60,4 @@ def schema() -> None:
     with exit_codes():
         from cfgan.spec import json_schema
 
-        print_json(json_schema())
+        typer.echo(json.dumps(json_schema(), indent=2))

@@ -44,7 +44,7 @@ def test_damage_is_one_sentence(own_bundle: Path) -> None:
     with pytest.raises(BundleError, match="unsafe file name"):
         open_bundle(own_bundle)
     (own_bundle / "manifest.json").unlink()
-    with pytest.raises(BundleError, match=r"manifest\.json is missing"):
+    with pytest.raises(InputError, match=r"manifest\.json is missing"):
         open_bundle(own_bundle)
 
 

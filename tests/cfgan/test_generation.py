@@ -56,6 +56,8 @@ def test_a_batch_holds_what_it_says(tiny_bundle: Bundle, tmp_path: Path) -> None
     figures = summary.cells[0]["attributes"]
     assert figures["Red"]["verified"] == 1 and summary.cells[0]["acceptance"] < 1
     rejected = figures["Red"]["rejected_alone"] + figures["Striped"]["rejected"]
+    mean = np.mean([float(row["verifier.Red"]) for row in table])
+    assert figures["Red"]["probability"] == pytest.approx(mean, abs=1e-4)
     assert summary.draws - 20 == rejected > 0  # a draw failed on Red alone, or on Striped with or without Red
 
 
@@ -78,7 +80,7 @@ def test_the_same_plan_gives_the_same_bytes_and_spec_yaml_the_same_faces(tiny_bu
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-@pytest.mark.parametrize("damage", ["none", "torn journal", "lost image"])
+@pytest.mark.parametrize("damage", ["none", "torn journal", "lost image", "deleted image", "altered image"])
 def test_an_interrupted_batch_resumes_to_the_same_bytes(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
@@ -102,6 +104,10 @@ def test_an_interrupted_batch_resumes_to_the_same_bytes(
         lines = journal.read_bytes().splitlines(keepends=True)
         journal.write_bytes(b"".join(lines[:-1]) + lines[-1][:10])
         (out / "images" / "000099.png.1.partial").write_bytes(b"x")
+    if damage == "deleted image":
+        (out / "images" / "000011.png").unlink()
+    if damage == "altered image":
+        (out / "images" / "000011.png").write_bytes(b"x")
     made: list[int] = []
     generate(tiny_bundle, wanted, out, progress=lambda done, total, draws: made.append(done))
     assert made[0] > 3  # it did not start over
@@ -114,6 +120,9 @@ def test_a_finished_batch_is_not_made_again(tiny_bundle: Bundle, tmp_path: Path)
     again = generate(tiny_bundle, plan(tiny_bundle), tmp_path / "b")
     assert (again.accepted, again.draws, again.cells) == (first.accepted, first.draws, first.cells)
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "b").rglob("*")}
+    (tmp_path / "b" / "images" / "000003.png").unlink()
+    with pytest.raises(FolderError, match="damaged \\(images/000003.png: missing"):
+        generate(tiny_bundle, plan(tiny_bundle), tmp_path / "b")
 
 
 def test_foreign_folders_are_never_written_into(tiny_bundle: Bundle, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_vary_makes_every_combination_in_equal_numbers(vocabulary: Vocabulary) -
     plan = make_plan({"attributes": "Cat", "vary": ["Red", "round"], "count": 12}, vocabulary)
     assert [cell.count for cell in plan.cells] == [3, 3, 3, 3]
     assert {tuple(cell.request.items()) for cell in plan.cells} == {
-        (("Cat", 1.0), ("Red", r), ("Round", o)) for r in (1.0, -1.0) for o in (1.0, -1.0)
+        (("Red", r), ("Round", o), ("Cat", 1.0)) for r in (1.0, -1.0) for o in (1.0, -1.0)
     }
     assert len({cell.seed for cell in plan.cells}) == 4
     with pytest.raises(SpecError, match="12 or 16"):

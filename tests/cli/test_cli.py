@@ -43,8 +43,12 @@ def test_generate_for_people(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: p
     assert folder.name.startswith("Red-") and (folder / "contact_sheet.png").exists()
     assert run("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-n", 3, "-q").stdout == ""
     assert len(list((tmp_path / "faces").iterdir())) == 1  # the same request is the same batch
-    assert run("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-n", 4, "-q").exit_code == 0
-    assert len(list((tmp_path / "faces").iterdir())) == 2
+    assert run("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-a", "-Cat", "-n", 4, "-q").exit_code == 0
+    assert run("generate", "--bundle", tiny_bundle.path, "-a", "any", "-n", 4, "-q").exit_code == 0
+    names = sorted(folder.name.rsplit("-", 1)[0] for folder in (tmp_path / "faces").iterdir())
+    assert names == ["Red", "Red+noCat", "any"]
+    graded = run("generate", "--bundle", tiny_bundle.path, "-a", "Red=0.5", "-n", 2)
+    assert "not verified" in graded.stdout
 
 
 def test_a_spec_file_with_overrides(tiny_bundle: Bundle, tmp_path: Path) -> None:
@@ -63,13 +67,16 @@ def test_a_spec_file_with_overrides(tiny_bundle: Bundle, tmp_path: Path) -> None
         (["-a", "Red=7"], "between -1 and 1"),
         (["-a", "Red", "--spec", "x"], "not both"),
         (["--spec", "no-such"], "no shipped spec"),
+        (["-a", ""], "--attrs any"),
+        (["-a", "Red", "-a", "-Red"], "asked for twice"),
+        (["-a", "Red", "--no-verify", "--threshold", "0.9"], "--no-verify"),
         (["-a", "Red", "-n", "0"], "count"),
         (["-a", "Red", "--seed", "-1"], "seed"),
         (["-a", "Red", "--threshold", "2"], "threshold"),
         (["-a", "Red", "--truncation", "0"], "truncation"),
         (["-a", "Red", "--free", "wild"], "natural"),
         (["-a", "Red", "--device", "toaster"], "device"),
-        (["-a", "Red", "--device", "meta"], "only cpu, cuda"),
+        (["-a", "Red", "--device", "meta"], "only cpu and cuda"),
         (["--spec", "~no-such-user/x"], "no such user"),
         (["-a", "Red", "-n", "lots"], "--count"),
     ],
@@ -86,6 +93,9 @@ def test_running_out_exits_3(tiny_bundle: Bundle, tmp_path: Path) -> None:
     arguments = ["-a", "Red", "--threshold", 0.999999, "--max-draws", 20, "--out", tmp_path / "b"]
     result = run("generate", "--bundle", tiny_bundle.path, *arguments)
     assert result.exit_code == 3 and "Draws ran out" in result.stderr
+    checked = run("batch", "check", tmp_path / "b")
+    assert checked.exit_code == 3 and "of 32 faces" in checked.stdout
+    assert json.loads(run("batch", "check", tmp_path / "b", "--json").stdout)["complete"] is False
 
 
 def test_a_damaged_bundle_exits_1(own_bundle: Path, tmp_path: Path) -> None:
