@@ -73,6 +73,7 @@ def build_bundle(
     training = {
         "images": about_gan["images"],
         "seconds": _seconds(gan),
+        "verifier_images": _last_images(verifier),
         "verifier_seconds": _seconds(verifier),
         "settings": settings,
     }
@@ -148,7 +149,6 @@ def _settings(run: Path) -> dict[str, Any]:
     values = parse_yaml(read_text_limited(run / "config.yaml"), name="config.yaml")
     local = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
     kept = {key: value for key, value in values.items() if key not in local}
-    kept["images"] = json.loads((run / "stats.jsonl").read_text("utf-8").splitlines()[-1])["images"]
     if kept.get("guide"):
         kept["guide"] = Path(kept["guide"]).name
     if (run / "changes.jsonl").exists():
@@ -156,11 +156,19 @@ def _settings(run: Path) -> dict[str, Any]:
     return kept
 
 
+def _log(run: Path) -> list[dict[str, Any]]:
+    lines = _read(run / "stats.jsonl").decode("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _last_images(run: Path) -> int:
+    return int(_log(run)[-1]["images"])
+
+
 def _seconds(run: Path) -> int:
     """Time spent in training steps, from the run's own log."""
     seconds, before = 0.0, 0
-    for line in (run / "stats.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
+    for row in _log(run):
         seconds += (row["images"] - before) / row["images_per_second"]
         before = row["images"]
     return round(seconds)
