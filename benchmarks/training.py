@@ -16,7 +16,8 @@ from cfgan.data.store import open_store
 from cfgan.networks.dcgan import ResizeConv
 from cfgan.training.config import GanConfig, load_config
 from cfgan.training.data import TensorData, load_split
-from cfgan.training.gan import gan_shape, make_players, step
+from cfgan.training.gan import step
+from cfgan.training.players import gan_shape, make_players
 from cfgan.training.sampling_rows import repeat_factors
 
 RECIPE = Path(__file__).parents[1] / "cfgan/training/recipes/celeba64.yaml"

@@ -8,101 +8,29 @@ the discriminator, then the generator, then the weight average. Everything rando
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cfgan.data.store import Store
 from cfgan.devices import pick_device
-from cfgan.errors import ConfigError, StoppedError
+from cfgan.errors import StoppedError
 from cfgan.interrupt import StopRequest
-from cfgan.networks.dcgan import Discriminator, GanShape, Generator
+from cfgan.networks.dcgan import Discriminator
 from cfgan.training import losses
 from cfgan.training import state as saved
 from cfgan.training.augment import augment, augment_for_classifier
 from cfgan.training.config import GanConfig, to_dict
 from cfgan.training.data import TensorData, load_split
-from cfgan.training.gan_output import Watch, export_networks, load_guide
+from cfgan.training.gan_output import Watch, export_networks
+from cfgan.training.players import Players, gan_shape, make_players
 from cfgan.training.sampling_rows import repeat_factors
 
 Progress = Callable[[int, int, dict[str, float]], None]
 """Called with (images seen, images in all, latest figures)."""
 
 _MAY_CHANGE = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard"}
-
-
-@dataclass
-class Players:
-    """The networks that take part in a run, and their optimizers."""
-
-    generator: Generator
-    discriminator: Discriminator
-    average: saved.WeightAverage
-    optimizer_g: torch.optim.Optimizer
-    optimizer_d: torch.optim.Optimizer
-    guide: nn.Module | None
-
-    def state(self) -> dict[str, Any]:
-        """Everything that a resumed run needs."""
-        return {
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "average": self.average.module.state_dict(),
-            "optimizer_g": self.optimizer_g.state_dict(),
-            "optimizer_d": self.optimizer_d.state_dict(),
-        }
-
-    def load(self, state: dict[str, Any], config: GanConfig) -> None:
-        """Inverse of :meth:`state`; learning rates are those of the configuration, which may have changed."""
-        self.generator.load_state_dict(state["generator"])
-        self.discriminator.load_state_dict(state["discriminator"])
-        self.average.module.load_state_dict(state["average"])
-        self.optimizer_g.load_state_dict(state["optimizer_g"])
-        self.optimizer_d.load_state_dict(state["optimizer_d"])
-        for optimizer, rate in (
-            (self.optimizer_g, config.rate_generator),
-            (self.optimizer_d, config.rate_discriminator),
-        ):
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-
-
-def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
-    """The networks' shape for a configuration and a data set. Raises ConfigError for sizes that they cannot make."""
-    try:
-        return GanShape(
-            attributes=attributes,
-            size=size,
-            width=config.width,
-            z_dim=config.z_dim,
-            embed=config.embed,
-            upsample=config.upsample,
-            conditioning=config.conditioning,
-            spectral_norm=config.spectral_norm,
-        )
-    except ValueError as error:
-        raise ConfigError(f"{error}; pack the images at such a size.", field="data", value=size) from None
-
-
-def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Players:
-    """Freshly initialised networks, the same for the same seed."""
-    torch.manual_seed(config.seed)
-    generator = Generator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    discriminator = Discriminator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    betas = (config.beta1, config.beta2)
-    fused = device.type == "cuda"
-    kind: dict[str, Any] = {"betas": betas, "fused": True} if fused else {"betas": betas, "foreach": True}
-    return Players(
-        generator=generator,
-        discriminator=discriminator,
-        average=saved.WeightAverage(generator, config.ema_images),
-        optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.rate_generator, **kind),
-        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.rate_discriminator, **kind),
-        guide=load_guide(config.guide, device) if config.guide else None,
-    )
 
 
 def train_gan(

@@ -5,24 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from cfgan.data.store import Store
 from cfgan.errors import ConfigError
-from cfgan.files import read_json_object, sha256_of, write_bytes, write_json
+from cfgan.files import sha256_of, write_bytes, write_json
 from cfgan.images_out import encode_png, grid
-from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_strict
 from cfgan.networks.dcgan import GanShape
 from cfgan.sampling import to_levels
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
 from cfgan.training.data import load_split
-
-if TYPE_CHECKING:
-    from cfgan.training.gan import Players
+from cfgan.training.players import Players
 
 _GRID = 8  # faces along a side of the sample grid
 _PROBE = 512  # real images a split on which the discriminator's memory is probed
@@ -117,23 +114,6 @@ def export_networks(run: Path, players: Players, shape: GanShape, store: Store, 
     }
     write_json(run / "model.json", about)
     return run / "generator.safetensors"
-
-
-def load_guide(run: str, device: torch.device) -> nn.Module:
-    """A trained classifier from its run folder, frozen. Raises ConfigError if it is not there."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    folder = Path(run)
-    try:
-        about = read_json_object(folder / "model.json")
-        model = AttributeClassifier(ClassifierShape.from_dict(about["shape"]))
-        load_strict(model, load_file(folder / "model.safetensors"))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ConfigError(f"{run} holds no trained classifier ({error}).", field="guide", value=run) from None
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.eval().requires_grad_(False)
-    return model
 
 
 def _tensorboard(run: Path) -> Any:

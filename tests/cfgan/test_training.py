@@ -21,7 +21,8 @@ from cfgan.training import gan as gan_module
 from cfgan.training.classifier import train_classifier
 from cfgan.training.config import ClassifierConfig, GanConfig, load_config, make_config, to_dict
 from cfgan.training.data import load_split
-from cfgan.training.gan import gan_shape, make_players, step, train_gan
+from cfgan.training.gan import step, train_gan
+from cfgan.training.players import gan_shape, make_players
 from cfgan.training.sampling_rows import repeat_factors
 from cfgan.training.state import WeightAverage, load_latest_state, save_state
 
