@@ -21,6 +21,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -53,6 +54,7 @@ JOURNAL = "journal.jsonl"
 CHECKSUMS = "checksums.sha256"
 _SHEET = 64  # faces on the contact sheet at most
 _COLUMNS = 8
+_IMAGE = re.compile(r"\d{6,}\.png")
 _WRITERS = 4  # images encoded and flushed at a time
 
 
@@ -253,8 +255,8 @@ class BatchWriter:
 
     def _remove_orphans(self) -> None:
         """Remove images that were written but whose journal line was not, and that no later draw replaced."""
-        for path in (self.out / "images").iterdir():
-            if not (path.stem.isdecimal() and int(path.stem) < self.accepted):
+        for path in (self.out / "images").glob("*.png"):
+            if _IMAGE.fullmatch(path.name) and int(path.stem) >= self.accepted:
                 path.unlink()
 
     def _write_manifest(

@@ -7,13 +7,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cfgan.batch import CHECKSUMS, read_batch
+from cfgan.batch import CHECKSUMS, JOURNAL, read_batch
 from cfgan.data.images import load_rgb
-from cfgan.errors import DataError
+from cfgan.errors import DataError, FolderError
 from cfgan.files import sha256_of
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 _NAME = re.compile(r"(images/)?[A-Za-z0-9_]+\.[a-z0-9]+")
+
+
+NOT_LISTED = f"not listed in {CHECKSUMS}"
+"""How the problem of a file that does not belong to the batch ends."""
 
 
 def check_batch(folder: Path) -> list[str]:
@@ -25,13 +29,20 @@ def check_batch(folder: Path) -> list[str]:
     Raises:
         FolderError: not a finished batch folder.
     """
-    about = read_batch(folder)
+    if not (folder / CHECKSUMS).exists() or (folder / JOURNAL).exists():
+        read_batch(folder)  # says whether it is no batch, or an unfinished one
+        return [f"{CHECKSUMS}: missing"]
     problems: list[str] = []
+    about: dict[str, Any] = {}
+    try:
+        about = read_batch(folder)
+    except FolderError as error:
+        problems.append(f"batch.json: {error}")
     sums: dict[str, str] = {}
     try:
         text = (folder / CHECKSUMS).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
-        return [f"{CHECKSUMS}: missing or unreadable"]
+        return [f"{CHECKSUMS}: unreadable"]
     for line in text.splitlines():
         match = _LINE.fullmatch(line)
         if match is None or not _NAME.fullmatch(match[2]):
@@ -45,8 +56,8 @@ def check_batch(folder: Path) -> list[str]:
         elif sha256_of(path) != digest:
             problems.append(f"{name}: changed")
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
-    problems += [f"{name}: not listed in {CHECKSUMS}" for name in sorted(present - set(sums) - {CHECKSUMS})]
-    problems += [f"{name}: not listed in {CHECKSUMS}" for name in sorted(_REQUIRED - set(sums))]
+    problems += [f"{name}: {NOT_LISTED}" for name in sorted(present - set(sums) - {CHECKSUMS})]
+    problems += [f"{name}: missing from {CHECKSUMS}" for name in sorted(_REQUIRED - set(sums))]
     if not problems:
         problems += _check_manifest(folder, sums, about)
     return problems

@@ -226,10 +226,13 @@ def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, byt
         FolderError: the folder holds something else.
         StorageError: the disk refused; an old bundle stays as it was.
     """
-    require_bundle_or_unused(out)
+    out = out.resolve()
     fresh = out.with_name(f".{out.name}.new")
     old = out.with_name(f".{out.name}.old")
     with storage_errors(out):
+        if old.exists() and not out.exists():
+            old.rename(out)  # a replacement was killed half-way
+        require_bundle_or_unused(out)
         for folder in (fresh, old):
             shutil.rmtree(folder, ignore_errors=True)
         make_folder(fresh)
@@ -241,7 +244,12 @@ def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, byt
         write_json(fresh / "manifest.json", {"sha256": {name: sha256_of(fresh / name) for name in names}})
         if out.exists():
             out.rename(old)
-        fresh.rename(out)
+        try:
+            fresh.rename(out)
+        except OSError:
+            if old.exists():
+                old.rename(out)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     return open_bundle(out)
 

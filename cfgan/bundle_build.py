@@ -52,13 +52,14 @@ def build_bundle(
     Raises:
         InputError: a part is missing or the parts' vocabularies differ.
     """
+    out = out.resolve()
     require_bundle_or_unused(out)
     about_gan, about_verifier = _about(gan, "gan", "gan"), _about(verifier, "verifier", "classifier")
     fitted = load_prior(prior)
     vocabularies = {json.dumps(part["vocabulary"]["names"]) for part in (about_gan, about_verifier)}
     if vocabularies != {json.dumps(list(fitted.vocabulary.names))}:
         raise InputError("generator, verifier and prior have different vocabularies.", field="gan", value=gan)
-    if about_gan.get("guide_sha256") == hashlib.sha256(_read(verifier / "model.safetensors")).hexdigest():
+    if hashlib.sha256(_read(verifier / "model.safetensors")).hexdigest() in about_gan.get("guides", []):
         raise InputError(
             "this classifier has guided the generator; a gate that it was trained against proves nothing.",
             field="verifier",
@@ -152,8 +153,17 @@ def _settings(run: Path) -> dict[str, Any]:
     if kept.get("guide"):
         kept["guide"] = Path(kept["guide"]).name
     if (run / "changes.jsonl").exists():
-        kept["changes"] = [json.loads(line) for line in (run / "changes.jsonl").read_text("utf-8").splitlines()]
+        kept["changes"] = _without_paths([json.loads(line) for line in _read(run / "changes.jsonl").splitlines()])
     return kept
+
+
+def _without_paths(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was changed in a run, with guides named by their folder alone."""
+    for entry in changes:
+        for key, pair in entry["changes"].items():
+            if key == "guide":
+                entry["changes"][key] = [Path(value).name if value else None for value in pair]
+    return changes
 
 
 def _log(run: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from typing import IO, Any
 from cfgan.errors import FolderError, InputError, StorageError
 
 _TEMPORARY = ".partial"
+_OURS = re.compile(r".+\.\d+\.partial")  # name, process number, ending: what atomic_write leaves when it is killed
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+\-]{0,127}")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
 
@@ -103,7 +104,8 @@ def is_unused(folder: Path) -> bool:
         raise FolderError(f"{folder} is a file, not a folder.", field="out", value=folder)
     with storage_errors(folder):
         return all(
-            path.name.endswith(_TEMPORARY) or (path.name == "images" and path.is_dir() and not any(path.iterdir()))
+            (_OURS.fullmatch(path.name) and path.is_file())
+            or (path.name == "images" and path.is_dir() and not any(path.iterdir()))
             for path in folder.iterdir()
         )
 
@@ -164,8 +166,9 @@ def sync_folder(path: Path) -> None:
 def remove_partials(folder: Path) -> None:
     """Remove temporary files that a killed process left in a folder of ours."""
     for path in folder.glob(f"*{_TEMPORARY}"):
-        with contextlib.suppress(OSError):
-            path.unlink()
+        if _OURS.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def sha256_of(path: Path) -> str:

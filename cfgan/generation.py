@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 import cfgan
 from cfgan.batch import BatchWriter, CellTally, Face
-from cfgan.batch_check import check_batch
+from cfgan.batch_check import NOT_LISTED, check_batch
 from cfgan.bundle import Bundle
 from cfgan.errors import FolderError, RequestError
 from cfgan.interrupt import StopRequest
@@ -167,28 +167,20 @@ def generate(
     }
     writer = BatchWriter(out, header, len(plan.cells))
     if writer.complete:
-        if problems := check_batch(out):
+        if problems := [problem for problem in check_batch(out) if not problem.endswith(NOT_LISTED)]:
             raise FolderError(
-                f"{out} was this batch, but is damaged ({problems[0]}); remove it, or choose another --out.",
+                f"{out} was this batch, but is damaged ({problems[0]}); remove that folder, or choose another --out.",
                 field="out",
                 value=out,
             )
     else:
         drawer = Drawer(bundle, device)  # a damaged bundle or a wrong device is found before anything is written
-        writer.begin()
-        with StopRequest() as stop, ThreadPoolExecutor(1) as disk, contextlib.closing(writer):
+        # The folder is let go of last: after the thread that writes, and after everything is written.
+        with StopRequest() as stop, contextlib.closing(writer), ThreadPoolExecutor(1) as disk:
+            writer.begin()
             for index in range(len(plan.cells)):
                 _fill_cell(drawer, plan, index, writer, stop, disk, progress)
-        cells = [{"name": cell.name, "wanted": cell.count, "max_draws": cell.max_draws} for cell in plan.cells]
-        about = {
-            "synthetic": True,
-            "wanted": plan.count,
-            "accepted": writer.accepted,
-            "draws": sum(tally.next_draw for tally in writer.tallies),
-            "thresholds": dict(zip(bundle.vocabulary.names, bundle.calibration.to_dict()["threshold"], strict=True)),
-            "licence": bundle.config.get("licence", ""),
-        }
-        writer.finish(bundle.vocabulary.names, [c.request for c in plan.cells], plan.resolved, about, cells)
+            _finish(bundle, plan, writer)
     return Summary(
         out=out,
         accepted=writer.accepted,
@@ -197,6 +189,20 @@ def generate(
         seconds=time.monotonic() - started,
         cells=[summarise(cell, tally) for cell, tally in zip(plan.cells, writer.tallies, strict=True)],
     )
+
+
+def _finish(bundle: Bundle, plan: Plan, writer: BatchWriter) -> None:
+    cells = [{"name": cell.name, "wanted": cell.count, "max_draws": cell.max_draws} for cell in plan.cells]
+    names = bundle.vocabulary.names
+    about = {
+        "synthetic": True,
+        "wanted": plan.count,
+        "accepted": writer.accepted,
+        "draws": sum(tally.next_draw for tally in writer.tallies),
+        "thresholds": dict(zip(names, bundle.calibration.to_dict()["threshold"], strict=True)),
+        "licence": bundle.config.get("licence", ""),
+    }
+    writer.finish(names, [cell.request for cell in plan.cells], plan.resolved, about, cells)
 
 
 def summarise(cell: Cell, tally: CellTally) -> dict[str, Any]:

@@ -154,10 +154,14 @@ def pack(
             raise DataError("no usable image is left.", field="data")
         make_folder(out)
         held.enter_context(lock_folder(out))
+        # Another process may have worked here while this one was checking: what stands there now counts.
+        if (out / "store.json").exists():
+            raise FolderError(f"another process has just finished {out}.", field="out", value=out)
+        state = _read_progress(out, job) or state
         remove_partials(out)
         write_json(out / "progress.json", state)
         _write_images(table, out, size, state, pool, stop, tell)
-    _finish(table, out, size, state["bad"])
+        _finish(table, out, size, state["bad"])
     return open_store(out), state["bad"]
 
 

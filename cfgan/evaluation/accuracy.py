@@ -59,7 +59,7 @@ def unfiltered_accuracy(
     cell = Cell("evaluation", request or {}, draws, seed, verify=VerifySpec(enabled=False))
     asked, seen = [], []
     for start in range(0, draws, _CHUNK):
-        drawn = drawer.draw(cell, range(start, min(start + _CHUNK, draws)))
+        drawn = drawer.draw(cell, range(start, min(start + _CHUNK, draws)), last=draws)
         asked.append(drawn.condition > 0)
         seen.append(drawn.probability >= bundle.calibration.threshold)
         if progress:

@@ -73,15 +73,6 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
     optimizer = torch.optim.AdamW(groups, lr=config.rate, betas=(0.9, 0.99), foreach=True)
 
     images = 0
-    if found := saved.load_latest_state(run, device):
-        images, state = found
-
-        def load() -> None:
-            model.load_state_dict(state["model"])
-            average.module.load_state_dict(state["average"])
-            optimizer.load_state_dict(state["optimizer"])
-
-        saved.load_or_explain(load, run)
 
     def save() -> None:
         state = {
@@ -93,10 +84,19 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
 
     train = load_split(store, "train", device)
     model.train()
-    opened = saved.open_run(
-        run, "classifier", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE, images=images
-    )
-    with opened, StopRequest() as stop, saved.use_threads(config.threads):
+    with saved.open_run(run), StopRequest() as stop, saved.use_threads(config.threads):
+        if found := saved.load_latest_state(run, device):
+            images, state = found
+
+            def load() -> None:
+                model.load_state_dict(state["model"])
+                average.module.load_state_dict(state["average"])
+                optimizer.load_state_dict(state["optimizer"])
+
+            saved.load_or_explain(load, run)
+        saved.describe_run(
+            run, "classifier", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE, images=images
+        )
         saved.truncate_stats(run / "stats.jsonl", images)
         since, clock = images, time.monotonic()
         while images < config.images:

@@ -56,20 +56,14 @@ def train_gan(
     players = make_players(config, shape, device)
     train = load_split(store, "train", device)
     weights = repeat_factors(train.labels, config.rare_threshold)
-    images = 0
-    if found := saved.load_latest_state(run, device):
-        images, state = found
-        saved.load_or_explain(lambda: players.load(state, config), run)
-    opened = saved.open_run(
-        run,
-        "gan",
-        to_dict(config),
-        data_digest=store.digest,
-        may_change=_MAY_CHANGE,
-        images=images,
-        change=change,
-    )
-    with opened, StopRequest() as stop, saved.use_threads(config.threads):
+    with saved.open_run(run), StopRequest() as stop, saved.use_threads(config.threads):
+        images = 0
+        if found := saved.load_latest_state(run, device):
+            images, state = found
+            saved.load_or_explain(lambda: players.load(state, config), run)
+        saved.describe_run(
+            run, "gan", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE, images=images, change=change
+        )
         saved.truncate_stats(run / "stats.jsonl", images)
         watch = Watch(store, run, config, device, progress)
         watch.start(images)
@@ -81,11 +75,11 @@ def train_gan(
             stopping = stop.asked and images < config.images
             if stopping or images // config.save_images > before // config.save_images:
                 saved.save_state(run, images, players.state())
-                export_networks(run, players, shape, store, config, images)
+                export_networks(run, players, shape, store, images)
             if stopping:
                 raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
         saved.save_state(run, images, players.state())
-        return export_networks(run, players, shape, store, config, images)
+        return export_networks(run, players, shape, store, images)
 
 
 def step(players: Players, train: TensorData, weights: Tensor, config: GanConfig, images: int) -> dict[str, Tensor]:

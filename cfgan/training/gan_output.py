@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cfgan.data.store import Store
 from cfgan.errors import ConfigError
-from cfgan.files import sha256_of, write_bytes, write_json
+from cfgan.files import write_bytes, write_json
 from cfgan.images_out import encode_png, grid
 from cfgan.networks.dcgan import GanShape
 from cfgan.sampling import to_levels
@@ -98,7 +98,7 @@ class Watch:
         return encode_png(grid(to_levels(images).to(torch.uint8).cpu().numpy(), _GRID))
 
 
-def export_networks(run: Path, players: Players, shape: GanShape, store: Store, config: GanConfig, images: int) -> Path:
+def export_networks(run: Path, players: Players, shape: GanShape, store: Store, images: int) -> Path:
     """Write the averaged generator and the discriminator as safetensors, with ``model.json``."""
     from safetensors.torch import save
 
@@ -110,7 +110,7 @@ def export_networks(run: Path, players: Players, shape: GanShape, store: Store, 
         "shape": shape.to_dict(),
         "images": images,
         "vocabulary": store.vocabulary.to_dict(),
-        "guide_sha256": sha256_of(Path(config.guide) / "model.safetensors") if config.guide else None,
+        "guides": players.guides,
     }
     write_json(run / "model.json", about)
     return run / "generator.safetensors"

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cfgan.errors import ConfigError
-from cfgan.files import read_json_object
+from cfgan.files import read_json_object, sha256_of
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_strict
 from cfgan.networks.dcgan import Discriminator, GanShape, Generator
 from cfgan.training import state as saved
@@ -27,6 +27,7 @@ class Players:
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer
     guide: nn.Module | None
+    guides: list[str]  # sha256 of every guide that has pulled this generator
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs."""
@@ -36,21 +37,23 @@ class Players:
             "average": self.average.module.state_dict(),
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
+            "guides": list(self.guides),
         }
 
     def load(self, state: dict[str, Any], config: GanConfig) -> None:
-        """Inverse of :meth:`state`; learning rates are those of the configuration, which may have changed."""
+        """Inverse of :meth:`state`; rates and betas are those of the configuration, which may have changed."""
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.average.module.load_state_dict(state["average"])
         self.optimizer_g.load_state_dict(state["optimizer_g"])
         self.optimizer_d.load_state_dict(state["optimizer_d"])
+        self.guides = [*state.get("guides", []), *(g for g in self.guides if g not in state.get("guides", []))]
         for optimizer, rate in (
             (self.optimizer_g, config.rate_generator),
             (self.optimizer_d, config.rate_discriminator),
         ):
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"], group["betas"] = rate, (config.beta1, config.beta2)
 
 
 def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
@@ -72,6 +75,10 @@ def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
 
 def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Players:
     """Freshly initialised networks, the same for the same seed."""
+    guide, guides = None, []
+    if config.guide:
+        guide = load_guide(config.guide, device)
+        guides.append(sha256_of(Path(config.guide) / "model.safetensors"))
     torch.manual_seed(config.seed)
     generator = Generator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     discriminator = Discriminator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,7 +91,8 @@ def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Pl
         average=saved.WeightAverage(generator, config.ema_images),
         optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.rate_generator, **kind),
         optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.rate_discriminator, **kind),
-        guide=load_guide(config.guide, device) if config.guide else None,
+        guide=guide,
+        guides=guides,
     )
 
 

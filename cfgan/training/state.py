@@ -68,7 +68,21 @@ def _states(run: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def open_run(
+def open_run(run: Path) -> Iterator[None]:
+    """A run's folder, locked; while the context lasts no other process can work in it.
+
+    Raises:
+        FolderError: the folder holds something else, or another process works in it.
+    """
+    if not (run.is_dir() and (run / "config.yaml").exists()) and not is_unused(run):
+        raise FolderError(f"{run} already holds something else.", field="out", value=run)
+    make_folder(run)
+    with lock_folder(run):
+        remove_partials(run)
+        yield
+
+
+def describe_run(
     run: Path,
     kind: str,
     config: dict[str, Any],
@@ -77,10 +91,8 @@ def open_run(
     may_change: set[str],
     images: int,
     change: bool = False,
-) -> Iterator[None]:
-    """Create a run folder with its resolved configuration, or check that an existing one is the same run.
-
-    While the context lasts no other process can work in the folder.
+) -> None:
+    """Write a run's resolved configuration, or check that a run that goes on is the same run.
 
     Args:
         run: the folder.
@@ -93,13 +105,11 @@ def open_run(
             number of images at which it took effect.
 
     Raises:
-        FolderError: the folder holds something else, another process works in it, or it holds a run with other
-            settings; names the first that differs.
+        FolderError: the folder holds a run of another kind, or with other settings; names the first that differs.
     """
     about = {"kind": kind, "data": data_digest, **config}
     path = run / "config.yaml"
-    unexpected: dict[str, Any] = {}
-    if run.is_dir() and path.exists():
+    if path.exists():
         before = parse_yaml(read_text_limited(path), name=str(path))
         if not isinstance(before, dict) or before.get("kind") != kind:
             raise FolderError(f"{run} holds no {kind} run.", field="out", value=run)
@@ -107,21 +117,15 @@ def open_run(
         unexpected = {key: pair for key, pair in differing.items() if key not in may_change}
         if unexpected and not change:
             key, (old, new) = next(iter(unexpected.items()))
+            how = ", or say --change to go on with it from here" if kind == "gan" else ""
             raise FolderError(
-                f"{run} holds a run with {key} = {old!r}, not {new!r}; choose another --out, or say --change to go on "
-                "with it from here.",
+                f"{run} holds a run with {key} = {old!r}, not {new!r}; choose another --out{how}.",
                 field="out",
                 value=run,
             )
-    elif not is_unused(run):
-        raise FolderError(f"{run} already holds something else.", field="out", value=run)
-    make_folder(run)
-    with lock_folder(run):
-        remove_partials(run)
         if unexpected:
             append_stats(run / "changes.jsonl", {"images": images, "changes": unexpected})
-        write_text(path, dump_yaml(about))
-        yield
+    write_text(path, dump_yaml(about))
 
 
 def load_or_explain(load: Callable[[], None], run: Path) -> None:

@@ -79,10 +79,10 @@ def generate(
                 device=device,
                 progress=lambda done, total, draws: update("generating", done, total, f"{draws} draws"),
             )
-    if as_json:
-        print_json(_as_json(summary, plan))
-    elif not quiet:
-        _show(summary)
+        if as_json:
+            print_json(_as_json(summary, plan))
+        elif not quiet:
+            _show(summary)
     if not summary.complete:
         message(
             f"Draws ran out: {summary.accepted} of {summary.wanted} faces were found in {summary.draws:,} draws. "

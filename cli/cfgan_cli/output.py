@@ -41,6 +41,7 @@ def message(text: str, *, style: str = "") -> None:
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
 
 
 @contextlib.contextmanager

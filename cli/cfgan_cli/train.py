@@ -78,10 +78,14 @@ def prior(
     """Fit the model of which attributes go together."""
     with exit_codes():
         from cfgan.errors import InputError
+        from cfgan.files import make_folder
         from cfgan.training.prior import fit_prior, read_label_table, save_prior
 
         if (data is None) == (labels is None):
             raise InputError("give either --data or --labels.", field="--data")
+        if out.is_dir():
+            raise InputError(f"{out} is a folder, not a file.", field="--out", value=out)
+        make_folder(out.parent)
         if labels is not None:
             vocabulary, table = read_label_table(labels, rows)
         else:

@@ -199,7 +199,7 @@ def test_a_full_disk_stops_with_a_sentence_and_resumes(
         (lambda out: (out / "images/000099.png").write_bytes(b"x"), "images/000099.png: not listed"),
         (lambda out: (out / "spec.yaml").write_text("count: 1"), "spec.yaml: changed"),
         (lambda out: (out / "checksums.sha256").write_text("x"), "malformed"),
-        (lambda out: (out / "checksums.sha256").unlink(), "missing or unreadable"),
+        (lambda out: (out / "checksums.sha256").unlink(), "checksums.sha256: missing"),
         (lambda out: (out / "images/000001.png").write_bytes((out / "images/000002.png").read_bytes()), "changed"),
     ],
 )
