@@ -50,7 +50,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Store:
-    """An opened store. ``images`` is memory-mapped and read-only."""
+    """An opened store. ``images`` is memory-mapped and read-only; ``digest`` names images, labels and split."""
 
     path: Path
     images: npt.NDArray[np.uint8]
@@ -99,6 +99,7 @@ def open_store(path: Path, *, verify: bool = False) -> Store:
         files = tuple((path / "files.txt").read_text(encoding="utf-8").splitlines())
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}).", field="data", value=path) from None
+    digest = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
     shapes = (images.shape, labels.shape, split.shape, len(files))
     if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or images.dtype != np.uint8:
         raise DataError(f"{path} is damaged: its arrays are not as store.json says.", field="data", value=path)
@@ -106,7 +107,7 @@ def open_store(path: Path, *, verify: bool = False) -> Store:
         for name in _FILES:
             if sha256_of(path / name) != sums[name]:
                 raise DataError(f"{path}/{name} is not as its checksum says.", field="data", value=path)
-    return Store(path, images, labels, split, files, vocabulary, sums["images.npy"])
+    return Store(path, images, labels, split, files, vocabulary, digest)
 
 
 def pack(
