@@ -157,7 +157,7 @@ def pack(
         held.enter_context(lock_folder(out))
         # Another process may have worked here while this one was checking: what stands there now counts.
         if (out / "store.json").exists():
-            raise FolderError(f"another process has just finished {out}.", field="out", value=out)
+            raise FolderError(f"{out} is a finished store already; choose another --out.", field="out", value=out)
         state = _read_progress(out, job) or state
         remove_partials(out)
         write_json(out / "progress.json", state)
@@ -179,7 +179,9 @@ def _read_progress(out: Path, job: dict[str, Any]) -> dict[str, Any] | None:
     try:
         state = read_json_object(out / "progress.json")
     except ValueError:
-        raise FolderError(f"{out} already holds something else.", field="out", value=out) from None
+        finished = (out / "store.json").exists()
+        what = "is a finished store already; choose another --out" if finished else "already holds something else"
+        raise FolderError(f"{out} {what}.", field="out", value=out) from None
     if state.get("job") != job or not isinstance(state.get("done"), int) or not isinstance(state.get("bad"), list):
         raise FolderError(f"{out} holds the packing of other images.", field="out", value=out)
     return state

@@ -32,6 +32,8 @@ def test_pack_reads_back_what_was_there(celeba_folder: Path, tmp_path: Path) -> 
     expected = to_square(load_rgb(table.folder / table.files[7]), 32, CROP)
     np.testing.assert_array_equal(store.images[7], expected)
     open_store(tmp_path / "s", verify=True)
+    with pytest.raises(FolderError, match="finished store already"):
+        pack(table, tmp_path / "s", 32)
 
 
 def test_packing_twice_gives_the_same_bytes(celeba_folder: Path, tmp_path: Path) -> None:
