@@ -125,19 +125,16 @@ class Bundle:
         return self._load("verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
 
     def _load(self, name: str, make: Callable[[], M]) -> M:
-        import torch
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        from cfgan.networks.classifier import load_strict
+        from cfgan.networks.classifier import load_frozen
 
         try:
             module = make()
-            load_strict(module, load_file(self.file(f"{name}.safetensors")))
+            load_frozen(module, load_file(self.file(f"{name}.safetensors")))
         except (ValueError, KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
             raise BundleError(f"bundle {self.path}: the {name} does not load ({error}).") from None
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        module.eval().requires_grad_(False)
         return module
 
 

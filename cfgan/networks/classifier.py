@@ -83,7 +83,13 @@ def count_parameters(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def load_strict(module: nn.Module, tensors: dict[str, Tensor]) -> None:
-    """Load weights where every name and shape must match. Raises RuntimeError as torch does."""
+def load_frozen(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Load weights where every name and shape must match, and make the module ready for inference only.
+
+    Raises:
+        RuntimeError: a name or shape does not match, as torch does.
+    """
     with torch.no_grad():
         module.load_state_dict(tensors, strict=True)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.eval().requires_grad_(False)

@@ -175,10 +175,7 @@ def predict(model: nn.Module, data: TensorData, batch: int = 256) -> tuple[Tenso
 def _finish(store: Store, run: Path, model: nn.Module, shape: ClassifierShape, device: torch.device) -> Path:
     import io
 
-    from safetensors.torch import save
-
-    tensors = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
-    write_bytes(run / "model.safetensors", save(tensors))
+    saved.save_weights(run / "model.safetensors", model)
     about: dict[str, Any] = {
         "kind": "classifier",
         "shape": shape.to_dict(),

@@ -34,9 +34,9 @@ class TensorData:
         return images.contiguous(memory_format=torch.channels_last), self.labels[rows]
 
 
-def load_split(store: Store, split: str, device: torch.device) -> TensorData:
-    """Copy a split into the device's memory. Raises DataError if it is empty."""
-    rows = store.rows(split)
+def load_split(store: Store, split: str, device: torch.device, most: int | None = None) -> TensorData:
+    """Copy a split, or its first ``most`` images, into the device's memory. Raises DataError if it is empty."""
+    rows = store.rows(split)[:most]
     if not len(rows):
         raise DataError(f"the store has no {split} images.", field="data", value=store.path)
     return TensorData(torch.from_numpy(store.images[rows]).to(device), torch.from_numpy(store.labels[rows]).to(device))

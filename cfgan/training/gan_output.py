@@ -40,8 +40,8 @@ class Watch:
         self._probes = {}
         for split in ("train", "validation"):
             if len(store.rows(split)):
-                data = load_split(store, split, device)
-                self._probes[split] = data.batch(torch.arange(min(_PROBE, len(data)), device=device))
+                data = load_split(store, split, device, most=_PROBE)
+                self._probes[split] = data.batch(torch.arange(len(data), device=device))
         split = "validation" if "validation" in self._probes else "train"
         labels = torch.nan_to_num(self._probes[split][1][: _GRID * _GRID])
         self._conditions = labels.repeat(-(-_GRID * _GRID // len(labels)), 1)[: _GRID * _GRID]
@@ -100,11 +100,8 @@ class Watch:
 
 def export_networks(run: Path, players: Players, shape: GanShape, store: Store, images: int) -> Path:
     """Write the averaged generator and the discriminator as safetensors, with ``model.json``."""
-    from safetensors.torch import save
-
     for name, module in (("discriminator", players.discriminator), ("generator", players.average.module)):
-        tensors = {key: value.detach().contiguous().cpu() for key, value in module.state_dict().items()}
-        write_bytes(run / f"{name}.safetensors", save(tensors))
+        saved.save_weights(run / f"{name}.safetensors", module)
     about = {
         "kind": "gan",
         "shape": shape.to_dict(),

@@ -11,7 +11,7 @@ from torch import nn
 
 from cfgan.errors import ConfigError
 from cfgan.files import read_json_object, sha256_of
-from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_strict
+from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_frozen
 from cfgan.networks.dcgan import Discriminator, GanShape, Generator
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
@@ -105,9 +105,7 @@ def load_guide(run: str, device: torch.device) -> nn.Module:
     try:
         about = read_json_object(folder / "model.json")
         model = AttributeClassifier(ClassifierShape.from_dict(about["shape"]))
-        load_strict(model, load_file(folder / "model.safetensors"))
+        load_frozen(model, load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ConfigError(f"{run} holds no trained classifier ({error}).", field="guide", value=run) from None
-    model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    model.eval().requires_grad_(False)
-    return model
+    return model.to(device)

@@ -24,6 +24,7 @@ from cfgan.files import (
     is_unused,
     lock_folder,
     make_folder,
+    read_json_object,
     remove_partials,
     sha256_of,
     storage_errors,
@@ -51,11 +52,18 @@ def save_state(run: Path, images: int, state: dict[str, Any]) -> None:
                 name.unlink()
 
 
+def save_weights(path: Path, module: nn.Module) -> None:
+    """Write a module's parameters and buffers as safetensors. Raises StorageError."""
+    from safetensors.torch import save
+
+    write_bytes(path, save({key: value.detach().contiguous().cpu() for key, value in module.state_dict().items()}))
+
+
 def load_latest_state(run: Path, device: torch.device) -> tuple[int, dict[str, Any]] | None:
     """The newest state whose checksum verifies, as (images seen, state); None if there is none."""
     for path in _states(run):
         try:
-            about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            about = read_json_object(path.with_suffix(".json"))
             if sha256_of(path) == about["sha256"]:
                 return int(about["images"]), torch.load(path, map_location=device, weights_only=True)
         except (OSError, ValueError, KeyError):
