@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +27,12 @@ def check(
     with exit_codes():
         from cfgan.batch import read_batch
         from cfgan.batch_check import check_batch
+        from cfgan.errors import FolderError
 
         problems = check_batch(folder)
-        about = {"accepted": 0} if any(p.startswith("batch.json") for p in problems) else read_batch(folder)
+        about = {"accepted": 0}
+        with contextlib.suppress(FolderError):  # a damaged batch.json is among the problems already
+            about = read_batch(folder)
     faces, wanted = about["accepted"], about.get("wanted", about["accepted"])
     short = faces < wanted
     if as_json:
