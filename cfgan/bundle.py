@@ -30,6 +30,7 @@ from cfgan.files import (
     write_json,
     write_text,
 )
+from cfgan.networks.shape import GanShape
 from cfgan.prior import Prior
 from cfgan.vocabulary import Vocabulary
 
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cfgan.networks.classifier import AttributeClassifier
-    from cfgan.networks.dcgan import Discriminator, Generator
 
 M = TypeVar("M", bound="nn.Module")
 
@@ -105,17 +105,22 @@ class Bundle:
         except (ValueError, KeyError, OSError, IndexError, SafetensorError) as error:
             raise BundleError(f"bundle {self.path}: the prior does not load ({error}).") from None
 
-    def generator(self) -> Generator:
+    @property
+    def shape(self) -> GanShape:
+        """What generator and discriminator are built from."""
+        return GanShape(**self.config["generator"])
+
+    def generator(self) -> nn.Module:
         """The averaged generator, in eval mode, on the CPU. Raises BundleError."""
-        from cfgan.networks.dcgan import GanShape, Generator
+        from cfgan.networks.families import make_generator
 
-        return self._load("generator", lambda: Generator(GanShape(**self.config["generator"])))
+        return self._load("generator", lambda: make_generator(self.shape))
 
-    def discriminator(self) -> Discriminator:
+    def discriminator(self) -> nn.Module:
         """The discriminator, for fine-tuning. Raises BundleError."""
-        from cfgan.networks.dcgan import Discriminator, GanShape
+        from cfgan.networks.families import make_discriminator
 
-        return self._load("discriminator", lambda: Discriminator(GanShape(**self.config["generator"])))
+        return self._load("discriminator", lambda: make_discriminator(self.shape))
 
     def verifier(self) -> AttributeClassifier:
         """The verifier's network, in eval mode, on the CPU. Raises BundleError."""
@@ -201,6 +206,7 @@ def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration]:
         if values.shape != (len(vocabulary),) or not np.isfinite(values).all():
             raise ValueError("the calibration does not fit the vocabulary")
     generator, verifier = config["generator"], config["verifier"]["shape"]
+    GanShape(**generator)
     if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
         raise ValueError("the name is no plain name")
     if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):

@@ -21,8 +21,7 @@ Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 
 if TYPE_CHECKING:
     import torch
-
-    from cfgan.networks.dcgan import Generator
+    from torch import nn
 
 
 def latents(seed: int, draws: Sequence[int], z_dim: int, truncation: float | None = None) -> npt.NDArray[np.float32]:
@@ -103,7 +102,7 @@ def to_levels(images: torch.Tensor) -> torch.Tensor:
 
 
 def render(
-    generator: Generator, z: npt.NDArray[np.float32], condition: npt.NDArray[np.float32], device: torch.device
+    generator: nn.Module, z: npt.NDArray[np.float32], condition: npt.NDArray[np.float32], device: torch.device
 ) -> tuple[torch.Tensor, npt.NDArray[np.uint8]]:
     """Run the generator.
 

@@ -12,12 +12,27 @@ from safetensors.torch import save as save_tensors
 
 from cfgan.bundle import Bundle, write_bundle
 from cfgan.calibration import Calibration
+from cfgan.data.celeba import read_celeba
+from cfgan.data.store import Store, pack
 from cfgan.generation import Drawer
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
-from cfgan.networks.dcgan import Discriminator, GanShape, Generator
+from cfgan.networks.dcgan import Discriminator, Generator
+from cfgan.networks.shape import GanShape
 from cfgan.prior import Prior
 from cfgan.spec import Cell, VerifySpec
 from cfgan.vocabulary import CELEBA, Vocabulary
+
+SMALL: dict[str, object] = {"width": 8, "batch": 4, "z_dim": 6, "embed": 8, "images": 48, "save_images": 16}
+SMALL |= {"log_images": 8, "sample_images": 24, "threads": 1, "device": "cpu", "penalty_steps": 2}
+"""Settings of a GAN run that takes a second."""
+SEEN: dict[str, object] = {"widths": [4, 8], "batch": 4, "images": 48, "save_images": 16, "log_images": 8}
+SEEN |= {"device": "cpu", "threads": 1}
+"""Settings of a classifier's run that takes a second."""
+
+
+def small_store(folder: Path, names: tuple[str, ...] = ("Red", "Round", "Cat")) -> Store:
+    """A packed store of drawn heads, 16 pixels a side."""
+    return pack(read_celeba(draw_celeba(folder / "celeba", names=names)), folder / "store", 16)[0]
 
 
 def make_bundle(folder: Path, vocabulary: Vocabulary, prior: Prior, *, seed: int = 0) -> Bundle:

@@ -65,12 +65,23 @@ class AttributeClassifier(nn.Module):
         self.dropout = nn.Dropout(shape.dropout)
         self.head = nn.Linear(shape.widths[-1], shape.attributes)
 
-    def features(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in -1..1 to pooled features (N, C)."""
+    @property
+    def map_channels(self) -> tuple[int, ...]:
+        """Channels of the maps that :meth:`maps` gives."""
+        return self.shape.widths[1:]
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in -1..1 to the stages' feature maps (N, C_i, H_i, W_i), finest first."""
         x = F.relu(self.norm(self.stem(images)))  # N C0 H/2 W/2
+        found = []
         for stage in self.stages:
             x = stage(x)  # N Ci H/2^(i+1) W/2^(i+1)
-        return x.mean((2, 3))  # N C
+            found.append(x)
+        return found
+
+    def features(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in -1..1 to pooled features (N, C)."""
+        return self.maps(images)[-1].mean((2, 3))  # N C
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in -1..1 to logits (N, A)."""

@@ -8,59 +8,14 @@ embedding cannot blind it. An auxiliary head on the discriminator reads the attr
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-
-@dataclass(frozen=True)
-class GanShape:
-    """What generator and discriminator are built from; stored in the bundle.
-
-    Args:
-        attributes: length A of a condition.
-        size: side of an image in pixels, a power of two, 16 at least.
-        width: channels at half the final side; they double at each halving, down to 4 x 4.
-        z_dim: length of a latent.
-        embed: length of the modulation vector and of the discriminator's last features.
-        upsample: "resize" (nearest-neighbour resize and 3 x 3 convolution, in one) or "transposed" (4 x 4).
-        conditioning: where the condition enters the generator: "concat", "modulate" or "both".
-        spectral_norm: whether the discriminator's weights are spectrally normalised.
-        family: name of this architecture.
-    """
-
-    attributes: int
-    size: int = 64
-    width: int = 40
-    z_dim: int = 128
-    embed: int = 128
-    upsample: str = "resize"
-    conditioning: str = "both"
-    spectral_norm: bool = False
-    family: str = "dcgan"
-
-    def __post_init__(self) -> None:
-        if self.size < 16 or self.size & (self.size - 1):
-            raise ValueError(f"size must be a power of two, 16 at least, not {self.size}")
-        if self.attributes < 1 or self.z_dim < 1 or self.width < 2:
-            raise ValueError("attributes, z_dim and width must be positive")
-
-    @property
-    def channels(self) -> list[int]:
-        """Channels of the generator at sides 4, 8, ..., size: multiples of 8, which vector units fill."""
-        return [-(-self.width * self.size // 2 // side // 8) * 8 for side in self.sides]
-
-    @property
-    def sides(self) -> list[int]:
-        """4, 8, ..., size."""
-        return [2**k for k in range(2, int(math.log2(self.size)) + 1)]
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+from cfgan.networks.norm import SharedBatchNorm
+from cfgan.networks.shape import GanShape, Judgement
 
 
 class ResizeConv(nn.Module):
@@ -82,20 +37,42 @@ class ResizeConv(nn.Module):
         return F.conv_transpose2d(x, spread, self.bias, stride=2, padding=1)  # N O 2H 2W
 
 
+class ShuffleConv(nn.Module):
+    """A 3 x 3 convolution to four times the channels, laid out as 2 x 2 pixels (Shi et al., CVPR 2016).
+
+    The four kernels of an output channel start equal, so that the first images have no checkerboard
+    (Aitken et al. 2017).
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, 4 * outputs, 3, padding=1)
+        with torch.no_grad():
+            first = torch.randn(outputs, inputs, 3, 3) * math.sqrt(1 / (9 * inputs))
+            self.conv.weight.copy_(first.repeat_interleave(4, 0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.conv(x), 2)  # N O 2H 2W
+
+
+def _upsampling(inputs: int, outputs: int, kind: str) -> nn.Module:
+    if kind == "resize":
+        return ResizeConv(inputs, outputs)
+    if kind == "shuffle":
+        return ShuffleConv(inputs, outputs)
+    return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
+
+
 class ModulatedBlock(nn.Module):
     """Batch norm, per-channel scale and shift from the modulation vector, ReLU, upsampling convolution."""
 
     def __init__(self, inputs: int, outputs: int, shape: GanShape) -> None:
         super().__init__()
-        self.norm = nn.BatchNorm2d(inputs)
+        self.norm = SharedBatchNorm(inputs)
         self.modulation = nn.Linear(shape.embed, 2 * inputs)
         nn.init.normal_(self.modulation.weight, std=0.02)
         nn.init.zeros_(self.modulation.bias)
-        self.up: nn.Module = (
-            ResizeConv(inputs, outputs)
-            if shape.upsample == "resize"
-            else nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
-        )
+        self.up = _upsampling(inputs, outputs, shape.upsample)
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.modulation(style)[:, :, None, None].chunk(2, 1)  # N C 1 1 each
@@ -118,7 +95,7 @@ class Generator(nn.Module):
         self.style = nn.Linear(shape.z_dim + in_style * shape.attributes, shape.embed)
         pairs = zip(channels, channels[1:], strict=False)
         self.blocks = nn.ModuleList(ModulatedBlock(a, b, shape) for a, b in pairs)
-        self.norm = nn.BatchNorm2d(channels[-1])
+        self.norm = SharedBatchNorm(channels[-1])
         self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
@@ -129,13 +106,6 @@ class Generator(nn.Module):
         for block in self.blocks:
             x = block(x, style)  # N C' 2H 2W
         return torch.tanh(self.to_rgb(F.relu(self.norm(x))))  # N 3 size size
-
-
-class Judgement(NamedTuple):
-    """What the discriminator says: ``realness`` logits (N,) and ``attributes`` logits (N, A)."""
-
-    realness: Tensor
-    attributes: Tensor
 
 
 class Discriminator(nn.Module):

@@ -52,10 +52,12 @@ class GanConfig:
 
     images: _Count = 2_000_000  # images seen in all, repeats counted
     batch: _Count = 32  # images a step and a device
+    family: Literal["dcgan", "residual"] = "dcgan"
     width: Annotated[int, Field(ge=4)] = 40  # channels at half the final side; doubles at each halving
     z_dim: _Count = 128  # numbers in a latent
     embed: _Count = 128  # width of the modulation vector and of the discriminator's last features
-    upsample: Literal["resize", "transposed"] = "resize"  # resize-convolution leaves no checkerboard (Odena 2016)
+    # Of the dcgan family: resize-convolution leaves no checkerboard (Odena et al. 2016).
+    upsample: Literal["resize", "transposed", "shuffle"] = "resize"
     conditioning: Literal["both", "concat", "modulate"] = "both"
     loss: Literal["hinge", "relativistic"] = "relativistic"
     spectral_norm: bool = False  # on the discriminator's weights (Miyato et al. 2018)
@@ -63,18 +65,29 @@ class GanConfig:
     r2_gamma: _NotNegative = 1.0  # weight of gamma/2 * |grad D(fake)|^2
     penalty_steps: _Count = 4  # the penalty is taken every so many steps, weighted up (Karras et al. 2020)
     penalty: Literal["exact", "finite"] = "exact"  # double backward, or its finite-difference form
-    attribute_weight: _NotNegative = 1.0  # of the attribute head's loss on real images
+    attribute_weight: _NotNegative = 1.0  # of the attribute head's loss
+    attribute_images: Literal["real", "both"] = "real"  # what the attribute head learns from
     attribute_pull: _NotNegative = 0.5  # how strongly the attribute head pulls the generator
+    start: str | None = None  # bundle whose generator and discriminator the run starts from; None: from noise
     guide: str | None = None  # run folder of a trained classifier that pulls the generator as well
     guide_pull: _NotNegative = 0.5  # how strongly the guide pulls the generator
+    features: str | None = None  # frozen features that more heads judge: run folder of a classifier, or a known network
+    feature_weight: _NotNegative = 0.5  # of those heads' loss, against the image discriminator's
+    image_weight: _NotNegative = 1.0  # of the image discriminator's loss; 0: a projected discriminator alone
     rare_threshold: _Share = 0.1  # repeat-factor sampling: values rarer than this are drawn more often; 0: off
     rate_generator: _Positive = 2e-4  # Adam
     rate_discriminator: _Positive = 2e-4  # Adam
+    rate_hold: _Share = 1.0  # share of all images after which both rates begin to fall, along half a cosine
+    rate_end: _Share = 0.1  # what is left of the rates at the last image, as a share of them
     beta1: _Beta = 0.0
     beta2: _Beta = 0.99
     ema_images: _NotNegative = 10_000  # half-life of the weight average that ships, images; 0: none
     augment: tuple[Literal["color", "translate", "cutout", "flip"], ...] = ("color", "translate", "cutout")
     augment_strength: _Share = 1.0  # probability with which each transform is applied to an image
+    # Adapt it until (D(train) - D(validation)) / (D(train) - D(fake)) is this (Karras et al. 2020); None: not.
+    augment_target: Annotated[float, Field(gt=0, lt=1)] | None = None
+    adapt_images: _Count = 4_000  # images between two adaptations
+    adapt_speed: _Positive = 200_000  # images in which the strength can go from 0 to 1
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=0)] = 0  # CPU threads; 0: torch's choice
     device: str = "auto"  # auto, cpu, cuda, cuda:N

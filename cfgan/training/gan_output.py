@@ -14,39 +14,31 @@ from cfgan.data.store import Store
 from cfgan.errors import ConfigError
 from cfgan.files import write_bytes, write_json
 from cfgan.images_out import encode_png, grid
-from cfgan.networks.dcgan import GanShape
+from cfgan.networks.shape import GanShape
 from cfgan.sampling import to_levels
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
-from cfgan.training.data import load_split
 from cfgan.training.players import Players
+from cfgan.training.probe import Probe
 
 _GRID = 8  # faces along a side of the sample grid
-_PROBE = 512  # real images a split on which the discriminator's memory is probed
 
 
 class Watch:
-    """Writes ``stats.jsonl`` (and TensorBoard events), sample grids, and the memorisation probe of one run."""
+    """Writes ``stats.jsonl`` (and TensorBoard events) and sample grids of one run."""
 
     def __init__(
         self,
-        store: Store,
         run: Path,
         config: GanConfig,
-        device: torch.device,
+        probe: Probe,
         progress: Callable[[int, int, dict[str, float]], None] | None,
     ) -> None:
-        self._run, self._config, self._progress = run, config, progress
-        self._probes = {}
-        for split in ("train", "validation"):
-            if len(store.rows(split)):
-                data = load_split(store, split, device, most=_PROBE)
-                self._probes[split] = data.batch(torch.arange(len(data), device=device))
-        split = "validation" if "validation" in self._probes else "train"
-        labels = torch.nan_to_num(self._probes[split][1][: _GRID * _GRID])
+        self._run, self._config, self._probe, self._progress = run, config, probe, progress
+        labels = probe.splits.get("validation", probe.splits["train"])[1][: _GRID * _GRID]
         self._conditions = labels.repeat(-(-_GRID * _GRID // len(labels)), 1)[: _GRID * _GRID]
         rng = torch.Generator().manual_seed(0)
-        self._latents = torch.randn(_GRID * _GRID, config.z_dim, generator=rng).to(device)
+        self._latents = torch.randn(_GRID * _GRID, config.z_dim, generator=rng).to(labels.device)
         self._sums: dict[str, list[Tensor]] = {}
         self._since, self._clock = 0, time.monotonic()
         self._board = _tensorboard(run) if config.tensorboard else None
@@ -69,8 +61,10 @@ class Watch:
         self._sums.clear()
         elapsed = time.monotonic() - self._clock
         row["images_per_second"] = round((images - self._since) / max(elapsed, 1e-9), 1)
+        row["rate"] = players.optimizer_g.param_groups[0]["lr"]
+        row["augment_strength"] = round(players.strength, 4)
         if sample:
-            row |= self._memory(players.discriminator)
+            row |= self._probe.measure(players)
             write_bytes(self._run / f"samples-{images:010d}.png", self._grid(players.average.module))
         saved.append_stats(self._run / "stats.jsonl", {"images": images, **row})
         if self._board is not None:
@@ -80,17 +74,6 @@ class Watch:
         if self._progress:
             self._progress(min(images, self._config.images), self._config.images, row)
         self.start(images)
-
-    @torch.no_grad()
-    def _memory(self, discriminator: nn.Module) -> dict[str, float]:
-        """Mean realness of train and validation images: a widening gap is a discriminator that memorises."""
-        discriminator.eval()
-        means = {}
-        for split, (images, labels) in self._probes.items():
-            judged = discriminator(images, torch.nan_to_num(labels))
-            means[f"d_{split}"] = round(float(judged.realness.mean()), 5)
-        discriminator.train()
-        return means
 
     @torch.no_grad()
     def _grid(self, generator: nn.Module) -> bytes:
@@ -108,6 +91,7 @@ def export_networks(run: Path, players: Players, shape: GanShape, store: Store, 
         "images": images,
         "vocabulary": store.vocabulary.to_dict(),
         "guides": players.guides,
+        "start": players.start,
     }
     write_json(run / "model.json", about)
     return run / "generator.safetensors"

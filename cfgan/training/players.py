@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +14,40 @@ from torch import nn
 from cfgan.errors import ConfigError
 from cfgan.files import read_json_object, sha256_of
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_frozen
-from cfgan.networks.dcgan import Discriminator, GanShape, Generator
+from cfgan.networks.families import make_discriminator, make_generator
+from cfgan.networks.feature_heads import FeatureHeads
+from cfgan.networks.shape import GanShape
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
 
 
 @dataclass
 class Players:
-    """The networks that take part in a run, and their optimizers."""
+    """The networks that take part in a run, their optimizers, and what the run has learned about itself.
 
-    generator: Generator
-    discriminator: Discriminator
+    Args:
+        generator, discriminator: the two that are trained and shipped.
+        average: the weight average of the generator.
+        optimizer_g, optimizer_d: theirs; the second one trains the feature heads too.
+        guide: a frozen classifier that pulls the generator.
+        features: a frozen network whose feature maps the heads judge.
+        heads: those heads.
+        guides: sha256 of every classifier that has ever pulled this generator, as guide or as features.
+        strength: of the augmentation, 0..1.
+        start: name, digest and images seen of the bundle that the run started from.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module
     average: saved.WeightAverage
     optimizer_g: torch.optim.Optimizer
     optimizer_d: torch.optim.Optimizer
     guide: nn.Module | None
-    guides: list[str]  # sha256 of every guide that has pulled this generator
+    features: AttributeClassifier | None
+    heads: FeatureHeads | None
+    strength: float
+    guides: list[str] = field(default_factory=list)
+    start: dict[str, Any] = field(default_factory=dict)
 
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs."""
@@ -37,23 +57,33 @@ class Players:
             "average": self.average.module.state_dict(),
             "optimizer_g": self.optimizer_g.state_dict(),
             "optimizer_d": self.optimizer_d.state_dict(),
+            "heads": self.heads.state_dict() if self.heads is not None else {},
             "guides": list(self.guides),
+            "strength": self.strength,
+            "start": dict(self.start),
         }
 
     def load(self, state: dict[str, Any], config: GanConfig) -> None:
-        """Inverse of :meth:`state`; rates and betas are those of the configuration, which may have changed."""
+        """Inverse of :meth:`state`.
+
+        The betas are those of the configuration, and so is the augmentation unless it adapts. Heads that the saved run
+        did not have begin fresh, and the discriminator's optimizer with them.
+        """
         self.generator.load_state_dict(state["generator"])
         self.discriminator.load_state_dict(state["discriminator"])
         self.average.module.load_state_dict(state["average"])
         self.optimizer_g.load_state_dict(state["optimizer_g"])
-        self.optimizer_d.load_state_dict(state["optimizer_d"])
-        self.guides = [*state.get("guides", []), *(g for g in self.guides if g not in state.get("guides", []))]
-        for optimizer, rate in (
-            (self.optimizer_g, config.rate_generator),
-            (self.optimizer_d, config.rate_discriminator),
-        ):
+        if bool(state["heads"]) == (self.heads is not None):
+            self.optimizer_d.load_state_dict(state["optimizer_d"])
+            if self.heads is not None:
+                self.heads.load_state_dict(state["heads"])
+        self.guides = _union(state["guides"], self.guides)
+        self.start = dict(state["start"])
+        if config.augment_target is not None:
+            self.strength = float(state["strength"])
+        for optimizer in (self.optimizer_g, self.optimizer_d):
             for group in optimizer.param_groups:
-                group["lr"], group["betas"] = rate, (config.beta1, config.beta2)
+                group["betas"] = (config.beta1, config.beta2)
 
 
 def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
@@ -68,20 +98,31 @@ def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
             upsample=config.upsample,
             conditioning=config.conditioning,
             spectral_norm=config.spectral_norm,
+            family=config.family,
         )
     except ValueError as error:
         raise ConfigError(f"{error}; pack the images at such a size.", field="data", value=size) from None
 
 
 def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Players:
-    """Freshly initialised networks, the same for the same seed."""
-    guide, guides = None, []
-    if config.guide:
-        guide = load_guide(config.guide, device)
-        guides.append(sha256_of(Path(config.guide) / "model.safetensors"))
+    """Freshly initialised networks, the same for the same seed.
+
+    Raises:
+        ConfigError: the guide or the feature network is not there, or the settings do not go together.
+    """
+    if config.spectral_norm and config.family == "residual":
+        raise ConfigError("the residual family has no spectral norm.", field="spectral_norm", value=True)
+    if not config.image_weight and not config.features:
+        raise ConfigError("without features there is nothing else that judges.", field="image_weight", value=0)
+    guide = load_classifier(config.guide, "guide", device) if config.guide else None
+    features = load_classifier(config.features, "features", device) if config.features else None
     torch.manual_seed(config.seed)
-    generator = Generator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    discriminator = Discriminator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    generator = make_generator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    discriminator = make_discriminator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    heads = FeatureHeads(features.map_channels, shape.attributes).to(device) if features is not None else None
+    judges: Iterable[nn.Parameter] = discriminator.parameters()
+    if heads is not None:
+        judges = itertools.chain(judges, heads.parameters())
     betas = (config.beta1, config.beta2)
     fused = device.type == "cuda"
     kind: dict[str, Any] = {"betas": betas, "fused": True} if fused else {"betas": betas, "foreach": True}
@@ -90,14 +131,19 @@ def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Pl
         discriminator=discriminator,
         average=saved.WeightAverage(generator, config.ema_images),
         optimizer_g=torch.optim.Adam(generator.parameters(), lr=config.rate_generator, **kind),
-        optimizer_d=torch.optim.Adam(discriminator.parameters(), lr=config.rate_discriminator, **kind),
+        optimizer_d=torch.optim.Adam(judges, lr=config.rate_discriminator, **kind),
         guide=guide,
-        guides=guides,
+        features=features,
+        heads=heads,
+        strength=config.augment_strength if config.augment_target is None else 0.0,
+        guides=_union(
+            *([sha256_of(Path(run) / "model.safetensors")] for run in (config.guide, config.features) if run)
+        ),
     )
 
 
-def load_guide(run: str, device: torch.device) -> nn.Module:
-    """A trained classifier from its run folder, frozen. Raises ConfigError if it is not there."""
+def load_classifier(run: str, name: str, device: torch.device) -> AttributeClassifier:
+    """A trained classifier from its run folder, frozen. Raises ConfigError naming the setting if it is not there."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -107,5 +153,10 @@ def load_guide(run: str, device: torch.device) -> nn.Module:
         model = AttributeClassifier(ClassifierShape.from_dict(about["shape"]))
         load_frozen(model, load_file(folder / "model.safetensors"))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ConfigError(f"{run} holds no trained classifier ({error}).", field="guide", value=run) from None
+        raise ConfigError(f"{run} holds no trained classifier ({error}).", field=name, value=run) from None
     return model.to(device)
+
+
+def _union(*lists: Iterable[str]) -> list[str]:
+    """Every entry once, in order."""
+    return list(dict.fromkeys(itertools.chain(*lists)))

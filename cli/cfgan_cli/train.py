@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,6 +25,9 @@ def gan(
     out: Out,
     config: Config = None,
     settings: Settings = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Bundle to start from, by name or folder: fine-tuning.")
+    ] = None,
     change: Annotated[
         bool, typer.Option("--change", help="Go on with a run under other settings; noted in changes.jsonl.")
     ] = False,
@@ -35,7 +39,8 @@ def gan(
         from cfgan.training.config import GanConfig, load_config
         from cfgan.training.gan import train_gan
 
-        resolved = load_config(GanConfig, file=_recipe(config), settings=settings or ())
+        more = [] if start is None else [f"start={json.dumps(start)}"]
+        resolved = load_config(GanConfig, file=_recipe(config), settings=[*(settings or ()), *more])
         store = open_store(data)
         with progress_bar(quiet=quiet, unit="images") as update:
             train_gan(

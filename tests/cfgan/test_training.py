@@ -12,30 +12,22 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from helpers import draw_celeba
+from helpers import SEEN, SMALL, small_store
 
-from cfgan.data.celeba import read_celeba
-from cfgan.data.store import Store, pack
-from cfgan.errors import ConfigError, FolderError, StoppedError, TrainingError
-from cfgan.training import gan as gan_module
+from cfgan.data.store import Store
+from cfgan.errors import ConfigError, FolderError, StoppedError
 from cfgan.training.classifier import train_classifier
 from cfgan.training.config import ClassifierConfig, GanConfig, load_config, make_config, to_dict
-from cfgan.training.data import load_split
-from cfgan.training.gan import step, train_gan
-from cfgan.training.players import gan_shape, make_players
-from cfgan.training.sampling_rows import repeat_factors
+from cfgan.training.gan import train_gan
+from cfgan.training.players import gan_shape
 from cfgan.training.state import WeightAverage, load_latest_state, save_state
 
 CPU = torch.device("cpu")
-SMALL = {"width": 8, "batch": 4, "z_dim": 6, "embed": 8, "images": 48, "save_images": 16, "log_images": 8}
-SMALL |= {"sample_images": 24, "threads": 1, "device": "cpu", "penalty_steps": 2}
-SEEN = {"widths": [4, 8], "batch": 4, "images": 48, "save_images": 16, "log_images": 8, "device": "cpu", "threads": 1}
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    folder = tmp_path_factory.mktemp("training")
-    return pack(read_celeba(draw_celeba(folder / "celeba", names=("Red", "Round", "Cat"))), folder / "store", 16)[0]
+    return small_store(tmp_path_factory.mktemp("training"))
 
 
 def digest(path: Path) -> str:
@@ -123,47 +115,6 @@ def test_other_settings_need_a_word(store: Store, tmp_path: Path) -> None:
     (tmp_path / "other" / "x").write_text("mine")
     with pytest.raises(FolderError, match="something else"):
         train_gan(store, tmp_path / "other", changed)
-
-
-def test_a_loss_that_is_not_finite_stops_before_the_weights_change(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = make_config(GanConfig, SMALL)
-    players = make_players(config, gan_shape(config, 3, 16), CPU)
-    before = [p.clone() for p in players.discriminator.parameters()]
-    monkeypatch.setattr(
-        gan_module.losses, "relativistic_discriminator", lambda real, fake: (real * float("nan")).mean()
-    )
-    train = load_split(store, "train", CPU)
-    with pytest.raises(TrainingError, match="discriminator loss is not finite at 0 images"):
-        step(players, train, torch.ones(len(train)), config, 0)
-    for old, new in zip(before, players.discriminator.parameters(), strict=True):
-        torch.testing.assert_close(old, new)
-
-
-def test_the_attribute_head_learns_from_real_images_only(store: Store) -> None:
-    config = make_config(GanConfig, SMALL | {"r1_gamma": 0.0, "r2_gamma": 0.0})
-    train = load_split(store, "train", CPU)
-    gradients = []
-    for scale in (1.0, -1.0):  # other fakes must not change the head's gradient
-        players = make_players(config, gan_shape(config, 3, 16), CPU)
-        players.generator.to_rgb.bias.data.fill_(scale)
-        step(players, train, torch.ones(len(train)), config, 0)
-        gradients.append(players.optimizer_d.state[players.discriminator.attributes.weight]["exp_avg"].clone())
-    torch.testing.assert_close(gradients[0], gradients[1])
-
-
-def test_a_guide_pulls_the_generator(store: Store, tmp_path: Path) -> None:
-    train_classifier(store, tmp_path / "guide", make_config(ClassifierConfig, SEEN))
-    config = make_config(GanConfig, SMALL | {"guide": str(tmp_path / "guide")})
-    players = make_players(config, gan_shape(config, 3, 16), CPU)
-    train = load_split(store, "train", CPU)
-    weights = repeat_factors(train.labels, 0.1)
-    first = step(players, train, weights, config, 0)
-    assert "g_guide" in first and torch.isfinite(first["g_guide"])
-    assert players.guide is not None and not any(p.requires_grad for p in players.guide.parameters())
-    with pytest.raises(ConfigError, match="no trained classifier"):
-        make_players(make_config(GanConfig, {"guide": str(tmp_path)}), gan_shape(config, 3, 16), CPU)
 
 
 def test_the_average_follows_with_its_half_life() -> None:

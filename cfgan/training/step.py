@@ -1,0 +1,180 @@
+"""One training step: what is drawn, the discriminator's update, the generator's update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cfgan.networks.norm import mean_over_ranks, world_size
+from cfgan.training import losses
+from cfgan.training import state as saved
+from cfgan.training.augment import augment, augment_for_classifier
+from cfgan.training.config import GanConfig
+from cfgan.training.data import TensorData
+from cfgan.training.players import Players
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What one step works on.
+
+    Args:
+        real: float (N, 3, H, W) in -1..1.
+        labels: of the reals, float (N, A); NaN unknown.
+        condition: of the fakes and in the discriminator: the labels, unknown ones 0.
+        z: latents (N, Z).
+    """
+
+    real: Tensor
+    labels: Tensor
+    condition: Tensor
+    z: Tensor
+
+
+def draw_inputs(train: TensorData, weights: Tensor, config: GanConfig, rng: torch.Generator) -> Inputs:
+    """Reals (rare values more often, half of them mirrored) and one latent for each, with the same condition."""
+    device = weights.device
+    rows = torch.multinomial(weights, config.batch, replacement=True, generator=rng)
+    mirrored = torch.rand(config.batch, generator=rng, device=device) < 0.5
+    real, labels = train.batch(rows, mirrored)
+    z = torch.randn(config.batch, config.z_dim, generator=rng, device=device)
+    return Inputs(real, labels, torch.nan_to_num(labels), z)
+
+
+def step(players: Players, inputs: Inputs, config: GanConfig, images: int, rng: torch.Generator) -> dict[str, Tensor]:
+    """One discriminator and one generator update. Returns detached figures (scalars).
+
+    Args:
+        players: the networks.
+        inputs: of :func:`draw_inputs`.
+        config: the run's.
+        images: images seen so far, by all processes together.
+        rng: of this step; augmentation draws from it.
+
+    Raises:
+        TrainingError: a loss or gradient norm is not finite; raised before the weights change.
+    """
+    device = inputs.z.device
+    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        fake = players.generator(inputs.z, inputs.condition).float()
+    loss, figures = discriminator_loss(players, inputs, fake.detach(), config, images, rng)
+    _update(players.optimizer_d, loss, "discriminator", images)
+    loss, more = generator_loss(players, inputs, fake, config, rng)
+    _update(players.optimizer_g, loss, "generator", images)
+    return {name: value.detach() for name, value in (figures | more).items()}
+
+
+def discriminator_loss(
+    players: Players, inputs: Inputs, fake: Tensor, config: GanConfig, images: int, rng: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What the discriminator and the feature heads minimise, and its parts."""
+    discriminator = players.discriminator.requires_grad_(True)
+    real, condition = inputs.real, inputs.condition
+    both = augment(torch.cat([real, fake]), config.augment, players.strength, rng)
+    twice = torch.cat([condition, condition])
+    figures: dict[str, Tensor] = {}
+    loss = both.new_zeros(())
+    if config.image_weight:
+        with torch.autocast(both.device.type, torch.bfloat16, enabled=both.is_cuda):
+            judged = discriminator(both, twice)
+        realness_real, realness_fake = judged.realness.float().chunk(2)
+        adversarial = _discriminator(config, realness_real, realness_fake)
+        # On fakes the head would teach itself what the generator does wrong; an ablation shows what that costs.
+        seen = both if config.attribute_images == "both" else both[: len(real)]
+        known = torch.cat([inputs.labels, inputs.labels])[: len(seen)]
+        attributes = losses.attribute_loss(judged.attributes.float()[: len(seen)], known)
+        loss = config.image_weight * adversarial + config.attribute_weight * attributes
+        figures = {"d_loss": adversarial, "d_attributes": attributes}
+        figures |= {"d_real": realness_real.mean(), "d_fake": realness_fake.mean()}
+        if (images // (config.batch * world_size())) % config.penalty_steps == 0:
+            for name, gamma, part in (
+                ("r1", config.r1_gamma, both[: len(real)]),
+                ("r2", config.r2_gamma, both[len(real) :]),
+            ):
+                if gamma:
+                    figures[name] = _penalty(players, config, part, condition, rng)
+                    loss = loss + config.image_weight * gamma / 2 * config.penalty_steps * figures[name]
+    if players.heads is not None and players.features is not None:
+        players.heads.requires_grad_(True)
+        with torch.no_grad():
+            maps = players.features.maps(both)
+        logits = players.heads(maps, twice)  # S 2N
+        n = len(real)
+        figures["d_features"] = losses.hinge_discriminator(logits[:, :n].flatten(), logits[:, n:].flatten())
+        loss = loss + config.feature_weight * figures["d_features"]
+    return loss, figures
+
+
+def generator_loss(
+    players: Players, inputs: Inputs, fake: Tensor, config: GanConfig, rng: torch.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What the generator minimises, and its parts."""
+    discriminator = players.discriminator.requires_grad_(False)  # no weight gradients are computed for it
+    real, condition = inputs.real, inputs.condition
+    both = augment(torch.cat([real, fake]), config.augment, players.strength, rng)
+    augmented = both[len(real) :]
+    loss = fake.new_zeros(())
+    figures: dict[str, Tensor] = {}
+    if config.image_weight:
+        with torch.autocast(fake.device.type, torch.bfloat16, enabled=fake.is_cuda):
+            judged = discriminator(augmented, condition)
+            if config.loss == "relativistic":
+                with torch.no_grad():
+                    realness_real = discriminator(both[: len(real)], condition).realness.float()
+        if config.loss == "hinge":
+            adversarial = losses.hinge_generator(judged.realness.float())
+        else:
+            adversarial = losses.relativistic_generator(realness_real, judged.realness.float())
+        pull = losses.attribute_loss(judged.attributes.float(), condition)
+        loss = config.image_weight * adversarial + config.attribute_pull * pull
+        figures = {"g_loss": adversarial, "g_attributes": pull}
+    if players.heads is not None and players.features is not None:
+        players.heads.requires_grad_(False)
+        figures["g_features"] = losses.hinge_generator(players.heads(players.features.maps(augmented), condition))
+        loss = loss + config.feature_weight * figures["g_features"]
+    if players.guide is not None:
+        # Seen as the guide was trained to see, and never twice alike, so that no fixed pattern can please it.
+        seen = augment_for_classifier(fake, rng, shift_pixels=4, brightness=0.2, cutout_share=0.2)
+        figures["g_guide"] = losses.attribute_loss(players.guide(seen), condition)
+        loss = loss + config.guide_pull * figures["g_guide"]
+    return loss, figures
+
+
+def _discriminator(config: GanConfig, real: Tensor, fake: Tensor) -> Tensor:
+    if config.loss == "hinge":
+        return losses.hinge_discriminator(real, fake)
+    return losses.relativistic_discriminator(real, fake)
+
+
+def _penalty(players: Players, config: GanConfig, images: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
+    """The gradient penalty on a batch, in full precision, by the configured method."""
+
+    def critic(x: Tensor) -> Tensor:
+        realness: Tensor = players.discriminator(x, condition.repeat(len(x) // len(condition), 1)).realness
+        return realness
+
+    if config.penalty == "exact":
+        return losses.gradient_penalty(critic, images)
+    return losses.finite_gradient_penalty(critic, images, rng)
+
+
+def _update(optimizer: torch.optim.Optimizer, loss: Tensor, name: str, images: int) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    if world_size() > 1:
+        average_gradients(optimizer)
+    finite = {f"{name} loss": loss.detach(), f"{name} gradient": saved.gradient_norm(optimizer)}
+    saved.require_finite(finite, images)
+    optimizer.step()
+
+
+def average_gradients(optimizer: torch.optim.Optimizer) -> None:
+    """Replace every gradient by its mean over all processes, in one flat all-reduce."""
+    gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+    flat = torch.cat([g.flatten() for g in gradients])
+    mean_over_ranks(flat)
+    parts = torch.split(flat, [g.numel() for g in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
