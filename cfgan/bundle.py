@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cfgan.networks.classifier import AttributeClassifier
+    from cfgan.networks.judge import Judge
 
 M = TypeVar("M", bound="nn.Module")
 
@@ -56,6 +57,7 @@ class Bundle:
         vocabulary: the attributes.
         calibration: of the verifier.
         digest: sha256 of ``manifest.json``; names this model in everything made with it.
+        judge_calibration: of the judge, None in a bundle without one.
     """
 
     path: Path
@@ -64,6 +66,7 @@ class Bundle:
     vocabulary: Vocabulary
     calibration: Calibration
     digest: str
+    judge_calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
@@ -129,6 +132,18 @@ class Bundle:
         shape = self.config["verifier"]["shape"]
         return self._load("verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
 
+    def judge(self) -> Judge | None:
+        """The judge's network, in eval mode, on the CPU; None in a bundle without one. It reports and never gates.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+        if "judge" not in self.config:
+            return None
+        from cfgan.networks.judge import Judge, JudgeShape
+
+        return self._load("judge", lambda: Judge(JudgeShape(**self.config["judge"]["shape"])))
+
     def _load(self, name: str, make: Callable[[], M]) -> M:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -192,19 +207,17 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         config = read_json_object(_checked(path, sums, "config.json"))
         if config.get("format") != FORMAT:
             raise BundleError(f"bundle {path} has format {config.get('format')!r}; this version reads {FORMAT}.")
-        vocabulary, calibration = _validated(config)
+        vocabulary, calibration, judge = _validated(config)
     except (ValueError, KeyError, TypeError, AttributeError, VocabularyError) as error:
         raise BundleError(f"bundle {path} is damaged: config.json does not validate ({error}).") from None
-    return Bundle(path, config, sums, vocabulary, calibration, hashlib.sha256(manifest).hexdigest())
+    return Bundle(path, config, sums, vocabulary, calibration, hashlib.sha256(manifest).hexdigest(), judge)
 
 
-def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration]:
+def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration, Calibration | None]:
     """Check everything that later code takes for granted. Raises ValueError, KeyError, TypeError or VocabularyError."""
     vocabulary = Vocabulary.from_dict(config["vocabulary"])
-    calibration = Calibration.from_dict(config["verifier"]["calibration"])
-    for values in (calibration.slope, calibration.intercept, calibration.threshold):
-        if values.shape != (len(vocabulary),) or not np.isfinite(values).all():
-            raise ValueError("the calibration does not fit the vocabulary")
+    calibration = _calibration(config["verifier"], vocabulary)
+    judge = _calibration(config["judge"], vocabulary) if "judge" in config else None
     generator, verifier = config["generator"], config["verifier"]["shape"]
     GanShape(**generator)
     if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
@@ -213,7 +226,15 @@ def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration]:
         raise ValueError("networks and vocabulary differ in length")
     if not all(isinstance(generator[key], int) and 0 < generator[key] <= 4096 for key in ("size", "z_dim", "width")):
         raise ValueError("size, z_dim or width of the generator is out of range")
-    return vocabulary, calibration
+    return vocabulary, calibration, judge
+
+
+def _calibration(part: Mapping[str, Any], vocabulary: Vocabulary) -> Calibration:
+    calibration = Calibration.from_dict(part["calibration"])
+    for values in (calibration.slope, calibration.intercept, calibration.threshold):
+        if values.shape != (len(vocabulary),) or not np.isfinite(values).all():
+            raise ValueError("a calibration does not fit the vocabulary")
+    return calibration
 
 
 def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, bytes], card: str) -> Bundle:

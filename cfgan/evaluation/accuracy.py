@@ -88,8 +88,13 @@ def accuracy_table(names: tuple[str, ...], asked: npt.NDArray[np.bool_], seen: n
     return {
         "attributes": attributes,
         "agreement": float(np.mean([row["agreement"] for row in attributes.values()])),
-        "balanced": float(np.nanmean([row["balanced"] for row in attributes.values()])),
+        "balanced": _mean_known([row["balanced"] for row in attributes.values()]),
     }
+
+
+def _mean_known(values: list[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from cfgan.interrupt import StopRequest
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.training import state as saved
 from cfgan.training.augment import augment_for_classifier
-from cfgan.training.config import ClassifierConfig, to_dict
+from cfgan.training.config import ClassifierConfig, JudgeConfig, to_dict
 from cfgan.training.data import TensorData, load_split
 from cfgan.training.losses import attribute_loss
 
@@ -31,7 +32,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 _MAY_CHANGE = {"threads", "device", "save_images", "log_images"}
 
 
-def learning_rate(config: ClassifierConfig, images: int) -> float:
+def learning_rate(config: ClassifierConfig | JudgeConfig, images: int) -> float:
     """One cycle: a linear rise over the warm-up share, then a cosine down to 0 (Smith 2018)."""
     done = min(images / config.images, 1.0)
     if done < config.warmup_share:
@@ -137,7 +138,7 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
                 save()
                 raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
         save()
-        return _finish(store, run, average.module, shape, device)
+        return write_classifier(store, run, average.module, shape.to_dict(), "classifier", device)
 
 
 def _epoch_rows(count: int, config: ClassifierConfig, images: int, device: torch.device) -> Tensor:
@@ -172,16 +173,12 @@ def predict(model: nn.Module, data: TensorData, batch: int = 256) -> tuple[Tenso
     return torch.cat(parts), data.labels.cpu()
 
 
-def _finish(store: Store, run: Path, model: nn.Module, shape: ClassifierShape, device: torch.device) -> Path:
-    import io
-
+def write_classifier(
+    store: Store, run: Path, model: nn.Module, shape: dict[str, Any], kind: str, device: torch.device
+) -> Path:
+    """Write ``model.safetensors``, ``model.json`` and ``validation.npz``. Returns the path of the first."""
     saved.save_weights(run / "model.safetensors", model)
-    about: dict[str, Any] = {
-        "kind": "classifier",
-        "shape": shape.to_dict(),
-        "size": store.size,
-        "vocabulary": store.vocabulary.to_dict(),
-    }
+    about = {"kind": kind, "shape": shape, "size": store.size, "vocabulary": store.vocabulary.to_dict()}
     write_json(run / "model.json", about)
     if len(store.rows("validation")):
         logits, labels = predict(model, load_split(store, "validation", device))

@@ -97,10 +97,29 @@ class GanConfig:
     tensorboard: bool = False  # write TensorBoard events as well (extra: cfgan[tensorboard])
 
 
-Config = TypeVar("Config", ClassifierConfig, GanConfig)
+@dataclass(frozen=True, config=_STRICT)
+class JudgeConfig:
+    """How the head of a judge is trained on frozen features."""
+
+    images: _Count = 165_000  # images seen in all, repeats counted
+    batch: _Count = 128  # images a step
+    side: Annotated[int, Field(ge=32, multiple_of=16)] = 96  # to which images are enlarged before the frozen network
+    width: _Count = 64  # channels after the head's first layer
+    hidden: _Count = 256  # length of the features before the last layer
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3  # before each linear layer
+    rate: _Positive = 3e-3  # peak learning rate of AdamW
+    warmup_share: _Share = 0.3  # share of all images over which the rate rises; then it falls along a cosine
+    weight_decay: _NotNegative = 0.05
+    seed: Annotated[int, Field(ge=0)] = 0
+    threads: Annotated[int, Field(ge=0)] = 0  # CPU threads; 0: torch's choice
+    device: str = "auto"  # auto, cpu, cuda, cuda:N
+    log_images: _Count = 20_000  # images between two lines of stats.jsonl
 
 
-def to_dict(config: ClassifierConfig | GanConfig) -> dict[str, Any]:
+Config = TypeVar("Config", ClassifierConfig, GanConfig, JudgeConfig)
+
+
+def to_dict(config: ClassifierConfig | GanConfig | JudgeConfig) -> dict[str, Any]:
     """Plain values, ready for YAML or JSON."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
 
@@ -109,7 +128,7 @@ def load_config(kind: type[Config], *, file: Path | None = None, settings: Seque
     """Build a configuration from its defaults, then a YAML file, then ``key=value`` settings.
 
     Args:
-        kind: ClassifierConfig or GanConfig.
+        kind: ClassifierConfig, GanConfig or JudgeConfig.
         file: YAML mapping of some of its fields.
         settings: as given to ``--set``; values are read as YAML.
 

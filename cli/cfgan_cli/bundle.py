@@ -62,30 +62,44 @@ def verify(bundle: Name = "celeba64") -> None:
 @app.command("build")
 def build(
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle's folder; a bundle in it is replaced.")],
-    name: Annotated[str, typer.Option(help="The bundle's name.")],
     gan: Annotated[Path, typer.Option(help="Run folder of `cfgan train gan`.")],
-    verifier: Annotated[Path, typer.Option(help="Run folder of `cfgan train verifier`.")],
-    prior: Annotated[Path, typer.Option(help="File of `cfgan train prior`.")],
-    data: Annotated[str, typer.Option(help="What it was trained on, for the card.")],
-    licence: Annotated[str, typer.Option(help="Under what terms the weights may be used, for the card.")],
+    verifier: Annotated[Path | None, typer.Option(help="Run folder of `cfgan train verifier`.")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Run folder of `cfgan train judge`.")] = None,
+    prior: Annotated[Path | None, typer.Option(help="File of `cfgan train prior`.")] = None,
+    keep: Annotated[
+        str | None, typer.Option(help="A bundle that everything comes from that is not given otherwise.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
+    data: Annotated[str | None, typer.Option(help="What it was trained on, for the card.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Under what terms the weights may be used, for the card.")] = None,
+    measure_on: Annotated[
+        Path | None, typer.Option(help="A packed store: the card gets everything `cfgan evaluate --data` measures.")
+    ] = None,
+    attach: Annotated[
+        list[Path] | None,
+        typer.Option(help="A Markdown file that the card ends with, an ablation say. Repeatable."),
+    ] = None,
     draws: Annotated[int, typer.Option(min=100, help="Draws behind the card's figures on generated faces.")] = 2720,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
 ) -> None:
     """Put trained parts together, measure them and write the model card."""
     with exit_codes():
+        from cfgan.bundle import open_bundle
         from cfgan.bundle_build import build_bundle
+        from cfgan.bundle_parts import Parts
+        from cfgan.data.store import open_store
 
+        kept = open_bundle(keep) if keep is not None else None
+        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence)
+        store = open_store(measure_on) if measure_on is not None else None
         with progress_bar(quiet=quiet, unit="draws") as update:
             built = build_bundle(
                 out,
-                name,
-                gan,
-                verifier,
-                prior,
-                data=data,
-                licence=licence,
+                parts,
                 draws=draws,
-                progress=lambda done, total: update("measuring", done, total, ""),
+                store=store,
+                attached=attach or (),
+                tell=lambda stage, done, total: update(stage, done, total, ""),
             )
         if not quiet:
             console().print(f"{built.path}: {built.digest}", markup=False, soft_wrap=True)

@@ -1,58 +1,223 @@
-"""``cfgan evaluate``: how far a bundle's unfiltered faces are what was asked for."""
+"""``cfgan evaluate``: how good a bundle's faces are, and how often unfiltered ones show what was asked for."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cfgan_cli.output import console, exit_codes, percent, print_json, progress_bar
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cfgan.bundle import Bundle
+
 
 def evaluate(
     bundle: Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A packed store of real images: measure everything against them.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Of --data: validation, test or train.")] = "validation",
+    extractor: Annotated[
+        list[str] | None,
+        typer.Option(help="Features for fidelity: judge, efficientnet-lite0, verifier, inception. Repeatable."),
+    ] = None,
+    inception_weights: Annotated[
+        Path | None, typer.Option("--inception-weights", help="The published file, for the extractor inception.")
+    ] = None,
+    attrs: Annotated[
+        list[str] | None, typer.Option("--attrs", help="A whole request to measure, such as Male,Smiling. Repeatable.")
+    ] = None,
+    each: Annotated[int, typer.Option(min=2, help="Draws for and against each attribute alone.")] = 34,
+    detector: Annotated[bool, typer.Option(help="Count in how many draws a face detector finds a face.")] = True,
     draws: Annotated[int, typer.Option("--draws", "-n", min=100, help="Draws to measure.")] = 2720,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same draws.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as one JSON file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
-    """Measure unfiltered attribute accuracy on requests drawn from the prior, by the bundle's verifier.
+    """Measure a bundle. Nothing is filtered.
 
-    Nothing is filtered, but the verifier is also the gate of `cfgan generate`: these figures say how often a draw
-    passes it, not how good the verifier is. The model card has its figures on real faces.
+    Without --data: how often requests drawn from the prior are met, by the bundle's verifier. With --data: fidelity
+    over named features, requests as in the data, balanced and rare, by verifier and judge beside their own rates on
+    real faces, diversity, and faces found.
     """
     with exit_codes():
         from cfgan.bundle import open_bundle
-        from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
+        from cfgan.evaluation.accuracy import plain
+        from cfgan.files import write_json
 
         opened = open_bundle(bundle)
         with progress_bar(quiet=quiet or as_json, unit="draws") as update:
-            table = unfiltered_accuracy(
-                opened, draws, seed, progress=lambda done, total: update("drawing", done, total, "")
-            )
-        if as_json:
-            print_json({"bundle": opened.name, "digest": opened.digest, "draws": draws, "seed": seed, **plain(table)})
-            return
-        from rich.table import Table
 
-        shown = Table(box=None, pad_edge=False)
-        for title in ("attribute", "asked for", "seen when asked for", "95 %", "unseen when not", "95 %", "balanced"):
-            shown.add_column(title, justify="left" if title == "attribute" else "right")
-        for name, row in table["attributes"].items():
-            shown.add_row(
-                name,
-                f"{row['asked']:,}",
-                percent(row["yes"]),
-                _interval(row["yes_interval"]),
-                percent(row["no"]),
-                _interval(row["no_interval"]),
-                percent(row["balanced"]),
-            )
-        console().print(shown)
-        console().print(
-            f"\nmean agreement {percent(table['agreement'])}, mean balanced {percent(table['balanced'])}, "
-            f"{draws:,} unfiltered draws, by the bundle's verifier at its thresholds"
+            def tell(stage: str, done: int, total: int) -> None:
+                update(stage, done, total, "")
+
+            if data is None:
+                result = _by_verifier(opened, draws, seed, tell)
+            else:
+                result = _against(
+                    opened,
+                    data,
+                    {"draws": draws, "each": each, "split": split, "seed": seed},
+                    extractor or ["judge" if "judge" in opened.config else "verifier"],
+                    inception_weights,
+                    attrs,
+                    detector,
+                    device,
+                    tell,
+                )
+        if out is not None:
+            write_json(out, plain(result))
+        if as_json:
+            print_json(plain(result))
+        elif data is None:
+            _show_accuracy(result)
+        else:
+            _show_card(result)
+
+
+def _by_verifier(bundle: Bundle, draws: int, seed: int, tell: Any) -> dict[str, Any]:
+    from cfgan.evaluation.accuracy import unfiltered_accuracy
+
+    table = unfiltered_accuracy(bundle, draws, seed, progress=lambda done, total: tell("drawing", done, total))
+    return {"bundle": bundle.name, "digest": bundle.digest, "draws": draws, "seed": seed, **table}
+
+
+def _against(
+    bundle: Bundle,
+    data: Path,
+    counts: Mapping[str, Any],
+    extractors: list[str],
+    inception_weights: Path | None,
+    attrs: list[str] | None,
+    detector: bool,
+    device: str,
+    tell: Any,
+) -> dict[str, Any]:
+    from cfgan.data.celeba import SPLITS
+    from cfgan.data.store import open_store
+    from cfgan.errors import InputError, nearest
+    from cfgan.request import parse_request
+
+    if counts["split"] not in SPLITS:
+        raise InputError(
+            f"there is no split {counts['split']!r}.",
+            field="--split",
+            value=counts["split"],
+            nearest=nearest(counts["split"], SPLITS),
         )
+    requests = [parse_request(text, bundle.vocabulary, field="--attrs") for text in attrs or ()]
+    store = open_store(data)
+
+    from cfgan.devices import pick_device
+    from cfgan.evaluation.card import Plan, default_requests, measure
+    from cfgan.evaluation.chosen import extractors_for
+    from cfgan.evaluation.detector import FaceDetector
+
+    plan = Plan(**counts, requests=tuple(requests) or default_requests(bundle))
+    opened = extractors_for(bundle, extractors, pick_device(device), inception_weights)
+    return measure(bundle, store, plan, opened, detector=FaceDetector() if detector else None, device=device, tell=tell)
+
+
+def _show_accuracy(table: Mapping[str, Any]) -> None:
+    shown = _table("attribute", "asked for", "seen when asked for", "95 %", "unseen when not", "95 %", "balanced")
+    for name, row in table["attributes"].items():
+        shown.add_row(
+            name,
+            f"{row['asked']:,}",
+            percent(row["yes"]),
+            _interval(row["yes_interval"]),
+            percent(row["no"]),
+            _interval(row["no_interval"]),
+            percent(row["balanced"]),
+        )
+    console().print(shown)
+    console().print(
+        f"\nmean agreement {percent(table['agreement'])}, mean balanced {percent(table['balanced'])}, "
+        f"{table['draws']:,} unfiltered draws, by the bundle's verifier at its thresholds"
+    )
+
+
+def _show_card(card: Mapping[str, Any]) -> None:
+    """Fidelity, faces, then what each reader says; rates on real faces stand beside those on generated ones."""
+    out = console()
+    shown = _table(
+        "fidelity over", "n", "distance", "of real from real", "KID x 1000", "precision", "recall", "coverage"
+    )
+    for row in card["fidelity"].values():
+        shown.add_row(
+            row["distance_name"],
+            f"{row['n']:,}",
+            f"{row['distance']:.2f}",
+            f"{row['floor']:.2f}",
+            f"{1000 * row['kid']:.2f} +- {1000 * row['kid_error']:.2f}",
+            *(percent(row[key]) for key in ("precision", "recall", "coverage")),
+        )
+    out.print(shown)
+    if "detector" in card:
+        row = card["detector"]
+        out.print(
+            f"\n{row['name']} finds a face in {percent(row['faces'] / row['n'])} of {row['n']:,} draws, "
+            f"in {percent(row['real_faces'] / row['n'])} of as many real images"
+        )
+    if "diversity" in card:
+        row = card["diversity"]
+        out.print(
+            f"diversity inside a single-attribute request, against real faces with that label: "
+            f"{percent(row['ratio'])} on average, least {percent(row['least']['ratio'])} ({row['least']['attribute']})"
+        )
+    readers = list(card["accuracy"])
+    for title, key in (("requests as in the data: mean agreement", "agreement"), ("mean balanced", "balanced")):
+        ceiling = "ceiling" if key == "agreement" else "balanced_ceiling"
+        parts = [
+            f"{reader} {percent(card['accuracy'][reader]['prior'][key])} "
+            f"(real {percent(card['accuracy'][reader]['prior'][ceiling])})"
+            for reader in readers
+        ]
+        out.print(f"{title}: {', '.join(parts)}")
+    for reader in readers:
+        row = card["accuracy"][reader]["rare"]["exact"]
+        out.print(
+            f"rare pairs, both seen, by the {reader}: {percent(row['rate'])} ({_interval(row['interval'])}) "
+            f"of {row['n']:,} draws"
+        )
+    columns = [f"{reader} {word}" for reader in readers for word in ("draws", "real")]
+    shown = _table("\nwhole request, all seen", *(f"\n{column}" for column in columns))
+    for text in next(iter(card["accuracy"].values()))["requests"]:
+        cells = []
+        for reader in readers:
+            row = card["accuracy"][reader]["requests"][text]
+            cells += [
+                f"{percent(row['rate'])} ({_interval(row['interval'])})",
+                f"{percent(row['ceiling'])} of {row['real']}",
+            ]
+        shown.add_row(text, *cells)
+    if shown.row_count:
+        out.print(shown)
+    shown = _table("\none attribute", *(f"\n{r} {w}" for r in readers for w in ("seen", "(real)", "unseen", "(real)")))
+    for name in next(iter(card["accuracy"].values()))["single"]:
+        cells = []
+        for reader in readers:
+            row = card["accuracy"][reader]["single"][name]
+            for word in ("yes", "no"):
+                cells += [percent(row[word]["rate"]), f"({percent(row[word]['ceiling'])})"]
+        shown.add_row(name, *cells)
+    out.print(shown)
+
+
+def _table(*titles: str) -> Table:
+    from rich.table import Table
+
+    shown = Table(box=None, pad_edge=False)
+    for k, title in enumerate(titles):
+        shown.add_column(title, justify="left" if k == 0 else "right")
+    return shown
 
 
 def _interval(pair: list[float]) -> str:

@@ -1,4 +1,4 @@
-"""``cfgan train``: the generator, the verifier, the prior."""
+"""``cfgan train``: the generator, the verifier, the judge, the prior."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from cfgan_cli.output import console, exit_codes, message, progress_bar
 
-app = typer.Typer(help="Training: gan, verifier, prior.", no_args_is_help=True)
+app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
 
 Data = Annotated[Path, typer.Option("--data", help="A packed store.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an unfinished run in it goes on.")]
@@ -67,6 +67,21 @@ def verifier(data: Data, out: Out, config: Config = None, settings: Settings = N
             train_classifier(
                 store, out, resolved, lambda done, total, row: update("training", done, total, _remark(row))
             )
+    _done(out, quiet)
+
+
+@app.command("judge")
+def judge(data: Data, out: Out, config: Config = None, settings: Settings = None, quiet: Quiet = False) -> None:
+    """Train a judge: a head on frozen ImageNet features that only reports. Ctrl-C saves; the same command goes on."""
+    with exit_codes():
+        from cfgan.data.store import open_store
+        from cfgan.training.config import JudgeConfig, load_config
+        from cfgan.training.judge import train_judge
+
+        resolved = load_config(JudgeConfig, file=_recipe(config), settings=settings or ())
+        store = open_store(data)
+        with progress_bar(quiet=quiet, unit="images") as update:
+            train_judge(store, out, resolved, lambda done, total, row: update("training", done, total, _remark(row)))
     _done(out, quiet)
 
 

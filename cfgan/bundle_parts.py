@@ -1,0 +1,206 @@
+"""The parts of a bundle: trained runs, or what an older bundle already has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cfgan.bundle import Bundle
+from cfgan.calibration import classifier_figures, fit_calibration
+from cfgan.errors import InputError
+from cfgan.evaluation.accuracy import plain
+from cfgan.files import read_json_object
+from cfgan.training.prior import load_prior
+from cfgan.vocabulary import Vocabulary
+from cfgan.yaml_files import parse_yaml, read_text_limited
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a bundle is put together from.
+
+    Args:
+        gan: run folder of the generator.
+        verifier, judge: run folders of the classifiers.
+        prior: file of the fitted prior.
+        keep: a bundle from which everything comes that is not given otherwise.
+        name: of the bundle.
+        data: what it was trained on, for the card.
+        licence: of the weights, for the card.
+    """
+
+    gan: Path
+    verifier: Path | None = None
+    judge: Path | None = None
+    prior: Path | None = None
+    keep: Bundle | None = None
+    name: str | None = None
+    data: str | None = None
+    licence: str | None = None
+
+
+def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """``config.json`` and the weights of a bundle.
+
+    Verifier and judge are calibrated on the validation split that their runs kept.
+
+    Raises:
+        InputError: a part is missing, the parts' vocabularies differ, or a classifier has guided the generator.
+    """
+    keep = parts.keep
+    about = _about(parts.gan, "gan", "gan")
+    gan_vocabulary = Vocabulary.from_dict(about["vocabulary"])
+    weights = {name: _read(parts.gan / name) for name in ("generator.safetensors", "discriminator.safetensors")}
+    prior = load_prior(parts.prior) if parts.prior else _kept(keep, "prior").prior()
+    weights["prior.safetensors"] = _read(parts.prior or _kept(keep, "prior").file("prior.safetensors"))
+    vocabularies = {"prior": prior.vocabulary, "gan": gan_vocabulary}
+    config: dict[str, Any] = {
+        "name": parts.name or _kept(keep, "name").name,
+        "licence": parts.licence or _kept(keep, "licence").config["licence"],
+        "data": parts.data or _kept(keep, "data").config["data"],
+        "vocabulary": prior.vocabulary.to_dict(),
+        "generator": about["shape"],
+    }
+    config["training"] = _training(parts.gan, about, keep)
+    for role, run, kind in (("verifier", parts.verifier, "classifier"), ("judge", parts.judge, "judge")):
+        if run is not None:
+            described, data = _classifier(run, role, kind)
+            vocabularies[role] = described.pop("vocabulary")
+        elif keep is not None and role in keep.config:
+            described, data = dict(keep.config[role]), _read(keep.file(f"{role}.safetensors"))
+            if "training" not in described:
+                described["training"] = _older_training(keep, role)
+        elif role == "judge":
+            continue
+        else:
+            _kept(keep, role)
+        config[role], weights[f"{role}.safetensors"] = described, data
+    for part, vocabulary in vocabularies.items():
+        if vocabulary.names != prior.vocabulary.names:
+            raise InputError(f"the {part} has another vocabulary than the prior.", field=part)
+    for role in ("verifier", "judge"):
+        data = weights.get(f"{role}.safetensors", b"")
+        if hashlib.sha256(data).hexdigest() in config["training"]["guides"]:
+            raise InputError(
+                f"this {role} has guided the generator; a classifier that it was trained against proves nothing.",
+                field=role,
+                value=getattr(parts, role),
+            )
+    return config, weights
+
+
+def _kept(keep: Bundle | None, what: str) -> Bundle:
+    if keep is None:
+        raise InputError(f"give --{what}, or --keep a bundle that has it.", field=f"--{what}")
+    return keep
+
+
+def _classifier(run: Path, role: str, kind: str) -> tuple[dict[str, Any], bytes]:
+    """How a bundle describes a classifier, and its weights."""
+    about = _about(run, role, kind)
+    vocabulary = Vocabulary.from_dict(about["vocabulary"])
+    try:
+        with np.load(run / "validation.npz", allow_pickle=False) as kept:
+            logits, labels = kept["logits"], kept["labels"]
+    except (OSError, ValueError, KeyError):
+        raise InputError(f"{run} has no validation.npz.", field=role, value=run) from None
+    described = {
+        "shape": about["shape"],
+        "calibration": fit_calibration(logits, labels).to_dict(),
+        "figures": plain(classifier_figures(logits, labels, vocabulary.names)),
+        "training": {"images": _last_images(run), "seconds": _seconds(run), "settings": _settings(run)},
+        "vocabulary": vocabulary,
+    }
+    return described, _read(run / "model.safetensors")
+
+
+def _training(gan: Path, about: dict[str, Any], keep: Bundle | None) -> dict[str, Any]:
+    """What is known of the generator's training: of its run, and of the bundle that the run started from."""
+    training: dict[str, Any] = {
+        "images": about["images"],
+        "seconds": _seconds(gan),
+        "guides": about.get("guides", []),
+        "settings": _settings(gan),
+    }
+    if start := about.get("start"):
+        training["start"] = dict(start)
+        training["images"] += start["images"]
+        if keep is not None and keep.digest == start["digest"]:
+            earlier = keep.config["training"]
+            training["seconds"] += earlier["seconds"]
+            training["start"]["settings"] = earlier["settings"].get("gan", earlier["settings"])
+            if "start" in earlier:
+                training["start"]["start"] = earlier["start"]
+    return training
+
+
+def _older_training(keep: Bundle, role: str) -> dict[str, Any]:
+    """The record of a classifier's training where older bundles keep it."""
+    training = keep.config["training"]
+    return {
+        "images": training[f"{role}_images"],
+        "seconds": training[f"{role}_seconds"],
+        "settings": training["settings"][role],
+    }
+
+
+def _about(run: Path, field: str, kind: str) -> dict[str, Any]:
+    try:
+        about = read_json_object(run / "model.json")
+        if about["kind"] != kind:
+            raise ValueError(f"it is a {about['kind']} run")
+        return {**about, "vocabulary": {**about["vocabulary"]}, "shape": {**about["shape"]}}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run} holds no trained {kind} ({error}).", field=field, value=run) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).", field=path.stem, value=path) from None
+
+
+def _settings(run: Path) -> dict[str, Any]:
+    """The run's resolved configuration, without what is local to a machine."""
+    values = parse_yaml(read_text_limited(run / "config.yaml"), name="config.yaml")
+    local = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
+    kept = {key: value for key, value in values.items() if key not in local}
+    if kept.get("guide"):
+        kept["guide"] = Path(kept["guide"]).name
+    if (run / "changes.jsonl").exists():
+        kept["changes"] = _without_paths([json.loads(line) for line in _read(run / "changes.jsonl").splitlines()])
+    return kept
+
+
+def _without_paths(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was changed in a run, with guides named by their folder alone."""
+    for entry in changes:
+        for key, pair in entry["changes"].items():
+            if key == "guide":
+                entry["changes"][key] = [Path(value).name if value else None for value in pair]
+    return changes
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's ``stats.jsonl``. Raises InputError."""
+    lines = _read(run / "stats.jsonl").decode("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _last_images(run: Path) -> int:
+    return int(read_log(run)[-1]["images"])
+
+
+def _seconds(run: Path) -> int:
+    """Time spent in training steps, from the run's own log."""
+    seconds, before = 0.0, 0
+    for row in read_log(run):
+        seconds += (row["images"] - before) / row["images_per_second"]
+        before = row["images"]
+    return round(seconds)

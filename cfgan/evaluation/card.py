@@ -1,0 +1,231 @@
+"""Everything that is measured about a bundle, in one go: fidelity, accuracy of requests, diversity, faces found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.bundle import Bundle
+from cfgan.data.store import Store
+from cfgan.devices import pick_device
+from cfgan.errors import InputError
+from cfgan.evaluation import readers as reading
+from cfgan.evaluation.detector import FaceDetector
+from cfgan.evaluation.diversity import within_requests
+from cfgan.evaluation.extractors import Extractor, extract
+from cfgan.evaluation.fidelity import intra_attribute_fd, measure_fidelity
+from cfgan.evaluation.reference import reference_features
+from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
+from cfgan.request import Request, format_request, parse_request
+from cfgan.sampling import latents, render
+from cfgan.vocabulary import CELEBA
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+FORMAT = "cfgan-evaluation/1"
+Tell = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+Levels = npt.NDArray[np.uint8]
+
+_BATCH = 32
+_WHOLE = 256  # draws of each whole request
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure, and on how many draws.
+
+    Args:
+        draws: faces for fidelity, and requests drawn from the prior.
+        each: draws for and against each attribute alone.
+        rare_requests: how many rare pairs are asked for, ``each`` times each.
+        requests: whole requests of several attributes, 256 draws each.
+        split: of the store, which the generated faces are compared with.
+        seed: of everything.
+    """
+
+    draws: int = 10_000
+    each: int = 34
+    rare_requests: int = 20
+    requests: tuple[Request, ...] = ()
+    split: str = "validation"
+    seed: int = 0
+
+
+_CELEBA_REQUESTS = (
+    "Male,Smiling,Eyeglasses",
+    "-Male,Smiling,Eyeglasses",
+    "Male,-Young,Gray_Hair",
+    "-Male,Young,Blond_Hair,Wavy_Hair",
+    "Male,Wearing_Hat",
+    "-Male,Wearing_Hat,Smiling",
+    "Male,Bald,Eyeglasses",
+    "Male,Mustache,-Smiling",
+)
+
+
+def default_requests(bundle: Bundle) -> tuple[Request, ...]:
+    """The whole requests that a card has figures for: a fixed list for CelebA's attributes, none for others."""
+    if bundle.vocabulary.names != CELEBA.names:
+        return ()
+    return tuple(parse_request(text, bundle.vocabulary) for text in _CELEBA_REQUESTS)
+
+
+def measure(
+    bundle: Bundle,
+    store: Store,
+    plan: Plan,
+    extractors: Sequence[Extractor],
+    *,
+    detector: FaceDetector | None = None,
+    device: str = "auto",
+    tell: Tell = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Measure a bundle against the real images of a store. Nothing is filtered.
+
+    For fidelity the generator is given the labels of the real images themselves, so that the marginals of the
+    attributes are the same on both sides and only the images differ.
+
+    Args:
+        bundle: the model.
+        store: packed real images that the bundle's vocabulary labels.
+        plan: what to measure.
+        extractors: over whose features fidelity is measured.
+        detector: of faces; left out when None.
+        device: where to compute.
+        tell: called with (stage, done, total).
+
+    Returns:
+        Plain figures; ``docs`` in README describe them. NaN where there is nothing to measure.
+
+    Raises:
+        InputError: the store has other attributes, another size or no images of that split.
+    """
+    where = pick_device(device)
+    real, labels = _real(bundle, store, plan)
+    generator = bundle.generator().to(where)
+    prior = bundle.prior()
+    readers = reading.readers_of(bundle, where)
+    names = bundle.vocabulary.names
+
+    def draw(drawn: RequestSet, stage: str) -> Levels:
+        return draw_levels(generator, drawn, where, lambda done, total: tell(stage, done, total))
+
+    sets = {
+        "prior": from_prior(prior, plan.draws, bundle.z_dim, plan.seed),
+        "balanced": balanced(prior, plan.each, bundle.z_dim, plan.seed + 1),
+        "rare": rare(prior, plan.rare_requests, plan.each, bundle.z_dim, plan.seed + 2),
+    }
+    for k, request in enumerate(plan.requests):
+        sets[format_request(request)] = repeated(prior, request, _WHOLE, bundle.z_dim, plan.seed + 3 + k)
+    count = min(plan.draws, len(real))
+    z = latents(plan.seed, range(count), bundle.z_dim)
+    matched = RequestSet([{}] * count, np.where(np.isfinite(labels[:count]), labels[:count], 0).astype(np.float32), z)
+
+    result: dict[str, Any] = {
+        "format": FORMAT,
+        "bundle": {"name": bundle.name, "digest": bundle.digest},
+        "data": {"digest": store.digest, "split": plan.split, "images": len(real), "size": store.size},
+        "seed": plan.seed,
+    }
+    faces = draw(matched, "drawing")
+    result["fidelity"] = {}
+    for extractor in extractors:
+        result["fidelity"][extractor.name] = _fidelity(extractor, store, plan, faces, matched.conditions, names, tell)
+    if detector is not None:
+        stages = (("faces", faces), ("real_faces", real[:count]))
+        found = {
+            key: detector.count(x, lambda done, total: tell("looking for faces", done, total)) for key, x in stages
+        }
+        result["detector"] = {"name": detector.name, "n": count, **found}
+
+    truth, pixels = labels > 0, {name: draw(drawn, f"drawing, {name}") for name, drawn in sets.items()}
+    result["accuracy"] = {}
+    for reader in readers:
+        told = lambda done, total, reader=reader: tell(f"{reader.name} reads", done, total)  # noqa: E731
+        on_real = reader.seen(real, told)
+        seen = {name: reader.seen(levels, told) for name, levels in pixels.items()}
+        single = reading.single_attributes(bundle.vocabulary, sets["balanced"], seen["balanced"], on_real, truth)
+        result["accuracy"][reader.name] = {
+            "prior": reading.agreement(bundle.vocabulary, sets["prior"], seen["prior"], on_real, truth),
+            "single": single,
+            "single_gap": {word: reading.mean_of(single, (word,), "gap") for word in ("yes", "no")},
+            "rare": reading.requested_values(bundle.vocabulary, sets["rare"], seen["rare"]),
+            "requests": {
+                format_request(request): reading.whole_request(
+                    bundle.vocabulary, request, seen[format_request(request)], on_real, truth
+                )
+                for request in plan.requests
+            },
+        }
+    if extractors:
+        first = extractors[0]
+        generated = extract(
+            first, pixels["balanced"], progress=lambda done, total: tell(f"{first.name}: diversity", done, total)
+        )
+        known = reference_features(store, plan.split, first)
+        result["diversity"] = {
+            "extractor": first.name,
+            **within_requests(bundle.vocabulary, sets["balanced"], generated, known, labels, plan.seed),
+        }
+    return result
+
+
+def _real(bundle: Bundle, store: Store, plan: Plan) -> tuple[Levels, npt.NDArray[np.float32]]:
+    if store.vocabulary.names != bundle.vocabulary.names:
+        raise InputError(f"its attributes are not those of {bundle.name}.", field="data", value=store.path)
+    if store.size != bundle.size:
+        raise InputError(
+            f"its images are {store.size} pixels, those of {bundle.name} {bundle.size}.", field="data", value=store.path
+        )
+    rows = store.rows(plan.split)
+    if len(rows) < 2:
+        raise InputError(f"the store has no {plan.split} images.", field="split", value=plan.split)
+    return np.asarray(store.images[rows]), np.asarray(store.labels[rows])
+
+
+def draw_levels(
+    generator: nn.Module, drawn: RequestSet, device: torch.device, tell: Callable[[int, int], None] | None = None
+) -> Levels:
+    """Generated faces as pixel levels, uint8 (N, 3, H, W)."""
+    parts = []
+    for start in range(0, len(drawn), _BATCH):
+        part = slice(start, start + _BATCH)
+        parts.append(render(generator, drawn.z[part], drawn.conditions[part], device)[1])
+        if tell:
+            tell(min(start + _BATCH, len(drawn)), len(drawn))
+    return np.concatenate(parts) if parts else np.zeros((0, 3, 1, 1), np.uint8)
+
+
+def _fidelity(
+    extractor: Extractor,
+    store: Store,
+    plan: Plan,
+    faces: Levels,
+    conditions: npt.NDArray[np.float32],
+    names: tuple[str, ...],
+    tell: Tell,
+) -> dict[str, Any]:
+    """Figures over one extractor."""
+
+    def told(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: tell(f"{extractor.name}: {what}", done, total)
+
+    fake = extract(extractor, faces, progress=told("generated"))
+    real = reference_features(store, plan.split, extractor, progress=told("real"))
+    other = "train" if plan.split != "train" else "validation"
+    others = None
+    if len(store.rows(other)) >= len(fake):
+        others = reference_features(store, other, extractor, count=len(fake), progress=told("other real"))
+    tell(f"{extractor.name}: comparing", 0, 1)
+    figures = measure_fidelity(extractor.name, real, fake, others=others, seed=plan.seed).to_dict()
+    labels = np.asarray(store.labels[store.rows(plan.split)])
+    figures["attributes"] = intra_attribute_fd(names, real, labels, fake, conditions, floor=True, seed=plan.seed)
+    tell(f"{extractor.name}: comparing", 1, 1)
+    return figures

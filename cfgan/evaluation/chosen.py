@@ -1,0 +1,46 @@
+"""The extractors that a person names for a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cfgan.bundle import Bundle
+from cfgan.errors import InputError, nearest
+from cfgan.evaluation.extractors import ClassifierExtractor, Extractor, open_extractor
+
+if TYPE_CHECKING:
+    import torch
+
+CHOICES = ("judge", "efficientnet-lite0", "verifier", "inception")
+
+
+def extractors_for(
+    bundle: Bundle, names: Sequence[str], device: torch.device, inception_weights: Path | None = None
+) -> list[Extractor]:
+    """Extractors by name, each once; "judge" and "verifier" are the bundle's own.
+
+    Raises:
+        InputError: an unknown name, a judge that the bundle does not have, or a file that is missing or wrong.
+        ConfigError: an extra is missing.
+    """
+    found: list[Extractor] = []
+    for name in dict.fromkeys(names):
+        if name not in CHOICES:
+            raise InputError(
+                f"there is no extractor {name!r}; there are {', '.join(CHOICES)}.",
+                field="--extractor",
+                value=name,
+                nearest=nearest(name, CHOICES),
+            )
+        if name == "judge":
+            judge = bundle.judge()
+            if judge is None:
+                raise InputError(f"{bundle.name} has no judge.", field="--extractor", value=name)
+            found.append(ClassifierExtractor(judge, name, size=bundle.size, device=device))
+        elif name == "verifier":
+            found.append(ClassifierExtractor(bundle.verifier(), name, size=bundle.size, device=device))
+        else:
+            found.append(open_extractor(name, device=device, inception_weights=inception_weights))
+    return found

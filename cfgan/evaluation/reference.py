@@ -1,0 +1,149 @@
+"""Features of a store's real images, computed once and kept in a cache folder.
+
+Features of faces say something about the people in them: they are kept in the user's cache, readable by that user only,
+and never in a run, a bundle or a batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from cfgan.data.store import Store
+from cfgan.errors import DataError, FolderError, StorageError
+from cfgan.evaluation.extractors import Extractor, extract
+from cfgan.files import make_folder, storage_errors, user_path, write_bytes
+
+FORMAT = "cfgan-features/1"
+
+
+def cache_folder() -> Path:
+    """``$CFGAN_CACHE``, else ``cfgan`` in the platform's folder for caches.
+
+    Raises:
+        InputError: the path cannot be used.
+    """
+    if given := os.environ.get("CFGAN_CACHE"):
+        return user_path(given, field="CFGAN_CACHE")
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return user_path(base, field="CFGAN_CACHE") / "cfgan"
+
+
+def reference_features(
+    store: Store,
+    split: str,
+    extractor: Extractor,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    cache: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Features of a split, or of ``count`` of its images drawn by ``seed``, from the cache or computed and put there.
+
+    What is in the cache is found by the digests of data and extractor, size, split, count and seed, and compared with
+    its checksum; anything damaged is computed again. A cache that cannot be written is a warning: it costs time, not
+    the result.
+
+    Args:
+        store: the data.
+        split: "train", "validation" or "test".
+        extractor: which features.
+        count: how many images at most; all when None.
+        seed: of the choice.
+        cache: the folder; :func:`cache_folder` when None.
+        progress: called with (images done, images in all) while computing.
+
+    Returns:
+        float32 (N, D), in the order of :func:`reference_rows`.
+
+    Raises:
+        DataError: the split is empty.
+        InputError: the cache folder's name cannot be used.
+    """
+    rows = reference_rows(store, split, count, seed)
+    key = json.dumps(
+        {
+            "format": FORMAT,
+            "data": store.digest,  # of images, labels and split: crop and size are in it
+            "size": store.size,
+            "split": split,
+            "count": len(rows),
+            "seed": seed if len(rows) < len(store.rows(split)) else None,
+            "extractor": extractor.name,
+            "digest": extractor.digest,
+        },
+        sort_keys=True,
+    )
+    folder = cache if cache is not None else cache_folder()
+    path = folder / f"features-{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+    features = _read(path, key, (len(rows), extractor.dimensions))
+    if features is not None:
+        return features
+    features = extract(extractor, store.images, rows=rows, progress=progress)
+    try:
+        _write(path, key, features)
+    except (StorageError, FolderError) as error:
+        warnings.warn(f"features are not kept for the next time: {error}", RuntimeWarning, stacklevel=2)
+    return features
+
+
+def reference_rows(store: Store, split: str, count: int | None = None, seed: int = 0) -> npt.NDArray[np.int64]:
+    """Rows of a split, ascending; ``count`` of them at random, because a table's first rows may all be of one kind.
+
+    Raises:
+        DataError: the split is empty.
+    """
+    rows = store.rows(split)
+    if not len(rows) or (count is not None and count < 1):
+        raise DataError(f"the store has no {split} images.", field="data", value=store.path)
+    if count is None or count >= len(rows):
+        return rows
+    return np.sort(np.random.default_rng([seed, 0]).permutation(rows)[:count])
+
+
+def _sum(features: npt.NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(features).tobytes()).hexdigest()
+
+
+def _read(path: Path, key: str, shape: tuple[int, int]) -> npt.NDArray[np.float32] | None:
+    """The features if they are there and as they were written, else None."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = json.loads((file.metadata() or {})["about"])
+            features: npt.NDArray[Any] = file.get_tensor("features")
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return None
+    if features.shape != shape or features.dtype != np.float32:
+        return None
+    return features if about == {"key": key, "sha256": _sum(features)} else None
+
+
+def _write(path: Path, key: str, features: npt.NDArray[np.float32]) -> None:
+    with storage_errors(path.parent):
+        new = not path.parent.exists()
+        make_folder(path.parent)
+    if new:
+        with contextlib.suppress(OSError):
+            path.parent.chmod(0o700)
+    about = json.dumps({"key": key, "sha256": _sum(features)})
+    write_bytes(path, save({"features": features}, metadata={"about": about}))
+    with contextlib.suppress(OSError):
+        path.chmod(0o600)

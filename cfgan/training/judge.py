@@ -1,0 +1,142 @@
+"""Training a judge: the features of a frozen network are taken once, then a small head learns to read attributes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cfgan.data.store import Store
+from cfgan.devices import pick_device
+from cfgan.errors import StoppedError
+from cfgan.evaluation.extractors import published_efficientnet
+from cfgan.files import read_json_object, storage_errors, write_json
+from cfgan.interrupt import StopRequest
+from cfgan.networks.judge import MAP_CHANNELS, Judge, JudgeShape
+from cfgan.training import state as saved
+from cfgan.training.classifier import learning_rate, write_classifier
+from cfgan.training.config import JudgeConfig, to_dict
+from cfgan.training.losses import attribute_loss
+
+Progress = Callable[[int, int, dict[str, float]], None]
+"""Called with (images done, images in all, latest figures); all counts both passes."""
+
+_CHUNK = 64
+
+
+def train_judge(store: Store, run: Path, config: JudgeConfig, progress: Progress | None = None) -> Path:
+    """Train on a store's train split. The features are kept in ``run`` while it lasts, so a stopped run goes on.
+
+    Writes ``model.safetensors``, ``model.json`` and ``validation.npz`` (logits and labels of the validation split).
+
+    Returns:
+        The path of ``model.safetensors``.
+
+    Raises:
+        StoppedError: a stop was asked for.
+        TrainingError: a loss is not finite.
+        FolderError: ``run`` holds something else.
+        ConfigError: the package with the frozen network's weights is missing.
+    """
+    device = pick_device(config.device)
+    shape = JudgeShape(len(store.vocabulary), config.side, config.width, config.hidden)
+    torch.manual_seed(config.seed)
+    judge = Judge(shape)
+    judge.trunk.load_published(published_efficientnet())
+    judge.trunk.requires_grad_(False).eval()
+    judge = judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with saved.open_run(run), StopRequest() as stop, saved.use_threads(config.threads):
+        about = to_dict(config)
+        may_change = {"threads", "device", "log_images"}
+        saved.describe_run(run, "judge", about, data_digest=store.digest, may_change=may_change, images=0)
+        rows = store.rows("train")
+        total = len(rows) + config.images
+        tell = progress or (lambda done, total, row: None)
+        maps = _features(store, rows, judge, run, stop, lambda done: tell(done, total, {}))
+        _fit(judge, maps, store.labels[rows], config, run, stop, lambda done, row: tell(len(rows) + done, total, row))
+        judge.eval()
+        path = write_classifier(store, run, judge, shape.to_dict(), "judge", device)
+        del maps
+        (run / "features.npy").unlink(missing_ok=True)
+        (run / "features.json").unlink(missing_ok=True)
+    return path
+
+
+def _features(
+    store: Store,
+    rows: npt.NDArray[np.int64],
+    judge: Judge,
+    run: Path,
+    stop: StopRequest,
+    tell: Callable[[int], None],
+) -> npt.NDArray[np.float16]:
+    """The trunk's maps of all training images, float16 on disk; what an earlier run has done is kept."""
+    path, about = run / "features.npy", run / "features.json"
+    cells = judge.shape.cells
+    done = int(read_json_object(about)["done"]) if about.exists() and path.exists() else 0
+    device = next(judge.parameters()).device
+    with storage_errors(path):
+        maps = np.lib.format.open_memmap(
+            path, mode="r+" if done else "w+", dtype=np.float16, shape=(len(rows), MAP_CHANNELS, cells, cells)
+        )
+        with torch.inference_mode():
+            for start in range(done, len(rows), _CHUNK):
+                levels = torch.from_numpy(store.images[rows[start : start + _CHUNK]]).to(device)
+                images = levels.float().mul_(2 / 255).sub_(1)
+                maps[start : start + _CHUNK] = judge.trunk(images).half().cpu().numpy()
+                done = min(start + _CHUNK, len(rows))
+                tell(done)
+                if stop.asked or done == len(rows) or start // _CHUNK % 32 == 31:
+                    maps.flush()
+                    write_json(about, {"done": done})
+                if stop.asked:
+                    raise StoppedError(f"stopped at {done:,} images; the same command goes on from there.")
+    return maps
+
+
+def _fit(
+    judge: Judge,
+    maps: npt.NDArray[np.float16],
+    labels: npt.NDArray[np.float32],
+    config: JudgeConfig,
+    run: Path,
+    stop: StopRequest,
+    tell: Callable[[int, dict[str, float]], None],
+) -> None:
+    head, device = judge.head.train(), next(judge.parameters()).device
+    sample = torch.from_numpy(np.asarray(maps[:2000])).float()
+    head.scale.copy_((1 / sample.std((0, 2, 3)).clamp(min=1e-3))[:, None, None])
+    kind = {"lr": config.rate, "weight_decay": config.weight_decay, "betas": (0.9, 0.99)}
+    optimizer = torch.optim.AdamW(head.parameters(), **kind)  # type: ignore[arg-type]
+    images, order, clock, since = 0, np.zeros(0, dtype=np.int64), time.monotonic(), 0
+    saved.truncate_stats(run / "stats.jsonl", 0)
+    while images < config.images:
+        rng = saved.step_generator(config.seed, 0, images)
+        torch.manual_seed(rng.initial_seed())  # dropout draws from the global generator
+        epoch, place = divmod(images, max(1, len(maps) // config.batch * config.batch))
+        if place == 0:
+            order = np.random.default_rng([config.seed, epoch]).permutation(len(maps))
+        rows = np.sort(order[place : place + config.batch])
+        x = torch.from_numpy(maps[rows]).to(device).float()
+        mirrored = torch.rand(len(rows), generator=rng) < 0.5
+        x = torch.where(mirrored.to(device)[:, None, None, None], x.flip(3), x)
+        loss = attribute_loss(head(x, config.dropout), torch.from_numpy(labels[rows]).to(device))
+        saved.require_finite({"loss": loss}, images)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(config, images)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        before, images = images, images + config.batch
+        if images // config.log_images > before // config.log_images or images >= config.images:
+            speed = (images - since) / (time.monotonic() - clock)
+            row = {"loss": float(loss.detach()), "images_per_second": round(speed, 1)}
+            since, clock = images, time.monotonic()
+            saved.append_stats(run / "stats.jsonl", {"images": images, **row})
+            tell(min(images, config.images), row)
+        if stop.asked and images < config.images:
+            raise StoppedError("stopped; the same command goes on with the features that were taken.")
