@@ -19,6 +19,9 @@ from cfgan.training.prior import load_prior
 from cfgan.vocabulary import Vocabulary
 from cfgan.yaml_files import parse_yaml, read_text_limited
 
+_PATHS = ("guide", "features", "start")
+"""Settings that name a folder: of a path only the last part is told."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -171,18 +174,19 @@ def _settings(run: Path) -> dict[str, Any]:
     values = parse_yaml(read_text_limited(run / "config.yaml"), name="config.yaml")
     local = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
     kept = {key: value for key, value in values.items() if key not in local}
-    if kept.get("guide"):
-        kept["guide"] = Path(kept["guide"]).name
+    for key in _PATHS:
+        if kept.get(key):
+            kept[key] = Path(kept[key]).name
     if (run / "changes.jsonl").exists():
         kept["changes"] = _without_paths([json.loads(line) for line in _read(run / "changes.jsonl").splitlines()])
     return kept
 
 
 def _without_paths(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was changed in a run, with guides named by their folder alone."""
+    """What was changed in a run, with other runs and bundles named by their folder alone."""
     for entry in changes:
         for key, pair in entry["changes"].items():
-            if key == "guide":
+            if key in _PATHS:
                 entry["changes"][key] = [Path(value).name if value else None for value in pair]
     return changes
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from safetensors.numpy import save as save_arrays
 from safetensors.torch import save as save_tensors
+from torch import nn
 
 from cfgan.bundle import Bundle, write_bundle
 from cfgan.calibration import Calibration
@@ -17,6 +19,7 @@ from cfgan.data.store import Store, pack
 from cfgan.generation import Drawer
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.dcgan import Discriminator, Generator
+from cfgan.networks.judge import Judge, JudgeShape
 from cfgan.networks.shape import GanShape
 from cfgan.prior import Prior
 from cfgan.spec import Cell, VerifySpec
@@ -35,27 +38,33 @@ def small_store(folder: Path, names: tuple[str, ...] = ("Red", "Round", "Cat")) 
     return pack(read_celeba(draw_celeba(folder / "celeba", names=names)), folder / "store", 16)[0]
 
 
-def make_bundle(folder: Path, vocabulary: Vocabulary, prior: Prior, *, seed: int = 0) -> Bundle:
+def make_bundle(
+    folder: Path, vocabulary: Vocabulary, prior: Prior, *, seed: int = 0, with_judge: bool = False
+) -> Bundle:
     """A bundle of tiny random networks whose thresholds let about half of the draws pass for each attribute."""
     torch.manual_seed(seed)
     a = len(vocabulary)
     shape = GanShape(attributes=a, size=16, width=8, z_dim=8, embed=8)
     seen = ClassifierShape(a, (4, 8), 0.0)
-    parts = {
+    parts: dict[str, nn.Module] = {
         "generator": Generator(shape),
         "discriminator": Discriminator(shape),
         "verifier": AttributeClassifier(seen),
     }
+    if with_judge:
+        parts["judge"] = Judge(JudgeShape(a, side=32, width=4, hidden=8))
     weights = {f"{name}.safetensors": save_tensors(module.state_dict()) for name, module in parts.items()}
     weights["prior.safetensors"] = save_arrays(prior.to_arrays())
     calibration = Calibration(np.full(a, 4.0), np.zeros(a), np.full(a, 0.5))
-    config = {
+    config: dict[str, Any] = {
         "name": "tiny",
         "licence": "none",
         "vocabulary": vocabulary.to_dict(),
         "generator": shape.to_dict(),
         "verifier": {"shape": seen.to_dict(), "calibration": calibration.to_dict()},
     }
+    if with_judge:
+        config["judge"] = {"shape": parts["judge"].shape.to_dict(), "calibration": calibration.to_dict()}
     bundle = write_bundle(folder, config, weights, "# tiny")
     cell = Cell("any", {}, 256, 1, verify=VerifySpec(enabled=False))
     calibration.threshold[:] = np.median(Drawer(bundle, "cpu").draw(cell, range(256)).probability, axis=0)
