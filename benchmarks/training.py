@@ -1,6 +1,6 @@
 """Where a training step's time goes on this CPU: images a second of the shipped recipe, each row changing one thing.
 
-python benchmarks/training.py --data stores/celeba64 --threads 1
+python benchmarks/training.py --data stores/celeba64 --guide runs/guide64 --threads 1
 """
 
 from __future__ import annotations
@@ -16,35 +16,50 @@ from cfgan.data.store import open_store
 from cfgan.networks.dcgan import ResizeConv
 from cfgan.training.config import GanConfig, load_config
 from cfgan.training.data import TensorData, load_split
-from cfgan.training.gan import step
 from cfgan.training.players import gan_shape, make_players
 from cfgan.training.sampling_rows import repeat_factors
+from cfgan.training.state import step_generator
+from cfgan.training.step import draw_inputs, step
 
 RECIPE = Path(__file__).parents[1] / "cfgan/training/recipes/celeba64.yaml"
-ROWS = {
-    "shipped recipe": [],
+ROWS: dict[str, list[str]] = {
+    "shipped recipe, without guide and feature heads": [],
+    "guide": ["guide={guide}"],
+    "feature heads": ["features={guide}"],
+    "guide and feature heads, as shipped": ["guide={guide}", "features={guide}"],
+    "residual family": ["family=residual"],
     "penalties at every step instead of every 8th": ["penalty_steps=1"],
     "finite-difference penalties at every step": ["penalty_steps=1", "penalty=finite"],
     "no penalties": ["r1_gamma=0", "r2_gamma=0"],
     "transposed convolutions (same cost, checkerboard)": ["upsample=transposed"],
+    "pixel shuffle": ["upsample=shuffle"],
+    "batch 16": ["batch=16"],
     "batch 64": ["batch=64"],
     "no augmentation": ["augment=[]"],
 }
 
 
-def rate(train: TensorData, settings: list[str], steps: int) -> float:
+def rate(train: TensorData, settings: list[str], steps: int, *, channels_last: bool = True) -> float:
     """Images a second of training steps, the weight average included; the median of three runs."""
     config = load_config(GanConfig, file=RECIPE, settings=settings)
     device = torch.device("cpu")
     players = make_players(config, gan_shape(config, train.labels.shape[1], train.images.shape[-1]), device)
+    if not channels_last:
+        for module in (players.generator, players.discriminator):
+            module.to(memory_format=torch.contiguous_format)
     weights = repeat_factors(train.labels, config.rare_threshold)
-    step(players, train, weights, config, 0)
+
+    def one(images: int) -> None:
+        rng = step_generator(config.seed, 0, images)
+        step(players, draw_inputs(train, weights, config, rng), config, images, rng)
+        players.average.update(players.generator, config.batch, 10_000)
+
+    one(0)
     rates = []
     for _ in range(3):
         start = time.perf_counter()
         for k in range(steps):
-            step(players, train, weights, config, k * config.batch)
-            players.average.update(players.generator, config.batch, 10_000)
+            one(k * config.batch)
         rates.append(steps * config.batch / (time.perf_counter() - start))
     return sorted(rates)[1]
 
@@ -74,6 +89,7 @@ def upsampling() -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--guide", type=Path, required=True, help="run folder of a classifier")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=8)
     options = parser.parse_args()
@@ -81,7 +97,9 @@ def main() -> None:
     train = load_split(open_store(options.data), "train", torch.device("cpu"))
     print(f"| one thing changed ({options.threads} thread{'s' * (options.threads > 1)}) | images/s |\n|---|--:|")
     for name, settings in ROWS.items():
-        print(f"| {name} | {rate(train, settings, options.steps):.1f} |", flush=True)
+        filled = [setting.format(guide=options.guide) for setting in settings]
+        print(f"| {name} | {rate(train, filled, options.steps):.1f} |", flush=True)
+    print(f"| weights not channels_last | {rate(train, [], options.steps, channels_last=False):.1f} |", flush=True)
     two, one = upsampling()
     print(f"\nupsampling layer, resize then convolve {two:.1f} ms, as one transposed convolution {one:.1f} ms")
 

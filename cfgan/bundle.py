@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from cfgan.calibration import Calibration
 from cfgan.errors import BundleError, FolderError, InputError, VocabularyError, nearest
@@ -44,6 +45,19 @@ M = TypeVar("M", bound="nn.Module")
 
 FORMAT = "cfgan-bundle/1"
 DEFAULT = "celeba64"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Labels of held-out real images and what a bundle's classifiers read in them; no image and no name is kept.
+
+    Args:
+        labels: float32 (N, A); 1, -1, NaN unknown.
+        logits: "verifier" and, where there is one, "judge" -> float32 (N, A).
+    """
+
+    labels: npt.NDArray[np.float32]
+    logits: Mapping[str, npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -143,6 +157,28 @@ class Bundle:
         from cfgan.networks.judge import Judge, JudgeShape
 
         return self._load("judge", lambda: Judge(JudgeShape(**self.config["judge"]["shape"])))
+
+    def validation(self) -> Validation | None:
+        """What verifier and judge read in held-out real images; None in a bundle that does not keep it.
+
+        Raises:
+            BundleError: the file is damaged.
+        """
+        if "validation.safetensors" not in self.sums:
+            return None
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            arrays = load_file(self.file("validation.safetensors"))
+            labels = arrays.pop("labels").astype(np.float32)
+            labels[labels == 0] = np.nan
+            found = Validation(labels, {role: logits.astype(np.float32) for role, logits in arrays.items()})
+            if any(logits.shape != (len(labels), len(self.vocabulary)) for logits in (labels, *found.logits.values())):
+                raise ValueError("its arrays do not fit the vocabulary")
+        except (ValueError, KeyError, OSError, SafetensorError) as error:
+            raise BundleError(f"bundle {self.path}: the validation readings do not load ({error}).") from None
+        return found
 
     def _load(self, name: str, make: Callable[[], M]) -> M:
         from safetensors import SafetensorError

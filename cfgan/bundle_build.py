@@ -11,9 +11,11 @@ import numpy as np
 
 from cfgan.bundle import Bundle, require_bundle_or_unused, write_bundle
 from cfgan.bundle_parts import Parts, assemble, read_log
-from cfgan.data.store import Store
+from cfgan.devices import pick_device
 from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 from cfgan.evaluation.card import Plan, default_requests, measure
+from cfgan.evaluation.chosen import extractors_for
+from cfgan.evaluation.detector import FaceDetector
 from cfgan.reports.curves import training_curves
 from cfgan.reports.samples import SIDE, sample_sheet
 from cfgan.yaml_files import read_text_limited
@@ -26,7 +28,6 @@ def build_bundle(
     parts: Parts,
     *,
     draws: int = 2720,
-    store: Store | None = None,
     attached: Sequence[Path] = (),
     tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Bundle:
@@ -34,9 +35,9 @@ def build_bundle(
 
     Args:
         out: the bundle's folder.
-        parts: what it is built from.
+        parts: what it is built from; with its store, everything that :func:`cfgan.evaluation.card.measure` measures
+            against real images goes into the card.
         draws: unfiltered draws behind the figures on generated faces.
-        store: real images; with them everything that :func:`cfgan.evaluation.card.measure` measures goes into the card.
         attached: Markdown files that the card ends with.
         tell: called with (stage, done, total).
 
@@ -53,14 +54,11 @@ def build_bundle(
         files["samples.png"] = sample_sheet(bundle)
         measured = unfiltered_accuracy(bundle, draws, 0, progress=lambda done, total: tell("measuring", done, total))
         config["measured"] = {"draws": draws, "seed": 0, "unfiltered": plain(measured)}
-        if store is not None:
-            from cfgan.evaluation.detector import FaceDetector
-            from cfgan.evaluation.extractors import open_extractor
-
+        if parts.store is not None:
+            names = ["judge"] if "judge" in config else []
+            chosen = extractors_for(bundle, [*names, "efficientnet-lite0"], pick_device("auto"))
             plan = Plan(draws=draws, requests=default_requests(bundle))
-            found = measure(
-                bundle, store, plan, [open_extractor("efficientnet-lite0")], detector=FaceDetector(), tell=tell
-            )
+            found = measure(bundle, parts.store, plan, chosen, detector=FaceDetector(), tell=tell)
             config["evaluation"] = plain({key: value for key, value in found.items() if key != "bundle"})
         return write_bundle(out, config, files, model_card(config, bundle, notes))
 

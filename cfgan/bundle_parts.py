@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.numpy import save
 
 from cfgan.bundle import Bundle
 from cfgan.calibration import classifier_figures, fit_calibration
+from cfgan.data.store import Store
 from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.files import read_json_object
+from cfgan.training.classifier import predict
+from cfgan.training.data import load_split
 from cfgan.training.prior import load_prior
 from cfgan.vocabulary import Vocabulary
 from cfgan.yaml_files import parse_yaml, read_text_limited
+
+Floats = npt.NDArray[np.floating[Any]]
 
 _PATHS = ("guide", "features", "start")
 """Settings that name a folder: of a path only the last part is told."""
@@ -35,6 +43,7 @@ class Parts:
         name: of the bundle.
         data: what it was trained on, for the card.
         licence: of the weights, for the card.
+        store: real images, in which kept classifiers read the validation split if that is not known of them.
     """
 
     gan: Path
@@ -45,6 +54,7 @@ class Parts:
     name: str | None = None
     data: str | None = None
     licence: str | None = None
+    store: Store | None = None
 
 
 def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -70,19 +80,28 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         "generator": about["shape"],
     }
     config["training"] = _training(parts.gan, about, keep)
+    readings: dict[str, tuple[Floats, Floats]] = {}
     for role, run, kind in (("verifier", parts.verifier, "classifier"), ("judge", parts.judge, "judge")):
         if run is not None:
-            described, data = _classifier(run, role, kind)
-            vocabularies[role] = described.pop("vocabulary")
+            about, data = _about(run, role, kind), _read(run / "model.safetensors")
+            vocabularies[role] = Vocabulary.from_dict(about["vocabulary"])
+            readings[role] = _readings_of_run(run, role)
+            history = {"images": _last_images(run), "seconds": _seconds(run), "settings": _settings(run)}
+            described = {"shape": about["shape"], "training": history}
+            described |= _measured(*readings[role], prior.vocabulary)
         elif keep is not None and role in keep.config:
             described, data = dict(keep.config[role]), _read(keep.file(f"{role}.safetensors"))
-            if "training" not in described:
-                described["training"] = _older_training(keep, role)
+            described.setdefault("training", _older_training(keep, role))
+            if (known := _readings_of_kept(keep, role, parts.store)) is not None:
+                readings[role] = known
+                described |= _measured(*known, prior.vocabulary)
         elif role == "judge":
             continue
         else:
             _kept(keep, role)
         config[role], weights[f"{role}.safetensors"] = described, data
+    if "verifier" in readings:
+        weights["validation.safetensors"] = _validation(readings)
     for part, vocabulary in vocabularies.items():
         if vocabulary.names != prior.vocabulary.names:
             raise InputError(f"the {part} has another vocabulary than the prior.", field=part)
@@ -103,23 +122,46 @@ def _kept(keep: Bundle | None, what: str) -> Bundle:
     return keep
 
 
-def _classifier(run: Path, role: str, kind: str) -> tuple[dict[str, Any], bytes]:
-    """How a bundle describes a classifier, and its weights."""
-    about = _about(run, role, kind)
-    vocabulary = Vocabulary.from_dict(about["vocabulary"])
+def _readings_of_run(run: Path, role: str) -> tuple[Floats, Floats]:
+    """Logits and labels (N, A) of the validation split that a classifier's run kept."""
     try:
         with np.load(run / "validation.npz", allow_pickle=False) as kept:
-            logits, labels = kept["logits"], kept["labels"]
+            return kept["logits"], kept["labels"]
     except (OSError, ValueError, KeyError):
         raise InputError(f"{run} has no validation.npz.", field=role, value=run) from None
-    described = {
-        "shape": about["shape"],
+
+
+def _readings_of_kept(keep: Bundle, role: str, store: Store | None) -> tuple[Floats, Floats] | None:
+    """The same of a classifier that comes from a bundle: what it kept, or read now in a store's images."""
+    validation = keep.validation()
+    if validation is not None and role in validation.logits:
+        return validation.logits[role], validation.labels
+    if store is None or store.vocabulary.names != keep.vocabulary.names or not len(store.rows("validation")):
+        return None
+    network = keep.verifier() if role == "verifier" else keep.judge()
+    if network is None:
+        return None
+    logits, labels = predict(network, load_split(store, "validation", torch.device("cpu")))
+    return logits.numpy(), labels.numpy()
+
+
+def _measured(logits: Floats, labels: Floats, vocabulary: Vocabulary) -> dict[str, Any]:
+    """A classifier's calibration, and its figures on held-out real images."""
+    return {
         "calibration": fit_calibration(logits, labels).to_dict(),
         "figures": plain(classifier_figures(logits, labels, vocabulary.names)),
-        "training": {"images": _last_images(run), "seconds": _seconds(run), "settings": _settings(run)},
-        "vocabulary": vocabulary,
     }
-    return described, _read(run / "model.safetensors")
+
+
+def _validation(readings: dict[str, tuple[Floats, Floats]]) -> bytes:
+    """The file of held-out readings; classifiers that read other images than the verifier did are an error."""
+    labels = readings["verifier"][1]
+    arrays = {"labels": np.sign(np.nan_to_num(labels)).astype(np.int8)}
+    for role, (logits, same) in readings.items():
+        if same.shape != labels.shape or not np.array_equal(same, labels, equal_nan=True):
+            raise InputError(f"{role} and verifier were measured on different images.", field=role)
+        arrays[role] = np.asarray(logits, dtype=np.float16)
+    return save(arrays)
 
 
 def _training(gan: Path, about: dict[str, Any], keep: Bundle | None) -> dict[str, Any]:
@@ -145,6 +187,8 @@ def _training(gan: Path, about: dict[str, Any], keep: Bundle | None) -> dict[str
 def _older_training(keep: Bundle, role: str) -> dict[str, Any]:
     """The record of a classifier's training where older bundles keep it."""
     training = keep.config["training"]
+    if f"{role}_images" not in training:
+        return {}
     return {
         "images": training[f"{role}_images"],
         "seconds": training[f"{role}_seconds"],

@@ -90,14 +90,13 @@ def build(
         from cfgan.data.store import open_store
 
         kept = open_bundle(keep) if keep is not None else None
-        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence)
         store = open_store(measure_on) if measure_on is not None else None
+        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store)
         with progress_bar(quiet=quiet, unit="draws") as update:
             built = build_bundle(
                 out,
                 parts,
                 draws=draws,
-                store=store,
                 attached=attach or (),
                 tell=lambda stage, done, total: update(stage, done, total, ""),
             )
