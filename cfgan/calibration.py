@@ -20,31 +20,41 @@ class Calibration:
     """Per attribute: p = sigmoid(slope * logit + intercept), and the probability from which it counts as present.
 
     Args:
-        slope, intercept: float64 (A,), Platt's two parameters (Platt 1999).
+        slope, intercept: float64 (A,), Platt's two parameters (Platt 1999); intercept 0 is temperature scaling (Guo et
+            al. 2017).
         threshold: float64 (A,), calibrated probability of best balanced accuracy.
+        method: "platt" or "temperature", A of them: whichever left the smaller error; empty where that is not known.
     """
 
     slope: npt.NDArray[np.float64]
     intercept: npt.NDArray[np.float64]
     threshold: npt.NDArray[np.float64]
+    method: tuple[str, ...] = ()
 
     def probabilities(self, logits: Floats) -> npt.NDArray[np.float32]:
         """Logits (N, A) to calibrated probabilities (N, A)."""
         scaled = np.clip(logits * self.slope + self.intercept, -60, 60)
         return (1 / (1 + np.exp(-scaled))).astype(np.float32)
 
-    def to_dict(self) -> dict[str, list[float]]:
-        return {name: [round(float(v), 6) for v in getattr(self, name)] for name in ("slope", "intercept", "threshold")}
+    def to_dict(self) -> dict[str, list[Any]]:
+        names = ("slope", "intercept", "threshold")
+        figures: dict[str, list[Any]] = {name: [round(float(v), 6) for v in getattr(self, name)] for name in names}
+        return {**figures, "method": list(self.method)}
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Sequence[float]]) -> Calibration:
+    def from_dict(cls, data: Mapping[str, Sequence[Any]]) -> Calibration:
         """Inverse of :meth:`to_dict`. Raises KeyError, TypeError or ValueError on malformed content."""
-        parts = [np.asarray(data[name], dtype=np.float64) for name in ("slope", "intercept", "threshold")]
-        return cls(*parts)
+        slope, intercept, threshold = (
+            np.asarray(data[name], dtype=np.float64) for name in ("slope", "intercept", "threshold")
+        )
+        return cls(slope, intercept, threshold, tuple(str(name) for name in data.get("method", ())))
 
 
 def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
-    """Fit Platt scaling and the threshold of best balanced accuracy for every attribute.
+    """Fit scaling and the threshold of best balanced accuracy for every attribute.
+
+    Of Platt scaling and temperature scaling the one with the smaller expected calibration error is taken, fitted on one
+    half of the rows and measured on the other, both ways round.
 
     Args:
         logits: (N, A) on images that the classifier was not trained on.
@@ -53,23 +63,46 @@ def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
     Raises:
         DataError: shapes differ, or there are no rows.
     """
-    from sklearn.linear_model import LogisticRegression
-
     if logits.shape != labels.shape or not len(logits):
         raise DataError(f"logits {logits.shape} and labels {labels.shape} do not fit.", field="labels")
     a = logits.shape[1]
     slope, intercept, threshold = np.ones(a), np.zeros(a), np.full(a, 0.5)
+    method = ["temperature"] * a
     for i in range(a):
         known = np.isfinite(labels[:, i])
-        x, y = logits[known, i : i + 1].astype(np.float64), labels[known, i] > 0
+        x, y = logits[known, i].astype(np.float64), labels[known, i] > 0
         if 0 < y.sum() < len(y):
-            model = LogisticRegression(C=1e3).fit(x, y)
-            # A negative slope would turn the classifier round: then the attribute is not readable, keep the logits.
-            if model.coef_[0, 0] > 0:
-                slope[i], intercept[i] = model.coef_[0, 0], model.intercept_[0]
-            scores = 1 / (1 + np.exp(-(slope[i] * x[:, 0] + intercept[i])))
-            threshold[i] = best_threshold(scores, y)
-    return Calibration(slope, intercept, threshold)
+            errors = {name: _held_out_error(x, y, name) for name in ("platt", "temperature")}
+            method[i] = min(errors, key=lambda name: errors[name])
+            slope[i], intercept[i] = _scaling(x, y, method[i])
+            threshold[i] = best_threshold(_sigmoid(slope[i] * x + intercept[i]), y)
+    return Calibration(slope, intercept, threshold, tuple(method))
+
+
+def _scaling(x: Floats, y: Bools, method: str) -> tuple[float, float]:
+    """Slope and intercept by maximum likelihood; 1 and 0 where that would turn the classifier round."""
+    from sklearn.linear_model import LogisticRegression
+
+    if not 0 < y.sum() < len(y):
+        return 1.0, 0.0
+    model = LogisticRegression(C=1e3, fit_intercept=method == "platt").fit(x[:, None], y)
+    slope = float(model.coef_[0, 0])
+    # A negative slope means that the attribute is not readable: keep the logits.
+    return (slope, float(np.ravel(model.intercept_)[0])) if slope > 0 else (1.0, 0.0)
+
+
+def _held_out_error(x: Floats, y: Bools, method: str) -> float:
+    """Expected calibration error of a method, fitted on one half and measured on the other, both ways round."""
+    half = np.random.default_rng(1).permutation(len(x)) % 2 == 0
+    probabilities = np.zeros(len(x))
+    for fit, use in ((half, ~half), (~half, half)):
+        slope, intercept = _scaling(x[fit], y[fit], method)
+        probabilities[use] = _sigmoid(slope * x[use] + intercept)
+    return expected_calibration_error(probabilities, y)
+
+
+def _sigmoid(x: Floats) -> npt.NDArray[np.float64]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))), dtype=np.float64)
 
 
 def best_threshold(scores: Floats, truth: Bools) -> float:

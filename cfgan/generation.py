@@ -19,6 +19,7 @@ from cfgan.batch_check import NOT_LISTED, check_batch
 from cfgan.bundle import Bundle
 from cfgan.errors import FolderError, RequestError
 from cfgan.interrupt import StopRequest
+from cfgan.precision import points_for_request
 from cfgan.prior import Prior
 from cfgan.sampling import DrawInputs, render
 from cfgan.spec import Cell, Plan
@@ -57,6 +58,7 @@ class Drawer:
         self._generator = bundle.generator().to(self.device)
         self._verifier = bundle.verifier().to(self.device)
         self._inputs = DrawInputs(self.prior, bundle.z_dim)
+        self._gate: tuple[Cell, Gate] | None = None
 
     def draw(self, cell: Cell, draws: range, last: int | None = None) -> Drawn:
         """Make some consecutive draws of a cell and verify them; ``last``: no draw from there on will be wanted.
@@ -68,9 +70,15 @@ class Drawer:
         parts = [self._chunk(cell, range(k, k + CHUNK), last or stop) for k in range(start, stop, CHUNK)]
         condition, pixels, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
         wanted = slice(draws.start - start, draws.stop - start)
-        gate = Gate.for_cell(cell, self.bundle.vocabulary, self.bundle.calibration)
+        gate = self.gate(cell)
         passed = gate.passes(probability[wanted])
         return Drawn(draws, condition[wanted], pixels[wanted], probability[wanted], passed, gate.names)
+
+    def gate(self, cell: Cell) -> Gate:
+        """The gate of a cell, made once for the cell that is being drawn. Raises RequestError for its precision."""
+        if self._gate is None or self._gate[0] is not cell:
+            self._gate = (cell, gate_of(self.bundle, cell))
+        return self._gate[1]
 
     def _chunk(
         self, cell: Cell, draws: range, last: int
@@ -118,15 +126,25 @@ class Summary:
         return self.accepted >= self.wanted
 
 
-def check_plan(plan: Plan, prior: Prior) -> list[str]:
+def gate_of(bundle: Bundle, cell: Cell) -> Gate:
+    """Which images of a cell are accepted. Raises RequestError: the verifier cannot reach the cell's precision."""
+    points = None
+    if cell.verify.enabled and cell.verify.precision is not None:
+        points = points_for_request(bundle, cell.request, cell.verify.precision)
+    return Gate.for_cell(cell, bundle.vocabulary, bundle.calibration, points)
+
+
+def check_plan(plan: Plan, bundle: Bundle) -> list[str]:
     """Refuse impossible requests and collect warnings about implausible ones.
 
     Raises:
-        RequestError: a request that contradicts itself.
+        RequestError: a request that contradicts itself, or a precision that the verifier cannot reach.
     """
+    prior = bundle.prior()
     warnings: list[str] = []
     estimate = len(plan.cells) <= _ESTIMATED_CELLS
     for cell in plan.cells:
+        gate_of(bundle, cell)
         fixed = cell.free if isinstance(cell.free, dict) else {}
         for warning in prior.check({**cell.request, **fixed}, estimate=estimate):
             text = f"{cell.name}: {warning}" if len(plan.cells) > 1 else warning
@@ -157,7 +175,7 @@ def generate(
         StoppedError: a stop was asked for; run again to resume.
     """
     started = time.monotonic()
-    check_plan(plan, bundle.prior())
+    check_plan(plan, bundle)
     if not plan.cells:
         raise RequestError("nothing is asked for.", field="attrs")
     header = {

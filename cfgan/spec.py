@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from cfgan.errors import RequestError, SpecError, nearest
 from cfgan.request import Request, format_request, request_from
-from cfgan.spec_files import load_spec_file
+from cfgan.spec_files import load_spec_file, merge_verify
 from cfgan.vocabulary import Vocabulary
 
 MAX_COUNT = 10_000_000
@@ -31,9 +31,18 @@ class VerifySpec(BaseModel):
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="wanted probability of every requested value; default: the bundle's threshold per attribute"
     )
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="instead of a threshold: share of real faces passing the verifier that carry the value"
+    )
     max_draws: Annotated[int, Field(ge=1)] | None = Field(
         None, description="draws after which a request gives up; default: 50 for each face asked for, 1,000 at least"
     )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> VerifySpec:
+        if self.threshold is not None and self.precision is not None:
+            raise ValueError("give either threshold or precision, not both")
+        return self
 
 
 class SpecModel(BaseModel):
@@ -193,7 +202,7 @@ def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
         # Settings of `verify` are overridden one by one; a request is replaced as a whole.
-        base[key] = {**base[key], **value} if both and key == "verify" else value
+        base[key] = merge_verify(base[key], value) if both and key == "verify" else value
     return base
 
 

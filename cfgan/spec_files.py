@@ -88,5 +88,14 @@ def load_spec_file(name_or_path: str, *, beside: Path | None = None, _seen: tupl
     base = {key: value for key, value in base.items() if key not in ("name", "description")}  # they speak of the base
     merged = {**base, **{key: value for key, value in values.items() if key != "extends"}}
     if isinstance(base.get("verify"), Mapping) and isinstance(values.get("verify"), Mapping):
-        merged["verify"] = {**base["verify"], **values["verify"]}
+        merged["verify"] = merge_verify(base["verify"], values["verify"])
     return merged
+
+
+def merge_verify(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of ``verify`` overridden one by one; a threshold replaces a precision and the other way round."""
+    kept = dict(base)
+    for one, other in (("threshold", "precision"), ("precision", "threshold")):
+        if values.get(one) is not None:
+            kept.pop(other, None)
+    return {**kept, **values}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.calibration import Calibration
+from cfgan.precision import OperatingPoint
 from cfgan.spec import Cell
 from cfgan.vocabulary import Vocabulary
 
@@ -53,13 +55,22 @@ class Gate:
     strict: npt.NDArray[np.bool_]
 
     @classmethod
-    def for_cell(cls, cell: Cell, vocabulary: Vocabulary, calibration: Calibration) -> Gate:
-        """The gate of a cell: its own threshold, or the bundle's for each attribute."""
+    def for_cell(
+        cls,
+        cell: Cell,
+        vocabulary: Vocabulary,
+        calibration: Calibration,
+        points: Mapping[str, OperatingPoint] | None = None,
+    ) -> Gate:
+        """The gate of a cell: its own threshold, those of its precision (``points``), or the bundle's."""
         names = tuple(name for name, value in cell.request.items() if abs(value) == 1)
         columns = np.asarray([vocabulary.index(name) for name in names], dtype=np.int64)
         wanted = np.asarray([cell.request[name] > 0 for name in names], dtype=bool)
         if cell.verify.threshold is not None:
             return cls(names, columns, wanted, np.full(len(names), cell.verify.threshold), np.zeros(len(names), bool))
+        if points is not None:
+            least = np.asarray([points[name].threshold for name in names], dtype=np.float64)
+            return cls(names, columns, wanted, least, np.zeros(len(names), bool))
         own = calibration.threshold[columns]
         return cls(names, columns, wanted, np.where(wanted, own, 1 - own), ~wanted)
 

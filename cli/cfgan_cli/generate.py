@@ -41,6 +41,10 @@ def generate(
         float | None,
         typer.Option(help="Probability that every requested value must reach, 0..1. [default: the bundle's]"),
     ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(help="Instead: how often the verifier must be right on real faces that pass it, 0..1."),
+    ] = None,
     max_draws: Annotated[
         int | None, typer.Option(help="Draws after which a request gives up. [default: 50 a face, 1,000 at least]")
     ] = None,
@@ -66,9 +70,14 @@ def generate(
 
         opened = open_bundle(bundle)
         settings: dict[str, Any] = {"count": count, "seed": seed, "free": free, "truncation": truncation}
-        verify = {"threshold": threshold, "max_draws": max_draws, "enabled": False if no_verify else None}
+        verify = {
+            "threshold": threshold,
+            "precision": precision,
+            "max_draws": max_draws,
+            "enabled": False if no_verify else None,
+        }
         plan = _plan(opened, attrs, spec, settings, verify)
-        for warning in check_plan(plan, opened.prior()):
+        for warning in check_plan(plan, opened):
             message(f"Warning: {warning}", style="yellow")
         folder = out if out is not None else Path("faces") / _folder_name(plan, opened, spec)
         with progress_bar(quiet=quiet or as_json, unit="faces") as update:
@@ -101,8 +110,9 @@ def _plan(
 
     if attrs and spec is not None:
         raise SpecError("give either --attrs or --spec, not both.", field="--spec", value=spec)
-    if verify["enabled"] is False and verify["threshold"] is not None:
-        raise SpecError("means nothing with --no-verify.", field="--threshold", value=verify["threshold"])
+    for key in ("threshold", "precision"):
+        if verify["enabled"] is False and verify[key] is not None:
+            raise SpecError("means nothing with --no-verify.", field=f"--{key}", value=verify[key])
     overrides = {key: value for key, value in settings.items() if value is not None}
     if strict := {key: value for key, value in verify.items() if value is not None}:
         overrides["verify"] = strict

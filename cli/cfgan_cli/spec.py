@@ -26,12 +26,11 @@ def check(
         from cfgan.spec import read_spec
 
         opened = open_bundle(bundle)
-        prior = opened.prior()
         wrong = 0
         for name in files:
             try:
                 plan = read_spec(name, opened.vocabulary)
-                for warning in check_plan(plan, prior):
+                for warning in check_plan(plan, opened):
                     message(f"{name}: Warning: {warning}", style="yellow")
             except InputError as error:
                 message(f"{name}: Error: {error}", style="bold red")

@@ -102,7 +102,7 @@ def test_no_attribute_is_dead(bundle: Bundle) -> None:
 @pytest.mark.parametrize("name", sorted(shipped_specs()))
 def test_every_shipped_spec_is_plausible(bundle: Bundle, name: str) -> None:
     plan = read_spec(name, bundle.vocabulary)
-    rare = check_plan(plan, bundle.prior())
+    rare = check_plan(plan, bundle)
     assert not rare or name == "Disguise"
 
 
