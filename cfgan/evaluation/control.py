@@ -1,0 +1,139 @@
+"""What one attribute of a condition moves: itself (the effect), and what it should not (the leak).
+
+The same latents and the same other attributes, drawn from the prior, are given to the generator with one attribute on
+and off; a reader says what it sees in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.bundle import Bundle
+from cfgan.devices import pick_device
+from cfgan.evaluation.card import draw_levels
+from cfgan.evaluation.readers import readers_of
+from cfgan.evaluation.requests import RequestSet, from_prior
+
+if TYPE_CHECKING:
+    pass
+
+Floats = npt.NDArray[np.float64]
+Tell = Callable[[str, int, int], None]
+
+_STRIP = 6  # faces of which a strip shows both sides
+
+
+@dataclass(frozen=True)
+class Control:
+    """What was found for A attributes with n latents.
+
+    Args:
+        names: of the attributes.
+        reader: who looked.
+        n: latents, each drawn with the attribute on and off.
+        moved: float64 (A, A); row i, column j: share of faces in which attribute j is seen with i on, minus with i off.
+            The diagonal is the effect.
+        error: float64 (A, A); standard error of ``moved``, over pairs of the same latent.
+        on, off: float64 (A,); share in which the attribute itself is seen with it on, and with it off.
+        strips: uint8 (A, 2, S, 3, H, W); the first S faces with the attribute off and on.
+    """
+
+    names: tuple[str, ...]
+    reader: str
+    n: int
+    moved: Floats
+    error: Floats
+    on: Floats
+    off: Floats
+    strips: npt.NDArray[np.uint8]
+
+    @property
+    def effect(self) -> Floats:
+        """(A,): how much more often an attribute is seen when asked for than when asked away, -1..1."""
+        return np.asarray(np.diag(self.moved))
+
+    @property
+    def leak(self) -> Floats:
+        """(A,): how far the 39 others move with it, the mean of the sizes of their shifts, 0..1."""
+        others = np.abs(self.moved) * (1 - np.eye(len(self.names)))
+        return np.asarray(others.sum(1) / max(1, len(self.names) - 1))
+
+    def largest_leaks(self, i: int, most: int = 3) -> list[tuple[str, float]]:
+        """The attributes that move most with attribute ``i``, and by how much (signed)."""
+        order = [j for j in np.argsort(-np.abs(self.moved[i])) if j != i][:most]
+        return [(self.names[j], float(self.moved[i, j])) for j in order]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain figures, the most leaking attributes named."""
+        return {
+            "reader": self.reader,
+            "n": self.n,
+            "mean_effect": float(self.effect.mean()),
+            "mean_leak": float(self.leak.mean()),
+            "attributes": {
+                name: {
+                    "effect": float(self.effect[i]),
+                    "effect_error": float(self.error[i, i]),
+                    "seen_on": float(self.on[i]),
+                    "seen_off": float(self.off[i]),
+                    "leak": float(self.leak[i]),
+                    "largest_leaks": [{"attribute": other, "moved": moved} for other, moved in self.largest_leaks(i)],
+                }
+                for i, name in enumerate(self.names)
+            },
+            "moved": self.moved.tolist(),
+        }
+
+
+def measure_control(
+    bundle: Bundle,
+    *,
+    latents: int = 64,
+    seed: int = 0,
+    device: str = "auto",
+    tell: Tell = lambda stage, done, total: None,
+) -> Control:
+    """Ask for every attribute on and off, and let the judge (the verifier, in a bundle without one) look.
+
+    Args:
+        bundle: the model.
+        latents: draws that are made both ways for each attribute.
+        seed: of the draws.
+        device: where to compute.
+        tell: called with (stage, done, total).
+
+    Raises:
+        BundleError: a file of the bundle is damaged.
+    """
+    where = pick_device(device)
+    generator, reader = bundle.generator().to(where), readers_of(bundle, where)[-1]
+    base = from_prior(bundle.prior(), latents, bundle.z_dim, seed)
+    names = bundle.vocabulary.names
+    a = len(names)
+    moved, error, on, off = np.zeros((a, a)), np.zeros((a, a)), np.zeros(a), np.zeros(a)
+    strips = []
+    for i in range(a):
+        levels, seen = [], []
+        for value in (-1.0, 1.0):
+            conditions = base.conditions.copy()
+            conditions[:, i] = value
+            faces = draw_levels(generator, RequestSet(base.requests, conditions, base.z), where)
+            levels.append(faces[:_STRIP])
+            seen.append(reader.seen(faces).astype(np.float64))
+        moved[i], error[i] = _shift(seen[1] - seen[0])
+        off[i], on[i] = seen[0][:, i].mean(), seen[1][:, i].mean()
+        strips.append(np.stack(levels))
+        tell("asking on and off", i + 1, a)
+    return Control(names, reader.name, latents, moved, error, on, off, np.stack(strips))
+
+
+def _shift(difference: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard error over pairs of (n, A) differences."""
+    n = len(difference)
+    spread = difference.std(0, ddof=1) if n > 1 else np.full(difference.shape[1], np.nan)
+    return difference.mean(0), spread / np.sqrt(n)
