@@ -18,6 +18,7 @@ from cfgan.evaluation.detector import FaceDetector
 from cfgan.evaluation.diversity import within_requests
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.evaluation.fidelity import intra_attribute_fd, measure_fidelity
+from cfgan.evaluation.memorisation import closeness, nearest_distances
 from cfgan.evaluation.reference import reference_features
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
 from cfgan.request import Request, format_request, parse_request
@@ -174,7 +175,21 @@ def measure(
             "extractor": first.name,
             **within_requests(bundle.vocabulary, sets["balanced"], generated, known, labels, plan.seed),
         }
+        if plan.split != "train" and len(store.rows("train")):
+            result["memorisation"] = {"extractor": first.name, **_copies(first, store, known, faces, tell)}
     return result
+
+
+def _copies(
+    extractor: Extractor, store: Store, held_out: npt.NDArray[np.float32], faces: Levels, tell: Tell
+) -> dict[str, Any]:
+    """How near generated and held-out faces are to the training images."""
+
+    def told(done: int, total: int) -> None:
+        tell(f"{extractor.name}: training images", done, total)
+
+    training = reference_features(store, "train", extractor, progress=told)
+    return closeness(nearest_distances(extract(extractor, faces), training), nearest_distances(held_out, training))
 
 
 def _real(bundle: Bundle, store: Store, plan: Plan) -> tuple[Levels, npt.NDArray[np.float32]]:

@@ -172,6 +172,12 @@ def _show_card(card: Mapping[str, Any]) -> None:
             f"diversity inside a single-attribute request, against real faces with that label: "
             f"{percent(row['ratio'])} on average, least {percent(row['least']['ratio'])} ({row['least']['attribute']})"
         )
+    if "memorisation" in card:
+        row = card["memorisation"]
+        out.print(
+            f"nearer to a training image than 99.9 % of held-out real faces are: {percent(row['share_closer'])} of the "
+            "draws (0.1 % is expected of faces that are no copies)"
+        )
     readers = list(card["accuracy"])
     for title, key in (("requests as in the data: mean agreement", "agreement"), ("mean balanced", "balanced")):
         ceiling = "ceiling" if key == "agreement" else "balanced_ceiling"

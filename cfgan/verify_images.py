@@ -1,0 +1,273 @@
+"""Reading any images with a bundle's verifier or judge: decoding in threads while the classifier works."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.bundle import Bundle
+from cfgan.data.image_files import ImageFile
+from cfgan.data.pictures import check_crop, read_square
+from cfgan.errors import DataError, InputError, RequestError, nearest
+from cfgan.evaluation.readers import Reader
+from cfgan.interrupt import StopRequest
+from cfgan.request import parse_request
+from cfgan.verification import probabilities
+
+READERS = ("verifier", "judge")
+MAX_BATCH = 4096
+
+_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU more spill out of the caches
+_WORKERS = 4  # decoding threads at most; one image of at most 64 million pixels is open in each
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What a table of readings shows.
+
+    Args:
+        reader: "verifier" or "judge".
+        names: k attributes.
+        places: int64 (k,), their positions in the bundle's vocabulary.
+        threshold: float64 (k,), the reader's; an attribute is seen from that probability on.
+        wanted: bool (k,) with a request, else None.
+    """
+
+    reader: str
+    names: tuple[str, ...]
+    places: npt.NDArray[np.int64]
+    threshold: npt.NDArray[np.float64]
+    wanted: Bools | None = None
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Some consecutive images.
+
+    Args:
+        files: their names, n of them.
+        probability: float32 (n, k), calibrated; NaN where an image could not be read.
+        seen: bool (n, k), whether the probability reaches the threshold; False where an image could not be read.
+        errors: for each image why it could not be read, or None.
+        meets: bool (n,), whether all that was requested is seen; None without a request.
+    """
+
+    files: Sequence[str]
+    probability: npt.NDArray[np.float32]
+    seen: Bools
+    errors: Sequence[str | None]
+    meets: Bools | None
+
+
+class Sink(Protocol):
+    """Takes readings in the order of the images."""
+
+    def add(self, readings: Readings) -> None: ...
+
+
+@dataclass
+class Outcome:
+    """What came of a run.
+
+    Args:
+        read: images read.
+        failed: (name, reason) of those that could not be.
+        seen: int64 (k,), in how many images each attribute is seen.
+        meets: how many images show all that was requested; None without a request.
+        seconds: wall time.
+    """
+
+    seen: npt.NDArray[np.int64]
+    read: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    meets: int | None = None
+    seconds: float = 0.0
+
+
+def choose_columns(bundle: Bundle, by: str = "verifier", attrs: str | None = None) -> Columns:
+    """The columns for a reader, all attributes or those of ``attrs``.
+
+    Args:
+        bundle: the model.
+        by: "verifier" or "judge".
+        attrs: attributes such as "Male,-Smiling"; they are also what :attr:`Readings.meets` asks for.
+
+    Raises:
+        InputError: no such reader, or the bundle has no judge.
+        RequestError, VocabularyError: ``attrs`` does not parse, or holds a graded value, which cannot be seen.
+    """
+    if by not in READERS:
+        raise InputError(f"{by!r} reads no images.", field="--by", value=by, nearest=nearest(by, READERS) or READERS)
+    calibration = bundle.calibration if by == "verifier" else bundle.judge_calibration
+    if calibration is None:
+        raise InputError(f"the bundle {bundle.name} has no judge.", field="--by", value=by, nearest=["verifier"])
+    vocabulary = bundle.vocabulary
+    if attrs is None:
+        places = np.arange(len(vocabulary))
+        return Columns(by, vocabulary.names, places, calibration.threshold)
+    request = parse_request(attrs, vocabulary, field="--attrs")
+    if not request:
+        raise RequestError("names no attribute.", field="--attrs", value=attrs)
+    for name, value in request.items():
+        if abs(value) != 1:
+            raise RequestError(
+                f"{name}={value:g} is neither wanted nor unwanted: there is no half seen.",
+                field="--attrs",
+                value=value,
+                nearest=[name, f"-{name}"],
+            )
+    places = np.asarray([vocabulary.index(name) for name in request], dtype=np.int64)
+    wanted = np.asarray([value > 0 for value in request.values()], dtype=bool)
+    return Columns(by, tuple(request), places, calibration.threshold[places], wanted)
+
+
+def open_reader(bundle: Bundle, by: str, device: str = "auto") -> Reader:
+    """One reader of a bundle on a device.
+
+    Raises:
+        InputError: no such reader here, or the device cannot be used.
+        BundleError: a file is damaged.
+    """
+    from cfgan.devices import pick_device
+
+    place = pick_device(device)
+    if by == "judge":
+        if (judge := bundle.judge()) is None or bundle.judge_calibration is None:
+            raise InputError(f"the bundle {bundle.name} has no judge.", field="--by", value=by, nearest=["verifier"])
+        return Reader(by, judge.to(place), bundle.judge_calibration, place)
+    return Reader(by, bundle.verifier().to(place), bundle.calibration, place)
+
+
+def verify_images(
+    reader: Reader,
+    size: int,
+    files: Sequence[ImageFile],
+    columns: Columns,
+    sinks: Sequence[Sink],
+    *,
+    crop: str = "center",
+    batch: int | None = None,
+    tell: Callable[[int, int], None] | None = None,
+) -> Outcome:
+    """Read images and hand the readings on, batch by batch. Memory does not grow with their pixels or number.
+
+    Faces are not looked for: they should fill a picture as in the aligned images that the reader was trained on.
+
+    Args:
+        reader: from :func:`open_reader`.
+        size: side of the bundle's images in pixels.
+        files: the images.
+        columns: from :func:`choose_columns`.
+        sinks: what takes the readings.
+        crop: how they are made square; see :data:`cfgan.data.pictures.CROPS`.
+        batch: images classified at a time, 1..4096; by default what suits the device.
+        tell: called with (images done, images in all).
+
+    Raises:
+        InputError: an unknown crop, or a batch out of range.
+        DataError: none of the images could be read.
+        StoppedError: a stop was asked for; sinks have got a part of the images only.
+        Whatever a sink raises.
+    """
+    check_crop(crop)
+    if batch is not None and not 1 <= batch <= MAX_BATCH:
+        raise InputError(
+            f"{batch} is not between 1 and {MAX_BATCH}.",
+            field="--batch",
+            value=batch,
+            nearest=[1 if batch < 1 else MAX_BATCH],
+        )
+    step = batch or _BATCH.get(reader.device.type, 32)
+    started = time.monotonic()
+    outcome = Outcome(np.zeros(len(columns.names), np.int64), meets=None if columns.wanted is None else 0)
+    workers = min(_WORKERS, os.cpu_count() or 1)
+    with StopRequest() as stop, ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+
+        def decode(start: int) -> _Decoded:
+            return _decode(files[start : start + step], size, crop, stop)
+
+        starts = iter(range(0, len(files), step))
+        # As many batches ahead as keep every thread at work while one is classified; no more, so memory is bounded.
+        ahead: deque[Future[_Decoded]] = deque(pool.submit(decode, start) for start in islice(starts, workers + 1))
+        try:
+            while ahead:
+                decoded = ahead.popleft().result()
+                stop.raise_if_asked("not all images were read")
+                if (start := next(starts, None)) is not None:
+                    ahead.append(pool.submit(decode, start))
+                readings = _read(reader, decoded, columns)
+                for sink in sinks:
+                    sink.add(readings)
+                _count(outcome, readings)
+                if tell:
+                    tell(outcome.read + len(outcome.failed), len(files))
+        except BaseException:
+            stop.asked = True  # whatever went wrong: threads leave off after the image at hand
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    outcome.seconds = time.monotonic() - started
+    if not outcome.read:
+        name, reason = outcome.failed[0] if outcome.failed else ("", "there are none.")
+        raise DataError(
+            f"none of the {len(files):,} images could be read ({name}: {reason.removesuffix('.')}).", field="PATHS"
+        )
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Decoded:
+    files: Sequence[str]
+    levels: npt.NDArray[np.uint8]  # (m, 3, S, S), those that could be read
+    errors: Sequence[str | None]
+
+
+def _decode(files: Sequence[ImageFile], size: int, crop: str, stop: StopRequest) -> _Decoded:
+    """Decode a batch. After a stop the rest counts as failed, and nobody looks at it."""
+    levels = np.empty((len(files), 3, size, size), np.uint8)
+    errors: list[str | None] = []
+    good = 0
+    for file in files:
+        problem = "stopped" if stop.asked else file.problem
+        if problem is None:
+            try:
+                levels[good] = read_square(file.path, size, crop)
+                good += 1
+            except DataError as error:
+                problem = str(error)
+        errors.append(problem)
+    return _Decoded([file.name for file in files], levels[:good], errors)
+
+
+def _read(reader: Reader, decoded: _Decoded, columns: Columns) -> Readings:
+    readable = np.asarray([error is None for error in decoded.errors], dtype=bool)
+    probability = np.full((len(readable), len(columns.names)), np.nan, np.float32)
+    if readable.any():
+        import torch
+
+        levels = torch.from_numpy(decoded.levels).to(reader.device)
+        # The very arithmetic that drew faces are verified with, so that a batch's manifest is met again.
+        images = levels.float().mul_(2 / 255).sub_(1).contiguous(memory_format=torch.channels_last)
+        probability[readable] = probabilities(reader.network, reader.calibration, images)[:, columns.places]
+    seen = probability >= columns.threshold  # False where it is NaN
+    meets = None if columns.wanted is None else readable & (seen == columns.wanted).all(1)
+    return Readings(decoded.files, probability, seen, decoded.errors, meets)
+
+
+def _count(outcome: Outcome, readings: Readings) -> None:
+    failed = [(name, error) for name, error in zip(readings.files, readings.errors, strict=True) if error is not None]
+    outcome.failed += failed
+    outcome.read += len(readings.files) - len(failed)
+    outcome.seen += readings.seen.sum(0)
+    if outcome.meets is not None and readings.meets is not None:
+        outcome.meets += int(readings.meets.sum())

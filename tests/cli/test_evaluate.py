@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import make_bundle, small_store
+from typer.testing import CliRunner, Result
+
+from cfgan.bundle import Bundle
+from cfgan.data.store import Store
+from cfgan.prior import Prior
+from cfgan.vocabulary import Vocabulary
+from cfgan_cli.main import app
+
+NAMES = ("Red", "Round", "Cat")
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    counts = np.full((3, 3), 500, dtype=np.int64)
+    prior = Prior(Vocabulary(NAMES), np.zeros(3), np.zeros((3, 3)), counts, np.full((3, 3), 2000), 2000)
+    return make_bundle(tmp_path_factory.mktemp("eval") / "bundle", Vocabulary(NAMES), prior, with_judge=True)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return small_store(tmp_path_factory.mktemp("eval-store"), NAMES)
+
+
+def test_the_whole_card_for_people_and_as_json(
+    judged: Bundle, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
+    common = ["evaluate", judged.path, "--data", store.path, "--split", "train", "-n", 100, "--each", 12]
+    common += ["--no-detector", "--extractor", "judge", "--attrs", "Red,-Cat"]
+    shown = run(*common, "--out", tmp_path / "card.json")
+    assert shown.exit_code == 0, shown.output
+    for text in ("FD-judge", "mean agreement", "(real", "Red,-Cat", "one attribute", "diversity"):
+        assert text in shown.stdout
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card == json.loads(run(*common, "--json").stdout)
+    assert card["format"] == "cfgan-evaluation/1" and card["bundle"]["digest"] == judged.digest
+
+
+def test_without_data_the_verifier_speaks(judged: Bundle) -> None:
+    value = json.loads(run("evaluate", judged.path, "-n", 100, "--json").stdout)
+    assert value["draws"] == 100 and set(value["attributes"]) == set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--split", "trian"], "Did you mean train"),
+        (["--extractor", "inseption"], "Did you mean inception"),
+        (["--extractor", "inception"], "needs the file of its weights"),
+        (["--extractor", "inception", "--inception-weights", "absent.pth"], "there is no file absent.pth"),
+        (["--attrs", "Rde"], "Did you mean Red"),
+    ],
+)
+def test_wrong_input_is_one_message_and_exit_code_2(
+    judged: Bundle, store: Store, arguments: list[str], says: str
+) -> None:
+    result = run("evaluate", judged.path, "--data", store.path, *arguments)
+    assert result.exit_code == 2 and says in " ".join(result.stderr.split()), result.stderr
+    assert "Traceback" not in result.stderr
