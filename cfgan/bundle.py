@@ -267,7 +267,10 @@ def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration, Cali
 
 def _calibration(part: Mapping[str, Any], vocabulary: Vocabulary) -> Calibration:
     calibration = Calibration.from_dict(part["calibration"])
-    for values in (calibration.slope, calibration.intercept, calibration.threshold):
+    gates = [values for values in (calibration.gate_yes, calibration.gate_no) if len(values)]
+    if len(gates) == 1:
+        raise ValueError("a calibration has half a gate")
+    for values in (calibration.slope, calibration.intercept, calibration.threshold, *gates):
         if values.shape != (len(vocabulary),) or not np.isfinite(values).all():
             raise ValueError("a calibration does not fit the vocabulary")
     return calibration

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,14 @@ Floats = npt.NDArray[np.floating[Any]]
 Bools = npt.NDArray[np.bool_]
 
 
+GATE_RECALL = 0.8
+"""Share of real faces with a value for which the verifier is at least as sure as it must be of a generated one.
+
+The threshold of best balanced accuracy tells real faces apart. Generated faces that miss what was asked for are nearer
+to it than real faces without the attribute are, and for rare attributes it is so low that they pass.
+"""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Per attribute: p = sigmoid(slope * logit + intercept), and the probability from which it counts as present.
@@ -24,12 +32,17 @@ class Calibration:
             al. 2017).
         threshold: float64 (A,), calibrated probability of best balanced accuracy.
         method: "platt" or "temperature", A of them: whichever left the smaller error; empty where that is not known.
+        gate_yes, gate_no: float64 (A,), the probability of the value that a generated face must reach when
+            the attribute was asked for, and when it was asked away: what :data:`GATE_RECALL` of the real faces with it
+            reach, at the least the threshold. Empty in bundles made before there was such a gate.
     """
 
     slope: npt.NDArray[np.float64]
     intercept: npt.NDArray[np.float64]
     threshold: npt.NDArray[np.float64]
     method: tuple[str, ...] = ()
+    gate_yes: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    gate_no: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def probabilities(self, logits: Floats) -> npt.NDArray[np.float32]:
         """Logits (N, A) to calibrated probabilities (N, A)."""
@@ -37,7 +50,7 @@ class Calibration:
         return (1 / (1 + np.exp(-scaled))).astype(np.float32)
 
     def to_dict(self) -> dict[str, list[Any]]:
-        names = ("slope", "intercept", "threshold")
+        names = ("slope", "intercept", "threshold", "gate_yes", "gate_no")
         figures: dict[str, list[Any]] = {name: [round(float(v), 6) for v in getattr(self, name)] for name in names}
         return {**figures, "method": list(self.method)}
 
@@ -47,7 +60,8 @@ class Calibration:
         slope, intercept, threshold = (
             np.asarray(data[name], dtype=np.float64) for name in ("slope", "intercept", "threshold")
         )
-        return cls(slope, intercept, threshold, tuple(str(name) for name in data.get("method", ())))
+        gates = (np.asarray(data.get(name, ()), dtype=np.float64) for name in ("gate_yes", "gate_no"))
+        return cls(slope, intercept, threshold, tuple(str(name) for name in data.get("method", ())), *gates)
 
 
 def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
@@ -67,6 +81,7 @@ def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
         raise DataError(f"logits {logits.shape} and labels {labels.shape} do not fit.", field="labels")
     a = logits.shape[1]
     slope, intercept, threshold = np.ones(a), np.zeros(a), np.full(a, 0.5)
+    gate_yes, gate_no = np.full(a, 0.5), np.full(a, 0.5)
     method = ["temperature"] * a
     for i in range(a):
         known = np.isfinite(labels[:, i])
@@ -75,8 +90,11 @@ def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
             errors = {name: _held_out_error(x, y, name) for name in ("platt", "temperature")}
             method[i] = min(errors, key=lambda name: errors[name])
             slope[i], intercept[i] = _scaling(x, y, method[i])
-            threshold[i] = best_threshold(_sigmoid(slope[i] * x + intercept[i]), y)
-    return Calibration(slope, intercept, threshold, tuple(method))
+            p = _sigmoid(slope[i] * x + intercept[i])
+            threshold[i] = best_threshold(p, y)
+            gate_yes[i] = max(threshold[i], np.quantile(p[y], 1 - GATE_RECALL))
+            gate_no[i] = max(1 - threshold[i], np.quantile(1 - p[~y], 1 - GATE_RECALL))
+    return Calibration(slope, intercept, threshold, tuple(method), gate_yes, gate_no)
 
 
 def _scaling(x: Floats, y: Bools, method: str) -> tuple[float, float]:

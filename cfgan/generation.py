@@ -218,16 +218,25 @@ def _finish(bundle: Bundle, plan: Plan, writer: BatchWriter) -> None:
         "accepted": writer.accepted,
         "draws": sum(tally.next_draw for tally in writer.tallies),
         "thresholds": dict(zip(names, bundle.calibration.to_dict()["threshold"], strict=True)),
+        "gates": [_least(bundle, cell) for cell in plan.cells],
         "licence": bundle.config.get("licence", ""),
     }
     writer.finish(names, [cell.request for cell in plan.cells], plan.resolved, about, cells)
+
+
+def _least(bundle: Bundle, cell: Cell) -> dict[str, float]:
+    """Name -> the probability of the requested value that a face of the cell had to reach."""
+    if not cell.verify.enabled:
+        return {}
+    gate = gate_of(bundle, cell)
+    return {name: round(float(least), 6) for name, least in zip(gate.names, gate.least, strict=True)}
 
 
 def summarise(cell: Cell, tally: CellTally) -> dict[str, Any]:
     """Plain figures of one cell.
 
     Per requested attribute: ``requested``; ``unfiltered``, the share of all draws, and ``verified``, the share of the
-    kept faces, in which the verifier sees the requested value (None when there are none, or the value is graded and so
+    kept faces, in which the requested value passes the gate (None when there are none, or the value is graded and so
     not gated); ``probability``, the mean calibrated probability of the requested value over the kept faces;
     ``rejected`` draws that failed on it and ``rejected_alone`` on nothing else.
     """

@@ -36,9 +36,11 @@ def probabilities(network: Network, calibration: Calibration, images: torch.Tens
 class Gate:
     """Which images of a cell are accepted.
 
-    A wanted attribute passes when its calibrated probability reaches the threshold, an unwanted one when it stays
-    below. With an explicit threshold t, wanted needs p >= t and unwanted 1 - p >= t. Graded values (between -1 and 1)
-    are shown to the generator but not gated: there is no true answer to "half smiling".
+    A value passes when the verifier is as sure of it as of four in five real faces that carry it (the bundle's gate); in
+    bundles without such a gate a wanted attribute passes when its calibrated probability reaches the threshold of best
+    balanced accuracy, an unwanted one when it stays below. With an explicit threshold t, wanted needs p >= t and
+    unwanted 1 - p >= t. Graded values (between -1 and 1) are shown to the generator but not gated: there is no true
+    answer to "half smiling".
 
     Args:
         names: gated attributes, G of them.
@@ -70,6 +72,9 @@ class Gate:
             return cls(names, columns, wanted, np.full(len(names), cell.verify.threshold), np.zeros(len(names), bool))
         if points is not None:
             least = np.asarray([points[name].threshold for name in names], dtype=np.float64)
+            return cls(names, columns, wanted, least, np.zeros(len(names), bool))
+        if len(calibration.gate_yes):
+            least = np.where(wanted, calibration.gate_yes[columns], calibration.gate_no[columns])
             return cls(names, columns, wanted, least, np.zeros(len(names), bool))
         own = calibration.threshold[columns]
         return cls(names, columns, wanted, np.where(wanted, own, 1 - own), ~wanted)

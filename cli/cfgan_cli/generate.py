@@ -161,7 +161,7 @@ def _show(summary: Summary) -> None:
     table = Table(box=None, pad_edge=False)
     for title in (["request", "faces", "draws"] if several else []) + ["attribute", "asked"]:
         table.add_column(title, justify="right" if title in ("faces", "draws", "asked") else "left")
-    for title in ("seen in all draws", "seen in the batch", "mean p in the batch", "draws rejected for it"):
+    for title in ("passed, all draws", "passed, batch", "mean p in the batch", "draws rejected for it"):
         table.add_column(title, justify="right")
     for cell in summary.cells:
         head = [escape(cell["name"]), f"{cell['accepted']}/{cell['wanted']}", f"{cell['draws']:,}"] if several else []
@@ -180,8 +180,9 @@ def _show(summary: Summary) -> None:
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "
-        "'Seen' is what the bundle's own verifier says; p is its probability of the requested value, calibrated for "
-        "faces as common as in the training labels. --threshold 0.5 asks for surer ones.",
+        "'Passed' is what the bundle's own verifier says: it is as sure as of four in five real faces with that value. p "
+        "is its probability of the requested value, calibrated for faces as common as in the training labels. "
+        "--threshold and --precision ask for surer ones.",
         soft_wrap=True,
     )
     where = "contact_sheet.png, manifest.csv, images/" if summary.accepted else "no faces"

@@ -36,6 +36,25 @@ def test_the_bundle_s_thresholds_split_wanted_and_unwanted_without_gap_or_overla
     np.testing.assert_array_equal(wanted, [[False] * 3, [True] * 3, [True, False, True]])
 
 
+def test_the_bundle_s_gate_asks_for_what_four_in_five_real_faces_reach() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.where(rng.random((4000, 2)) < [0.5, 0.04], 1.0, -1.0)
+    logits = labels * 1.5 + rng.normal(size=labels.shape)
+    calibration = fit_calibration(logits, labels)
+    p = calibration.probabilities(logits)
+    vocabulary = Vocabulary(("Common", "Rare"))
+    for value in (1.0, -1.0):
+        gate = Gate.for_cell(Cell("x", {"Common": value, "Rare": value}, 1, 0), vocabulary, calibration)
+        passed = gate.passes(p)
+        for i in range(2):
+            carriers = labels[:, i] == value
+            assert passed[carriers, i].mean() <= 0.81
+            assert passed[carriers, i].mean() > 0.75 > 0.3 > passed[~carriers, i].mean()
+    assert Calibration.from_dict(calibration.to_dict()).gate_yes == pytest.approx(calibration.gate_yes, abs=1e-6)
+    strict = Gate.for_cell(Cell("x", {"Rare": 1.0}, 1, 0, verify=VerifySpec(threshold=0.99)), vocabulary, calibration)
+    assert strict.least[0] == 0.99
+
+
 def test_an_explicit_threshold_is_the_probability_of_the_requested_value() -> None:
     p = np.asarray([[0.85, 0.15, 0.5]], dtype=np.float32)
     np.testing.assert_array_equal(gate({"A": 1, "B": -1, "C": -1}, 0.8).passes(p), [[True, True, False]])
