@@ -74,6 +74,14 @@ ROWS: dict[str, list[str]] = {
 }
 
 
+ABOUT = """Short runs at {size} x {size} pixels by `python benchmarks/ablation.py`, each changing one thing against the
+base and seeing the same number of images, one seed each: small differences mean little. FD, KID, precision and recall are
+over the features of a witness, a classifier that took no part in training; agreement and balanced accuracy (its mean over
+the attributes, and over {rare}) are what it reads, in percent, in one face for the labels of each validation image; faces
+is the share in which a face detector finds one. After so few images no row is good; they are compared with one another.
+Minutes are those of one busy CPU thread."""
+
+
 def slug(name: str) -> str:
     """A row's folder name."""
     return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")
@@ -138,9 +146,12 @@ class Measure:
         return {**self.of(draw_levels(generator, drawn, torch.device("cpu"))), "seconds": seconds, **log[-1]}
 
 
-def table(rows: dict[str, dict[str, Any]], real: dict[str, Any], images: int) -> str:
-    """The rows as a Markdown table."""
+def table(rows: dict[str, dict[str, Any]], real: dict[str, Any], images: int, size: int) -> str:
+    """The rows as a Markdown table, with a heading."""
     lines = [
+        "## What was compared",
+        ABOUT.format(size=size, rare=", ".join(RARE)),
+        "",
         f"| one thing changed, {images:,} images seen | FD | KID x 1000 | precision | recall | agreement | balanced "
         "| rare ones | faces | minutes |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
@@ -169,7 +180,7 @@ def measure(store: Store, options: argparse.Namespace) -> None:
     real = judge.of(judge.real, judge.other)
     rows = {name: known[name] for name in ROWS if name in known}
     write_json(measured, {"images": options.images, "seed": options.seed, "rows": rows, "real": real})
-    write_text(options.out / "ablation.md", table(rows, real, options.images))
+    write_text(options.out / "ablation.md", table(rows, real, options.images, store.size))
 
 
 def main() -> None:
