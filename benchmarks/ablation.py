@@ -74,12 +74,12 @@ ROWS: dict[str, list[str]] = {
 }
 
 
-ABOUT = """Short runs at {size} x {size} pixels by `python benchmarks/ablation.py`, each changing one thing against the
-base and seeing the same number of images, one seed each: small differences mean little. FD, KID, precision and recall are
-over the features of a witness, a classifier that took no part in training; agreement and balanced accuracy (its mean over
-the attributes, and over {rare}) are what it reads, in percent, in one face for the labels of each validation image; faces
-is the share in which a face detector finds one. After so few images no row is good; they are compared with one another.
-Minutes are those of one busy CPU thread."""
+ABOUT = """Short runs at {size} x {size} pixels by `python benchmarks/ablation.py`, each changing one thing against
+the base and seeing the same number of images, one seed each: small differences mean little. FD, KID, precision and
+recall are over the features of a witness, a classifier that took no part in training; agreement and balanced accuracy
+(its mean over the attributes, and over {rare}) are what it reads, in percent, in one face for the labels of each
+validation image; faces is the share in which a face detector finds one. After so few images no row is good; they are
+compared with one another. Minutes are those of one busy CPU thread."""
 
 
 def slug(name: str) -> str:
