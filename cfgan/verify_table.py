@@ -77,7 +77,8 @@ def open_table(out: Path, columns: Columns) -> Iterator[Table]:
     make_folder(out.parent)
     with atomic_write(out) as handle:
         if kind == ".parquet":
-            yield ParquetTable(handle, columns)
+            with contextlib.closing(ParquetTable(handle, columns)) as table:
+                yield table
         elif kind == ".csv":
             yield CsvTable(handle, columns)
         else:
@@ -180,6 +181,7 @@ class ParquetTable:
         # Imported by name: pyarrow is an optional extra.
         self._arrow: Any = importlib.import_module("pyarrow")
         self._parquet: Any = importlib.import_module("pyarrow.parquet")
+        self._writer: Any = None
         self._held: list[Readings] = []
 
     def begin(self, about: Mapping[str, Any]) -> None:
@@ -199,7 +201,11 @@ class ParquetTable:
 
     def end(self, result: Mapping[str, Any]) -> None:
         self._flush()
-        self._writer.close()
+
+    def close(self) -> None:
+        """Write the footer; after an error too, for pyarrow would do it later, when the file is closed."""
+        if self._writer is not None:
+            self._writer.close()
 
     def _flush(self) -> None:
         if not self._held:

@@ -102,9 +102,11 @@ def find_images(paths: Sequence[str | Path], *, recursive: bool = True) -> Found
     return finder.found
 
 
-def listed_counts(counts: Counter[str]) -> str:
-    """ "3 .txt, 1 hidden", the commonest first."""
-    return ", ".join(f"{count:,} {what or 'without a suffix'}" for what, count in counts.most_common())
+def listed_counts(counts: Counter[str], most: int = 6) -> str:
+    """ "3 .txt, 1 hidden", the commonest first; what is beyond ``most`` kinds is summed up."""
+    parts = [f"{count:,} {what or 'without a suffix'}" for what, count in counts.most_common(most)]
+    rest = counts.total() - sum(count for _, count in counts.most_common(most))
+    return ", ".join([*parts, *([f"{rest:,} others"] if rest else [])])
 
 
 def shown_name(name: str) -> str:

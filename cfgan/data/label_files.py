@@ -1,4 +1,4 @@
-"""What is known about images beforehand: label files of several kinds, and which of their rows belong to which image."""
+"""What is known about images beforehand: label files of several kinds, and which row belongs to which image."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class LabelTable:
             if row not in taken:
                 by_base.setdefault(name.rpartition("/")[2], []).append(name)
         used: dict[int, str] = {}
-        for place in np.flatnonzero(found < 0):
+        for place in np.flatnonzero(found < 0).tolist():
             base = files[place].rpartition("/")[2]
             if not (fitting := by_base.get(base)):
                 continue

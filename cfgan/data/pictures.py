@@ -33,7 +33,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 # What Pillow's decoders and its EXIF reader raise on damaged files.
-_BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error, zlib.error)
+_BROKEN: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
+_BROKEN += (EOFError, struct.error, zlib.error)
 
 
 def check_crop(crop: str) -> None:
@@ -53,7 +54,7 @@ def read_square(path: Path, size: int, crop: str = "center") -> npt.NDArray[np.u
         crop: one of :data:`CROPS`.
 
     Returns:
-        uint8 (3, size, size), RGB, 0..255. An image that is ``size`` x ``size`` already keeps its pixels.
+        uint8 (size, size, 3), RGB, 0..255. An image that is ``size`` x ``size`` already keeps its pixels.
 
     Raises:
         DataError: missing, not an allowed format, too large, truncated or otherwise broken, or, with "celeba", not of
@@ -67,7 +68,7 @@ def read_square(path: Path, size: int, crop: str = "center") -> npt.NDArray[np.u
                 raise DataError(f"{image.width} x {image.height} pixels instead of {IMAGE_SIZE[0]} x {IMAGE_SIZE[1]}.")
             image.draft(None, (_KEEP * size, _KEEP * size))  # JPEG alone: large photographs decode several times faster
             image.load()
-            upright = _upright(_rgb(image), _orientation(image))
+            return _squared(_upright(_rgb(image), _orientation(image)), size, crop)
     except FileNotFoundError:
         raise DataError("the file is missing.") from None
     except UnidentifiedImageError:
@@ -77,12 +78,17 @@ def read_square(path: Path, size: int, crop: str = "center") -> npt.NDArray[np.u
     except _BROKEN as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise DataError(f"broken image ({reason}).") from None
+
+
+def _squared(image: Image.Image, size: int, crop: str) -> npt.NDArray[np.uint8]:
+    if image.size == (size, size) and crop != "celeba":
+        return np.asarray(image)  # as to_square would have it, without three copies
     box: Box | None = None
     if crop == "celeba":
         box = CROP
     elif crop == "none":
-        box = (0, 0, upright.width, upright.height)
-    return to_square(upright, size, box)
+        box = (0, 0, image.width, image.height)
+    return to_square(image, size, box).transpose(1, 2, 0)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -92,7 +98,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _orientation(image: Image.Image) -> int:

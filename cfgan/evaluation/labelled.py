@@ -86,7 +86,7 @@ class LabelScore:
             "labels": self._labels.path.name,
             "requested": self._labels.requested,
             "images": len(rows),
-            "without_labels": _some([self._files[k] for k in np.flatnonzero(self._rows < 0)]),
+            "without_labels": _some([self._files[k] for k in np.flatnonzero(self._rows < 0).tolist()]),
             "without_image": _some([name for name, row in self._labels.rows.items() if row not in used]),
             "ignored_columns": list(self._labels.ignored),
             "attributes": table,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cfgan.batch_check import check_batch
@@ -43,7 +44,7 @@ def pixels(folder: Path) -> np.ndarray:
 def test_it_is_whole_small_and_licensed(bundle: Bundle) -> None:
     bundle.verify()
     assert sum(path.stat().st_size for path in bundle.path.iterdir()) < 40 * 2**20
-    assert {path.suffix for path in bundle.path.iterdir()} == {".json", ".safetensors", ".md"}
+    assert {path.suffix for path in bundle.path.iterdir()} == {".json", ".safetensors", ".md", ".png", ".svg"}
     card = (bundle.path / "README.md").read_text()
     assert "non-commercial" in card and "/work/" not in card and "/root/" not in card
     assert len(bundle.vocabulary) == 40 and bundle.size == 64
@@ -55,6 +56,57 @@ def test_the_verifier_is_good_on_real_faces(bundle: Bundle) -> None:
     assert np.mean([row["balanced_accuracy"] for row in figures.values()]) >= 0.82
     assert min(row["auc"] for row in figures.values()) > 0.6
     assert max(row["calibration_error"] for row in figures.values()) < 0.06
+
+
+def test_the_judge_is_another_network_nearly_as_good_and_does_not_repeat_the_verifier_s_mistakes(
+    bundle: Bundle,
+) -> None:
+    figures = bundle.config["judge"]["figures"]
+    assert np.mean([row["accuracy"] for row in figures.values()]) >= 0.89
+    assert np.mean([row["balanced_accuracy"] for row in figures.values()]) >= 0.81
+    validation = bundle.validation()
+    assert validation is not None and len(validation.labels) == 2720
+    truth = validation.labels > 0
+    wrong = {role: (logits > 0) != truth for role, logits in validation.logits.items()}
+    shared = (wrong["judge"] & wrong["verifier"]).mean() / wrong["judge"].mean()
+    assert shared < 0.75, "most mistakes of two good classifiers are label noise, but not all"
+
+
+def test_the_judge_sees_what_was_asked_for_in_verified_faces(bundle: Bundle, tmp_path: Path) -> None:
+    """Not the gate's own word: another classifier's, beside its rate on real faces that carry the value."""
+    judge, validation = bundle.judge(), bundle.validation()
+    assert judge is not None and bundle.judge_calibration is not None and validation is not None
+    threshold = bundle.judge_calibration.threshold
+    real = bundle.judge_calibration.probabilities(validation.logits["judge"]) >= threshold
+    for name in ("Eyeglasses", "Smiling", "Male", "Blond_Hair"):
+        out = tmp_path / name
+        assert cfgan("generate", "-a", name, "-n", 96, "--seed", 9, "--out", out, "-q").returncode == 0
+        images = torch.from_numpy(pixels(out).transpose(0, 3, 1, 2).astype(np.float32)) / 127.5 - 1
+        with torch.inference_mode():
+            seen = bundle.judge_calibration.probabilities(judge(images).numpy()) >= threshold
+        i = bundle.vocabulary.index(name)
+        ceiling = real[validation.labels[:, i] > 0, i].mean()
+        assert seen[:, i].mean() > ceiling - 0.08, name
+
+
+def test_the_card_has_the_whole_evaluation(bundle: Bundle) -> None:
+    found = bundle.config["evaluation"]
+    assert found["fidelity"]["efficientnet-lite0"]["n"] == found["fidelity"]["judge"]["n"] == 2720
+    by_judge = found["accuracy"]["judge"]
+    assert by_judge["prior"]["ceiling"] - by_judge["prior"]["agreement"] < 0.04
+    assert found["detector"]["faces"] / found["detector"]["n"] > 0.93
+    assert found["diversity"]["ratio"] > 0.8
+    assert found["memorisation"]["share_closer"] < 0.01, "the faces are no copies"
+    card = bundle.file("README.md").read_text(encoding="utf-8")
+    assert "## Measured against real faces" in card and "## What was compared" in card
+
+
+def test_a_precision_that_can_be_had_and_one_that_cannot(tmp_path: Path) -> None:
+    good = cfgan("generate", "-a", "Male", "-n", 8, "--precision", 0.97, "--out", tmp_path / "good", "-q")
+    assert good.returncode == 0, good.stderr
+    bad = cfgan("generate", "-a", "Oval_Face", "-n", 8, "--precision", 0.97, "--out", tmp_path / "bad")
+    assert bad.returncode == 2 and "Oval_Face cannot be verified with a precision of 0.97" in bad.stderr
+    assert not (tmp_path / "bad").exists()
 
 
 def test_the_readme_s_command_gives_32_verified_faces_in_time(tmp_path: Path) -> None:

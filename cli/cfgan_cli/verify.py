@@ -1,0 +1,302 @@
+"""``cfgan verify``: what a bundle's verifier or judge sees in any images, and how well that agrees with labels."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from cfgan.bundle import Bundle
+    from cfgan.data.image_files import Found
+    from cfgan.evaluation.labelled import LabelScore
+    from cfgan.verify_images import Columns, Outcome
+    from cfgan.verify_table import Table
+
+_SHOWN = 20  # images that could not be read, named on the terminal
+
+
+def verify(
+    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, batch folders.")],
+    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    by: Annotated[str, typer.Option(help="Who reads them: verifier, or judge where the bundle has one.")] = "verifier",
+    attrs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attrs", "-a", help="Only these columns, and whether all is seen so, such as Male,-Smiling. Repeatable."
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="What is known: a CSV of file names and 0/1 columns, list_attr_celeba.txt, or a batch's "
+            "manifest.csv (what was asked for). Prints how well the reader agrees."
+        ),
+    ] = None,
+    ignore_unknown: Annotated[
+        bool, typer.Option("--ignore-unknown", help="Of --labels: leave out columns that the bundle does not know.")
+    ] = False,
+    crop: Annotated[
+        str,
+        typer.Option(
+            help="How images are made square: center (largest central square), none (all of it, squeezed), or celeba "
+            "(the box of its aligned 178 x 218 images; others are errors)."
+        ),
+    ] = "center",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Table of all readings: .csv, .json, .jsonl or .parquet.")
+    ] = None,
+    recursive: Annotated[bool, typer.Option(help="Also read subfolders.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=4096, help="Images classified at a time; by default 32 on a CPU, 256 on a GPU."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only data and errors.")] = False,
+) -> None:
+    """Read the attributes of any images, generated here or not.
+
+    Without --out and --labels a CSV table goes to stdout: file, calibrated probability of every
+    attribute, whether it is seen (at the reader's threshold of best balanced accuracy), error.
+
+    Faces are not looked for: they should fill the picture as in CelebA's aligned images.
+
+    Exits 1 if an image could not be read (the others are in the table all the same), 2 if none could.
+    """
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+        from cfgan.data.image_files import find_images
+        from cfgan.data.pictures import check_crop
+        from cfgan.verify_images import choose_columns, open_reader, verify_images
+
+        _check_output(out, labels)
+        check_crop(crop)
+        opened = open_bundle(bundle)
+        columns = choose_columns(opened, by, ",".join(item.removeprefix("=") for item in attrs) if attrs else None)
+        known = _labels(labels, opened, ignore_unknown)
+        found = find_images(paths, recursive=recursive)
+        score = _score(opened, columns, known, found)
+        reader = open_reader(opened, by, device)
+        about = _about(opened, columns, crop)
+        # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        to_stdout = out is None and (as_json or labels is None)
+        hidden = quiet or as_json or (to_stdout and sys.stdout.isatty())
+        with _table(out, columns, as_json, to_stdout) as table, progress_bar(quiet=hidden, unit="images") as update:
+            if table:
+                table.begin(about)
+            outcome = verify_images(
+                reader,
+                opened.size,
+                found.files,
+                columns,
+                [sink for sink in (table, score) if sink is not None],
+                crop=crop,
+                batch=batch,
+                tell=lambda done, total: update("reading", done, total, ""),
+            )
+            _require_any(outcome)
+            result = _result(outcome, columns, found, score)
+            if table:
+                table.end(result)
+        if as_json and out is not None:
+            print_json({**about, "out": str(out), **result})
+        elif score is not None and not as_json:
+            _show_report(result["report"], columns.reader, opened.name)
+        if not quiet and not as_json:
+            _show_notes(outcome, columns, found, opened, out)
+    _name_failed(outcome, in_table=out is not None or to_stdout)
+    if outcome.failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _check_output(out: Path | None, labels: Path | None) -> None:
+    from cfgan.errors import InputError
+    from cfgan.verify_table import table_kind
+
+    if out is None:
+        return
+    table_kind(out)
+    if labels is not None and out.exists() and labels.exists() and out.samefile(labels):
+        raise InputError(f"{out} holds the labels.", field="--out", value=out)
+
+
+def _labels(path: Path | None, bundle: Bundle, ignore_unknown: bool) -> Any:
+    from cfgan.data.label_files import read_label_file
+    from cfgan.errors import InputError
+
+    if path is not None:
+        return read_label_file(path, bundle.vocabulary, ignore_unknown=ignore_unknown)
+    if ignore_unknown:
+        raise InputError("means nothing without --labels.", field="--ignore-unknown")
+    return None
+
+
+def _score(bundle: Bundle, columns: Columns, known: Any, found: Found) -> LabelScore | None:
+    from cfgan.evaluation.labelled import LabelScore
+
+    return None if known is None else LabelScore(bundle, columns, known, [file.name for file in found.files])
+
+
+@contextlib.contextmanager
+def _table(out: Path | None, columns: Columns, as_json: bool, to_stdout: bool) -> Iterator[Table | None]:
+    """The table in its file, on stdout, or none at all where only a report is wanted."""
+    from cfgan.verify_table import CsvTable, JsonTable, open_table
+
+    if out is not None:
+        with open_table(out, columns) as table:
+            yield table
+    elif to_stdout:
+        yield (JsonTable if as_json else CsvTable)(sys.stdout.buffer, columns)
+        sys.stdout.buffer.flush()
+    else:
+        yield None
+
+
+def _about(bundle: Bundle, columns: Columns, crop: str) -> dict[str, Any]:
+    """What was read with what: stands above the images in JSON."""
+    about: dict[str, Any] = {
+        "format": "cfgan-readings/1",
+        "bundle": {"name": bundle.name, "digest": bundle.digest},
+        "by": columns.reader,
+        "crop": crop,
+        "thresholds": {
+            name: round(float(t), 6) for name, t in zip(columns.names, columns.threshold.tolist(), strict=True)
+        },
+    }
+    if columns.wanted is not None:
+        about["request"] = {
+            name: 1 if wanted else -1 for name, wanted in zip(columns.names, columns.wanted, strict=True)
+        }
+    return about
+
+
+def _result(outcome: Outcome, columns: Columns, found: Found, score: LabelScore | None) -> dict[str, Any]:
+    """What came of it: stands below the images in JSON."""
+    from cfgan.evaluation.accuracy import plain
+
+    result: dict[str, Any] = {
+        "read": outcome.read,
+        "failed": [{"file": name, "error": reason} for name, reason in outcome.failed],
+        "seen": dict(zip(columns.names, outcome.seen.tolist(), strict=True)),
+        "ignored": dict(found.ignored),
+        "repeated": found.repeated,
+        "seconds": round(outcome.seconds, 3),
+    }
+    if outcome.meets is not None:
+        result["meets"] = outcome.meets
+    if score is not None:
+        result["report"] = plain(score.report())
+    return result
+
+
+def _require_any(outcome: Outcome) -> None:
+    from cfgan.errors import DataError
+
+    if not outcome.read:
+        _name_failed(outcome, in_table=False)
+        raise DataError(f"none of the {len(outcome.failed):,} images could be read.", field="PATHS")
+
+
+def _name_failed(outcome: Outcome, *, in_table: bool) -> None:
+    for name, reason in outcome.failed[:_SHOWN]:
+        message(f"{_printable(name)}: {_printable(reason)}", style="red")
+    if (more := len(outcome.failed) - _SHOWN) > 0:
+        message(f"and {more:,} more{', all in the table' if in_table else '; --out FILE lists them'}", style="red")
+
+
+def _printable(text: str) -> str:
+    """A name from a stranger's folder must not steer the terminal."""
+    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
+
+
+def _show_notes(outcome: Outcome, columns: Columns, found: Found, bundle: Bundle, out: Path | None) -> None:
+    from cfgan.data.image_files import listed_counts
+
+    rate = outcome.read / outcome.seconds if outcome.seconds else 0
+    failed = f", {len(outcome.failed):,} could not be read" if outcome.failed else ""
+    lines = [
+        f"{outcome.read:,} images read by the {columns.reader} of {bundle.name} in {outcome.seconds:.1f} s "
+        f"({rate:,.0f} a second){failed}"
+    ]
+    if outcome.meets is not None and columns.wanted is not None:
+        request = ",".join(name if w else f"-{name}" for name, w in zip(columns.names, columns.wanted, strict=True))
+        lines.append(f"{outcome.meets:,} of them show {request} ({percent(outcome.meets / outcome.read)})")
+    if found.ignored:
+        lines.append(f"Left out: {_printable(listed_counts(found.ignored))}")
+    if found.repeated:
+        lines.append(f"{found.repeated:,} given more than once, read once")
+    if out is not None:
+        lines.append(str(out))
+    for line in lines:
+        message(line)
+
+
+def _show_report(report: Mapping[str, Any], reader: str, bundle: str) -> None:
+    from rich.markup import escape
+    from rich.table import Table as RichTable
+
+    shown = RichTable(box=None, pad_edge=False)
+    for k, title in enumerate(
+        ("attribute", "n", "has it", "accuracy", "(real)", "balanced", "(real)", "recall", "95 %", "(real)")
+        + ("specificity", "95 %", "(real)", "AUC", "(real)", "calibr.\nerror", "(real)")
+    ):
+        shown.add_column(title, justify="left" if k == 0 else "right", no_wrap=k == 0)
+    shown.columns[0].min_width = max(len(name) for name in report["attributes"])
+    for name, row in report["attributes"].items():
+        real = row["real"] or {}
+        cells = [f"{row['n']:,}", f"{row['positives']:,}"]
+        for key in ("accuracy", "balanced_accuracy", "recall", "specificity"):
+            cells.append(_share(row[key]))
+            if f"{key}_interval" in row:
+                cells.append(_interval(row[f"{key}_interval"]))
+            cells.append(f"({_share(real.get(key))})")
+        for key in ("auc", "calibration_error"):
+            cells += [_figure(row[key]), f"({_figure(real.get(key))})"]
+        shown.add_row(escape(name), *cells)
+    out = console()
+    out.print(shown)
+    mean = report["mean"]
+    out.print(
+        f"\n{report['images']:,} labelled images by the {reader} of {bundle}: mean accuracy "
+        f"{percent(mean['accuracy']['here'])} (real {percent(mean['accuracy']['real'])}), mean balanced "
+        f"{percent(mean['balanced_accuracy']['here'])} (real {percent(mean['balanced_accuracy']['real'])}, "
+        f"{mean['balanced_accuracy']['attributes']} attributes). In brackets: the {reader}'s own figures on held-out "
+        "real faces, its ceiling.",
+        soft_wrap=True,
+        markup=False,
+    )
+    if report["requested"] and reader == "verifier":
+        out.print(
+            "These are requests, and the verifier decides which draws of a batch are kept: only draws that nothing "
+            "rejected, or --by judge, say how good the generator is.",
+            soft_wrap=True,
+        )
+    for key, what in (("without_labels", "images without labels"), ("without_image", "labels without an image")):
+        if report[key]["count"]:
+            names = ", ".join(_printable(name) for name in report[key]["names"])
+            more = ", ..." if report[key]["count"] > len(report[key]["names"]) else ""
+            message(f"{report[key]['count']:,} {what}: {names}{more}", style="yellow")
+    if report["ignored_columns"]:
+        message(f"Columns left out: {_printable(', '.join(report['ignored_columns']))}", style="yellow")
+
+
+def _share(value: float | None) -> str:
+    return percent(value).removesuffix(" %")
+
+
+def _interval(pair: list[float | None]) -> str:
+    low, high = pair
+    return "-" if low is None or high is None else f"{100 * low:.0f}-{100 * high:.0f}"
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,109 @@
+"""The page of ``cfgan report`` in a real browser: nothing is fetched, nothing overflows, everything is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browser import Page, find_browser, open_browser
+from helpers import make_bundle
+from report_helpers import with_readings
+
+from cfgan.bundle import open_bundle
+from cfgan.generation import generate
+from cfgan.prior import Prior
+from cfgan.reports.batch_report import build_report
+from cfgan.reports.report_folder import write_report
+from cfgan.spec import make_plan
+from cfgan.vocabulary import Vocabulary
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module", params=["shipped", "judged"])
+def page(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior: Prior
+) -> Path:
+    """A report on two batches, with long and hostile names: of the shipped bundle, and of a tiny one that has a judge
+    and readings of real faces, so that every part of the page is there."""
+    tmp = tmp_path_factory.mktemp("page")
+    bundle = open_bundle()
+    if request.param == "judged":
+        bundle = with_readings(make_bundle(tmp / "plain", vocabulary, prior, with_judge=True), tmp / "bundle")
+    first, second = bundle.vocabulary.names[3], bundle.vocabulary.names[0]
+    names = ["<script>document.title = 'run'</script>", "W" * 80, "a name of many words, " * 3]
+    wild = [{"name": name, "attributes": f"{first},-{second}", "count": 12} for name in names]
+    specs: dict[str, dict[str, Any]] = {
+        "wild": {"requests": [*wild, {"attributes": f"{first}=0.5", "count": 4}, {"count": 4}]},
+        "two": {"vary": [first], "count": 40, "verify": {"max_draws": 24}},
+    }
+    for name, spec in specs.items():
+        generate(bundle, make_plan(spec, bundle.vocabulary), tmp / name, device="cpu")
+    report = build_report([tmp / name for name in specs], bundle, redraw=64, device="cpu")
+    write_report(tmp / "report", report)
+    if request.param == "judged":
+        text = (tmp / "report" / "report.html").read_text()
+        assert all(f'id="{part}"' in text for part in ("attributes", "requests", "effects", "readers", "origin"))
+    return tmp / "report" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Page]:
+    program = find_browser()
+    if program is None:
+        pytest.skip("there is no Chromium here: apt-get install chromium")
+    with open_browser(program) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [380, 1100])
+def test_it_opens_from_disk_whole_and_fits(browser: Page, page: Path, width: int, scheme: str) -> None:
+    browser.open(page, width=width, scheme=scheme, mobile=width < 500)
+    asked = [event["params"]["request"]["url"] for event in browser.events if event["method"].endswith("WillBeSent")]
+    assert [url for url in asked if not url.startswith("data:")] == [page.resolve().as_uri()]
+    complaints = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
+    assert [event for event in browser.events if event["method"] in complaints] == []
+    assert browser.ask("[...document.images].every(i => i.complete && i.naturalWidth > 0) && document.images.length")
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    assert browser.ask("document.title") != "run" and browser.ask("document.scripts.length") == 0
+    # Whatever is wider than the page scrolls inside a box of its own, which the keyboard reaches.
+    outside = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, svg') &&
+        e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + ' ' + e.className)"""
+    assert browser.ask(outside) == []
+    assert browser.ask("[...document.querySelectorAll('.scroll')].every(e => e.tabIndex === 0 && e.ariaLabel)")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_its_letters_stand_out_from_what_is_behind_them(browser: Page, page: Path, scheme: str) -> None:
+    """Contrast of 4.5 at least (WCAG 2.2, AA), letters of the plots included."""
+    browser.open(page, width=900, scheme=scheme)
+    worst = browser.ask("""(() => {
+        const light = c => { const [r, g, b] = c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 :
+            ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b };
+        const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return n.length < 4 || n[3] ? n : null };
+        const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
+            if (c) return c.slice(0, 3) } return [255, 255, 255] };
+        let worst = [99, ''];
+        for (const e of document.querySelectorAll('body *')) {
+            if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+            const style = getComputedStyle(e), colour = parse(e.closest('svg') ? style.fill : style.color);
+            if (!colour) continue;
+            const [a, b] = [light(colour.slice(0, 3)), light(behind(e))].sort((x, y) => y - x);
+            const contrast = (a + .05) / (b + .05);
+            if (contrast < worst[0]) worst = [contrast, e.tagName + ' ' + e.textContent.slice(0, 40)];
+        }
+        return worst })()""")
+    assert worst[0] >= 4.5, worst
+
+
+def test_every_link_leads_somewhere_and_headings_go_down_one_step_at_a_time(browser: Page, page: Path) -> None:
+    browser.open(page, width=900)
+    lost = "[...document.links].filter(a => !document.getElementById(decodeURIComponent(a.hash.slice(1)))).length"
+    assert browser.ask("document.links.length") > 6 and browser.ask(lost) == 0
+    levels = browser.ask("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert browser.ask("[...document.querySelectorAll('svg')].every(s => s.getAttribute('aria-label').length > 20)")
