@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from browser import Page, find_browser, open_browser
-from helpers import make_bundle
-from report_helpers import with_readings
+from report_helpers import judged_bundle
 
 from cfgan.bundle import open_bundle
 from cfgan.generation import generate
@@ -31,7 +30,7 @@ def page(
     tmp = tmp_path_factory.mktemp("page")
     bundle = open_bundle()
     if request.param == "judged":
-        bundle = with_readings(make_bundle(tmp / "plain", vocabulary, prior, with_judge=True), tmp / "bundle")
+        bundle = judged_bundle(tmp, vocabulary, prior)
     first, second = bundle.vocabulary.names[3], bundle.vocabulary.names[0]
     names = ["<script>document.title = 'run'</script>", "W" * 80, "a name of many words, " * 3]
     wild = [{"name": name, "attributes": f"{first},-{second}", "count": 12} for name in names]

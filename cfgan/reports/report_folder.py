@@ -1,0 +1,99 @@
+"""Writing a report: the page, the figures as JSON and CSV, all of it or nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cfgan.errors import FolderError, InputError
+from cfgan.files import is_unused, make_folder, read_json_object, storage_errors, write_bytes
+from cfgan.reports.page import render_page
+from cfgan.reports.tables import TABLES, csv_tables
+
+if TYPE_CHECKING:
+    from cfgan.reports.batch_report import Report
+
+_SCHEMA = Path(__file__).parent / "report.schema.json"
+
+
+def report_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of ``report.json``, which documents every key."""
+    schema: dict[str, Any] = json.loads(_SCHEMA.read_text(encoding="utf-8"))
+    return schema
+
+
+def check_out(out: Path, batches: list[Path]) -> None:
+    """Refuse a folder for a report before anything is computed.
+
+    Raises:
+        FolderError: it holds something other than a report.
+        InputError: it lies inside a batch, which would no longer be unchanged.
+    """
+    for batch in batches:
+        if out.resolve().is_relative_to(batch.resolve()):
+            raise InputError(f"{out} lies inside the batch {batch}.", field="--out", value=out)
+    if not is_unused(out) and not _is_report(out):
+        raise FolderError(f"{out} already holds something else.", field="--out", value=out)
+
+
+def write_report(out: Path, report: Report) -> list[str]:
+    """Write a report beside its place, then move it there.
+
+    Args:
+        out: new or empty folder, or an older report, which is replaced.
+        report: what to write.
+
+    Returns:
+        The files' names: report.html, report.json and the CSV tables.
+
+    Raises:
+        FolderError: the folder holds something else.
+        StorageError: the disk refused; an older report stays as it was.
+    """
+    files = {
+        "report.html": render_page(report).encode("utf-8"),
+        "report.json": (json.dumps(report.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"),
+        **csv_tables(report),
+    }
+    _replace(out.resolve(), files)
+    return list(files)
+
+
+def _replace(out: Path, files: Mapping[str, bytes]) -> None:
+    fresh, old = (out.with_name(f".{out.name}.{word}") for word in ("new", "old"))
+    with storage_errors(out):
+        if old.exists() and not out.exists():
+            old.rename(out)  # a replacement was killed half-way
+        check_out(out, [])
+        for folder in (fresh, old):
+            shutil.rmtree(folder, ignore_errors=True)
+        make_folder(fresh)
+        try:
+            for name, data in files.items():
+                write_bytes(fresh / name, data)
+            if out.exists():
+                out.rename(old)
+            try:
+                fresh.rename(out)
+            except OSError:
+                if old.exists():
+                    old.rename(out)
+                raise
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_report(out: Path) -> bool:
+    """Whether a folder holds a report and nothing that somebody else has put there."""
+    names = {"report.html", "report.json", *(f"{name}.csv" for name in TABLES)}
+    try:
+        if not {path.name for path in out.iterdir()} <= names:
+            return False
+        return str(read_json_object(out / "report.json").get("format", "")).startswith("cfgan-report/")
+    except ValueError:
+        return False

@@ -1,0 +1,85 @@
+"""``cfgan report``: what a batch shows, for whoever receives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cfgan_cli.output import EXIT_FAILED, console, exit_codes, print_json, progress_bar
+
+_STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
+
+
+class _BatchByDefault(TyperGroup):
+    """``cfgan report FOLDER...`` means ``cfgan report batch FOLDER...``; other commands go by their names."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["batch", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=_BatchByDefault, no_args_is_help=True)
+
+
+@app.callback()
+def _report() -> None:
+    """Reports that prove or refute: one HTML file, the figures as JSON and CSV.
+
+    `cfgan report FOLDER --out DIR` is short for `cfgan report batch FOLDER --out DIR`.
+
+    All options: `cfgan report batch --help`. A folder that is named as a command is: `./batch`.
+    """
+
+
+@app.command("batch")
+def batch(
+    batches: Annotated[list[Path], typer.Argument(help="Batch folders.", metavar="FOLDER")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")],
+    bundle: Annotated[
+        str | None,
+        typer.Option(help="Whose judge reads the faces: a name or a folder. Default: the shipped one that made them."),
+    ] = None,
+    redraw: Annotated[int, typer.Option(min=0, help="Draws of each request made again at most; 0: none.")] = 2000,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless the verdict is that they hold.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+) -> None:
+    """Report whether batches show what was asked for.
+
+    Every face is read by the bundle's verifier and by its judge, which chose nothing, and compared with
+    what they see in real faces; draws are made again from their seeds. Writes report.html, report.json
+    and CSV tables, all or nothing. The verdict: holds, falls short, fails or unproven.
+    """
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+        from cfgan.reports.report_folder import check_out
+
+        check_out(out, batches)
+        opened = open_bundle(bundle) if bundle is not None else None
+
+        from cfgan.reports.batch_report import build_report
+        from cfgan.reports.report_folder import write_report
+
+        with progress_bar(quiet=quiet or as_json, unit="images") as update:
+
+            def tell(stage: str, done: int, total: int) -> None:
+                update(stage, done, total, "")
+
+            report = build_report(batches, opened, redraw=redraw, device=device, tell=tell)
+        files = write_report(out, report)
+    data = report.data
+    if as_json:
+        verdict = {key: data[key] for key in ("verdict", "headline", "reasons", "summary")}
+        print_json({"out": str(out), "files": files, **verdict})
+    elif not quiet:
+        console().print(data["headline"], style=_STYLES[data["verdict"]], markup=False, soft_wrap=True)
+        for line in (*data["reasons"], *data["summary"]):
+            console().print(line, markup=False, soft_wrap=True)
+        console().print(f"\n{out / 'report.html'}", markup=False, soft_wrap=True)
+    if strict and data["verdict"] != "holds":
+        raise typer.Exit(EXIT_FAILED)
