@@ -69,19 +69,23 @@ _REQUIRED = {"manifest.csv", "spec.yaml", "batch.json"}
 def _check_manifest(folder: Path, sums: dict[str, str], about: dict[str, Any]) -> list[str]:
     problems = []
     listed = set()
-    with (folder / "manifest.csv").open(encoding="utf-8", newline="") as handle:
-        for row in csv.DictReader(handle):
-            name = str(row.get("file"))
-            if name in listed:
-                problems.append(f"manifest.csv: {name} stands there twice")
-            listed.add(name)
-            if name not in sums or sums[name] != row.get("sha256"):
-                problems.append(f"manifest.csv: {name} has another sha256 than {CHECKSUMS}")
-                continue
-            try:
-                load_rgb(folder / name)
-            except DataError as error:
-                problems.append(str(error))
+    try:
+        with (folder / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    except (csv.Error, UnicodeDecodeError, OSError):
+        return ["manifest.csv: unreadable"]
+    for row in rows:
+        name = str(row.get("file"))
+        if name in listed:
+            problems.append(f"manifest.csv: {name} stands there twice")
+        listed.add(name)
+        if name not in sums or sums[name] != row.get("sha256"):
+            problems.append(f"manifest.csv: {name} has another sha256 than {CHECKSUMS}")
+            continue
+        try:
+            load_rgb(folder / name)
+        except DataError as error:
+            problems.append(str(error))
     images = {name for name in sums if name.startswith("images/")}
     problems += [f"{name}: not in manifest.csv" for name in sorted(images - listed)]
     if len(listed) != about.get("accepted"):

@@ -180,8 +180,8 @@ def _show(summary: Summary) -> None:
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "
-        "'Passed' is what the bundle's own verifier says: it is as sure as of four in five real faces with that value. p "
-        "is its probability of the requested value, calibrated for faces as common as in the training labels. "
+        "'Passed' is what the bundle's own verifier says: it is as sure as of four in five real faces with that value. "
+        "p is its probability of the requested value, calibrated for faces as common as in the training labels. "
         "--threshold and --precision ask for surer ones.",
         soft_wrap=True,
     )
