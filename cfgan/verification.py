@@ -36,9 +36,9 @@ def probabilities(network: Network, calibration: Calibration, images: torch.Tens
 class Gate:
     """Which images of a cell are accepted.
 
-    A value passes when the verifier is as sure of it as of four in five real faces that carry it (the bundle's gate);
-    in bundles without such a gate a wanted attribute passes when its calibrated probability reaches the threshold of best
-    balanced accuracy, an unwanted one when it stays below. With an explicit threshold t, wanted needs p >= t and
+    A value passes when the verifier is as sure of it as of four in five real faces that carry it (the bundle's gate).
+    In bundles without such a gate a wanted attribute passes when its calibrated probability reaches the threshold of
+    best balanced accuracy, an unwanted one when it stays below. With an explicit threshold t, wanted needs p >= t and
     unwanted 1 - p >= t. Graded values (between -1 and 1) are shown to the generator but not gated: there is no true
     answer to "half smiling".
 

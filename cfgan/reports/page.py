@@ -12,6 +12,7 @@ from cfgan.reports.verdict import percent
 from cfgan.yaml_files import dump_yaml
 
 if TYPE_CHECKING:
+    from jinja2 import Environment
     from markupsafe import Markup
 
     from cfgan.reports.batch_report import Report
@@ -32,14 +33,20 @@ VERDICTS = {
 _LINES = {"names": 20, "spec": 60_000}  # batches named in the title; letters of a spec shown
 
 
+def environment() -> Environment:
+    """Templates in which every value is escaped, with the filters that figures are shown by."""
+    from jinja2 import Environment, StrictUndefined
+
+    made = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
+    filters: dict[str, Callable[..., str]] = {"pct": _percent, "range": _range, "points": _points, "num": _number}
+    made.filters |= {**filters, "signed": _signed, "say": _say, "breakable": _breakable}
+    return made
+
+
 def render_page(report: Report) -> str:
     """The page. Every value is escaped; only the plots, which are made here, are markup."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    filters: dict[str, Callable[..., str]] = {"pct": _percent, "range": _range, "points": _points, "num": _number}
-    environment.filters |= {**filters, "signed": _signed, "say": _say, "breakable": _breakable}
     data = report.data
     deciding = data["settings"]["deciding"]
     cells = [(batch, cell) for batch in data["batches"] for cell in batch["cells"]]
@@ -47,25 +54,29 @@ def render_page(report: Report) -> str:
     readers = [deciding, *({"judge", "verifier"} - {deciding})]
     rows = data["attributes"]
     tables = [(reader, found) for reader in readers if (found := [row for row in rows if reader in row["readers"]])]
-    return environment.from_string(
-        (_TEMPLATES / "report.html.j2").read_text(encoding="utf-8")
-    ).render(
-        data=data,
-        style=Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704
-        title=_title([batch["name"] for batch in data["batches"]]),
-        verdict=VERDICTS[data["verdict"]],
-        deciding=deciding,
-        readers=readers,
-        tables=tables,
-        both=[row for row in rows if row["readers"].get(deciding, {}).get("balanced")],
-        cells=cells[:_CELLS],
-        left_out=len(cells) - len(cells[:_CELLS]),
-        pictures={key: _by_kind(found) for key, found in report.pictures.items()},
-        rates=Markup(rates_plot(data["attributes"], deciding)),  # noqa: S704
-        diagrams=[pair for pair in diagrams if pair[1]],
-        effects=_effects(data["side_effects"]),
-        agreement=_agreement(data),
-        specs={batch["id"]: dump_yaml(batch["spec"])[: _LINES["spec"]] for batch in data["batches"] if batch["spec"]},
+    return (
+        environment()
+        .from_string((_TEMPLATES / "report.html.j2").read_text(encoding="utf-8"))
+        .render(
+            data=data,
+            style=Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704
+            title=_title([batch["name"] for batch in data["batches"]]),
+            verdict=VERDICTS[data["verdict"]],
+            deciding=deciding,
+            readers=readers,
+            tables=tables,
+            both=[row for row in rows if row["readers"].get(deciding, {}).get("balanced")],
+            cells=cells[:_CELLS],
+            left_out=len(cells) - len(cells[:_CELLS]),
+            pictures={key: _by_kind(found) for key, found in report.pictures.items()},
+            rates=Markup(rates_plot(data["attributes"], deciding)),  # noqa: S704
+            diagrams=[pair for pair in diagrams if pair[1]],
+            effects=_effects(data["side_effects"]),
+            agreement=_agreement(data),
+            specs={
+                batch["id"]: dump_yaml(batch["spec"])[: _LINES["spec"]] for batch in data["batches"] if batch["spec"]
+            },
+        )
     )
 
 

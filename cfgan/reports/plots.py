@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     from matplotlib.figure import Figure
 
 # Stand-ins that no plot needs otherwise; in the SVG each becomes a custom property of the page.
@@ -139,6 +141,36 @@ def reliability_plot(diagram: Mapping[str, Any], key: str) -> str:
     truth = "are labelled so" if label else "the judge sees so"
     alt = f"Reliability over {diagram['over']}: probability by the {diagram['reader']}, how many {truth}: {points}"
     return _svg(draw, (3.0, 3.0), key, alt)
+
+
+def control_plot(names: Sequence[str], moved: npt.NDArray[np.float64], reader: str) -> str:
+    """Heat map of what each attribute moves.
+
+    Args:
+        names: A attributes.
+        moved: (A, A), -1..1; row: switched on, column: looked for.
+        reader: who looked.
+
+    Returns:
+        SVG markup.
+    """
+    titles = [name.replace("_", " ") for name in names]
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        mesh = axes.pcolormesh(moved, cmap="PuOr_r", vmin=-1, vmax=1, edgecolors="none")
+        axes.invert_yaxis()
+        places = [k + 0.5 for k in range(len(names))]
+        axes.set_xticks(places, titles, rotation=90, fontsize=7)
+        axes.set_yticks(places, titles, fontsize=7)
+        axes.tick_params(length=0)
+        axes.set_aspect("equal")
+        figure.colorbar(mesh, ax=axes, shrink=0.5, label="seen more often (share of faces)")
+
+    side = 2.2 + 0.16 * len(names)
+    return _svg(
+        draw, (side, side), "control", f"Heat map of what each of {len(names)} attributes moves, by the {reader}"
+    )
 
 
 def _svg(draw: Any, size: tuple[float, float], key: str, alt: str) -> str:

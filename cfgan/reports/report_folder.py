@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cfgan.errors import FolderError, InputError
 from cfgan.files import is_unused, make_folder, read_json_object, storage_errors, write_bytes
 from cfgan.reports.page import render_page
-from cfgan.reports.tables import TABLES, csv_tables
+from cfgan.reports.tables import CONTROL, TABLES, csv_tables
 
 if TYPE_CHECKING:
     from cfgan.reports.batch_report import Report
@@ -58,11 +58,17 @@ def write_report(out: Path, report: Report) -> list[str]:
         "report.json": (json.dumps(report.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"),
         **csv_tables(report),
     }
-    _replace(out.resolve(), files)
+    replace_report(out.resolve(), files)
     return list(files)
 
 
-def _replace(out: Path, files: Mapping[str, bytes]) -> None:
+def replace_report(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write files beside a folder's place, then move them there: all or nothing.
+
+    Raises:
+        FolderError: the folder holds something other than a report.
+        StorageError: the disk refused; an older report stays as it was.
+    """
     fresh, old = (out.with_name(f".{out.name}.{word}") for word in ("new", "old"))
     with storage_errors(out):
         if old.exists() and not out.exists():
@@ -90,10 +96,13 @@ def _replace(out: Path, files: Mapping[str, bytes]) -> None:
 
 def _is_report(out: Path) -> bool:
     """Whether a folder holds a report and nothing that somebody else has put there."""
-    names = {"report.html", "report.json", *(f"{name}.csv" for name in TABLES)}
+    of_batches = {"report.html", "report.json", *(f"{name}.csv" for name in TABLES)}
     try:
-        if not {path.name for path in out.iterdir()} <= names:
-            return False
-        return str(read_json_object(out / "report.json").get("format", "")).startswith("cfgan-report/")
+        found = {path.name for path in out.iterdir()}
+        for names, figures in ((of_batches, "report.json"), (set(CONTROL), "control.json")):
+            if found <= names and figures in found:
+                kind = str(read_json_object(out / figures).get("format", ""))
+                return kind.startswith(("cfgan-report/", "cfgan-control/"))
+        return False
     except ValueError:
         return False

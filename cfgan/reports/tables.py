@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cfgan.reports.batch_report import Report
 
+CONTROL = ("report.html", "control.json", "control.csv")
+"""The files of a control report."""
+
 TABLES = ("cells", "attributes", "faces", "side_effects", "agreement", "calibration")
 """Names of the tables, without their ending."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from cfgan_cli.output import EXIT_FAILED, console, exit_codes, print_json, progress_bar
+from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, progress_bar
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
 
@@ -83,3 +84,56 @@ def batch(
         console().print(f"\n{out / 'report.html'}", markup=False, soft_wrap=True)
     if strict and data["verdict"] != "holds":
         raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("control")
+def control(
+    bundle: Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")
+    ] = Path("control"),
+    latents: Annotated[
+        int, typer.Option("--latents", "-n", min=2, help="Faces made both ways for each attribute.")
+    ] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same faces.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+) -> None:
+    """Report what each attribute of a bundle moves: itself, and what it should not.
+
+    Every attribute is asked for and asked away with the latents and all others held fixed; the judge looks.
+    Writes report.html, control.json and control.csv, all or nothing.
+    """
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+        from cfgan.reports.report_folder import check_out, replace_report
+
+        check_out(out, [])
+        opened = open_bundle(bundle)
+
+        from cfgan.evaluation.control import measure_control
+        from cfgan.reports.control_report import control_files
+
+        with progress_bar(quiet=quiet or as_json, unit="attributes") as update:
+            found = measure_control(
+                opened,
+                latents=latents,
+                seed=seed,
+                device=device,
+                tell=lambda stage, done, total: update(stage, done, total, ""),
+            )
+        files = control_files(opened, found, seed)
+        replace_report(out.resolve(), files)
+    if as_json:
+        sys.stdout.write(files["control.json"].decode("utf-8"))
+    elif not quiet:
+        order = sorted(range(len(found.names)), key=lambda i: found.effect[i])
+        weakest = ", ".join(f"{found.names[i]} {percent(float(found.effect[i]))}" for i in order[:5])
+        console().print(
+            f"By the {found.reader}: mean effect {percent(float(found.effect.mean()))}, mean leak "
+            f"{percent(float(found.leak.mean()))}; weakest: {weakest}",
+            markup=False,
+            soft_wrap=True,
+        )
+        console().print(f"{out / 'report.html'}", markup=False, soft_wrap=True)
