@@ -90,7 +90,7 @@ def slug(name: str) -> str:
 def train(name: str, store: Store, options: argparse.Namespace) -> Path:
     """Train one row, or go on with it."""
     settings = [f"images={options.images}", f"threads={options.threads}", f"seed={options.seed}", "device=cpu"]
-    settings += ["sample_images=20000", "save_images=20000", "ema_images=4000"]
+    settings += ["sample_images=20000", "save_images=20000", "ema_images=4000", "rate_hold=1.0", "guide_pull=0.2"]
     settings += [setting.format(guide=options.guide) for setting in ROWS[name]]
     run: Path = options.out / slug(name)
     train_gan(store, run, load_config(GanConfig, file=RECIPE, settings=settings))
