@@ -15,8 +15,8 @@ from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, 
 
 if TYPE_CHECKING:
     from cfgan.bundle import Bundle
-    from cfgan.generation import Summary
     from cfgan.spec import Plan
+    from cfgan.summary import Summary
 
 
 def generate(
