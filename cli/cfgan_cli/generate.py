@@ -25,10 +25,10 @@ def generate(
         typer.Option("--attrs", "-a", help="Attributes, such as Male,Smiling,-Wearing_Hat or Smiling=0.5; or: any."),
     ] = None,
     spec: Annotated[str | None, typer.Option(help="A spec file, or the name of a shipped one.")] = None,
-    count: Annotated[int | None, typer.Option("--count", "-n", help="Faces wanted. [default: 32]")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same faces. [default: 0]")] = None,
+    count: Annotated[int | None, typer.Option("--count", "-n", help="Faces wanted. Default: 32.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same faces. Default: 0.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Batch folder. [default: a new one in faces/]")
+        Path | None, typer.Option("--out", "-o", help="Batch folder. Default: a new one in faces/.")
     ] = None,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
     free: Annotated[
@@ -39,14 +39,14 @@ def generate(
     ] = None,
     threshold: Annotated[
         float | None,
-        typer.Option(help="Probability that every requested value must reach, 0..1. [default: the bundle's]"),
+        typer.Option(help="Probability that every requested value must reach, 0..1. Default: the bundle's."),
     ] = None,
     precision: Annotated[
         float | None,
         typer.Option(help="Instead: how often the verifier must be right on real faces that pass it, 0..1."),
     ] = None,
     max_draws: Annotated[
-        int | None, typer.Option(help="Draws after which a request gives up. [default: 50 a face, 1,000 at least]")
+        int | None, typer.Option(help="Draws after which a request gives up. Default: 50 a face, 1,000 at least.")
     ] = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", help="Keep every draw, whatever the verifier says.")
