@@ -27,9 +27,7 @@ def generate(
     spec: Annotated[str | None, typer.Option(help="A spec file, or the name of a shipped one.")] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", help="Faces wanted. Default: 32.")] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same faces. Default: 0.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Batch folder. Default: a new one in faces/.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Batch folder. Default: a new one in faces/.")] = None,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
     free: Annotated[
         str | None,
