@@ -7,7 +7,6 @@ checksum was compared. Only safetensors are ever read, never a pickle.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,10 +21,9 @@ from cfgan.errors import BundleError, FolderError, InputError, VocabularyError, 
 from cfgan.files import (
     is_safe_name,
     is_unused,
-    make_folder,
     read_json_object,
+    replace_folder,
     sha256_of,
-    storage_errors,
     user_path,
     write_bytes,
     write_json,
@@ -290,30 +288,16 @@ def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, byt
         StorageError: the disk refused; an old bundle stays as it was.
     """
     out = out.resolve()
-    fresh = out.with_name(f".{out.name}.new")
-    old = out.with_name(f".{out.name}.old")
-    with storage_errors(out):
-        if old.exists() and not out.exists():
-            old.rename(out)  # a replacement was killed half-way
-        require_bundle_or_unused(out)
-        for folder in (fresh, old):
-            shutil.rmtree(folder, ignore_errors=True)
-        make_folder(fresh)
-        write_json(fresh / "config.json", {"format": FORMAT, **config})
-        write_text(fresh / "README.md", card)
+
+    def fill(folder: Path) -> None:
+        write_json(folder / "config.json", {"format": FORMAT, **config})
+        write_text(folder / "README.md", card)
         for name, data in weights.items():
-            write_bytes(fresh / name, data)
+            write_bytes(folder / name, data)
         names = sorted(["config.json", "README.md", *weights])
-        write_json(fresh / "manifest.json", {"sha256": {name: sha256_of(fresh / name) for name in names}})
-        if out.exists():
-            out.rename(old)
-        try:
-            fresh.rename(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        write_json(folder / "manifest.json", {"sha256": {name: sha256_of(folder / name) for name in names}})
+
+    replace_folder(out, fill, lambda: require_bundle_or_unused(out))
     return open_bundle(out)
 
 

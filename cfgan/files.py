@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -197,3 +198,39 @@ def user_path(text: str | Path, *, field: str) -> Path:
 def is_safe_name(name: str) -> bool:
     """Whether a name from outside may become a file name: no separators, ``..``, NUL or device names."""
     return bool(_SAFE_NAME.fullmatch(name)) and ".." not in name and name.split(".")[0].casefold() not in _DEVICES
+
+
+def replace_folder(out: Path, fill: Callable[[Path], None], check: Callable[[], None]) -> None:
+    """Write a folder beside its place, then move it there: all or nothing.
+
+    Args:
+        out: the folder, resolved; what stands there is replaced.
+        fill: writes the content into the new folder that it is given.
+        check: raises if what stands at ``out`` must not be replaced.
+
+    Raises:
+        StorageError: the disk refused; what stood there stays.
+        Whatever ``fill`` and ``check`` raise.
+    """
+    fresh, old = (out.with_name(f".{out.name}.{word}") for word in ("new", "old"))
+    with storage_errors(out):
+        if old.exists() and not out.exists():
+            old.rename(out)  # a replacement was killed half-way
+        check()
+        for folder in (fresh, old):
+            shutil.rmtree(folder, ignore_errors=True)
+        make_folder(fresh)
+        try:
+            fill(fresh)
+            if out.exists():
+                out.rename(old)
+            try:
+                fresh.rename(out)
+            except OSError:
+                if old.exists():
+                    old.rename(out)
+                raise
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        shutil.rmtree(old, ignore_errors=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cfgan.errors import FolderError, InputError
-from cfgan.files import is_unused, make_folder, read_json_object, storage_errors, write_bytes
+from cfgan.files import is_unused, read_json_object, replace_folder, write_bytes
 from cfgan.reports.page import render_page
 from cfgan.reports.tables import CONTROL, TABLES, csv_tables
 
@@ -69,29 +68,12 @@ def replace_report(out: Path, files: Mapping[str, bytes]) -> None:
         FolderError: the folder holds something other than a report.
         StorageError: the disk refused; an older report stays as it was.
     """
-    fresh, old = (out.with_name(f".{out.name}.{word}") for word in ("new", "old"))
-    with storage_errors(out):
-        if old.exists() and not out.exists():
-            old.rename(out)  # a replacement was killed half-way
-        check_out(out, [])
-        for folder in (fresh, old):
-            shutil.rmtree(folder, ignore_errors=True)
-        make_folder(fresh)
-        try:
-            for name, data in files.items():
-                write_bytes(fresh / name, data)
-            if out.exists():
-                out.rename(old)
-            try:
-                fresh.rename(out)
-            except OSError:
-                if old.exists():
-                    old.rename(out)
-                raise
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+
+    def fill(folder: Path) -> None:
+        for name, data in files.items():
+            write_bytes(folder / name, data)
+
+    replace_folder(out, fill, lambda: check_out(out, []))
 
 
 def _is_report(out: Path) -> bool:
