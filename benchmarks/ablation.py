@@ -14,7 +14,6 @@ part in training; every row draws the labels of all validation images with the s
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
+from cfgan.bundle_parts import read_log, training_seconds
 from cfgan.calibration import fit_calibration
 from cfgan.data.store import Store, open_store
 from cfgan.evaluation.accuracy import accuracy_table
@@ -138,12 +138,11 @@ class Measure:
         load_frozen(generator, load_file(run / "generator.safetensors"))
         z = latents(0, range(len(self.labels)), about["shape"]["z_dim"])
         drawn = RequestSet([{}] * len(z), self.labels.astype(np.float32), z)
-        log = [json.loads(line) for line in (run / "stats.jsonl").read_text().splitlines()]
-        seconds, before = 0.0, 0
-        for entry in log:
-            seconds += (entry["images"] - before) / entry["images_per_second"]
-            before = entry["images"]
-        return {**self.of(draw_levels(generator, drawn, torch.device("cpu"))), "seconds": seconds, **log[-1]}
+        return {
+            **self.of(draw_levels(generator, drawn, torch.device("cpu"))),
+            "seconds": training_seconds(run),
+            **read_log(run)[-1],
+        }
 
 
 def table(rows: dict[str, dict[str, Any]], real: dict[str, Any], images: int, size: int) -> str:

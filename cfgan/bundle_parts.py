@@ -83,11 +83,11 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     readings: dict[str, tuple[Floats, Floats]] = {}
     for role, run, kind in (("verifier", parts.verifier, "classifier"), ("judge", parts.judge, "judge")):
         if run is not None:
-            about, data = _about(run, role, kind), _read(run / "model.safetensors")
-            vocabularies[role] = Vocabulary.from_dict(about["vocabulary"])
+            model, data = _about(run, role, kind), _read(run / "model.safetensors")
+            vocabularies[role] = Vocabulary.from_dict(model["vocabulary"])
             readings[role] = _readings_of_run(run, role)
-            history = {"images": _last_images(run), "seconds": _seconds(run), "settings": _settings(run)}
-            described = {"shape": about["shape"], "training": history}
+            history = {"images": _last_images(run), "seconds": training_seconds(run), "settings": _settings(run)}
+            described = {"shape": model["shape"], "training": history}
             described |= _measured(*readings[role], prior.vocabulary)
         elif keep is not None and role in keep.config:
             described, data = dict(keep.config[role]), _read(keep.file(f"{role}.safetensors"))
@@ -168,7 +168,7 @@ def _training(gan: Path, about: dict[str, Any], keep: Bundle | None) -> dict[str
     """What is known of the generator's training: of its run, and of the bundle that the run started from."""
     training: dict[str, Any] = {
         "images": about["images"],
-        "seconds": _seconds(gan),
+        "seconds": training_seconds(gan),
         "guides": about.get("guides", []),
         "settings": _settings(gan),
     }
@@ -245,8 +245,8 @@ def _last_images(run: Path) -> int:
     return int(read_log(run)[-1]["images"])
 
 
-def _seconds(run: Path) -> int:
-    """Time spent in training steps, from the run's own log."""
+def training_seconds(run: Path) -> int:
+    """Time that a run spent in training steps, from its own log. Raises InputError."""
     seconds, before = 0.0, 0
     for row in read_log(run):
         seconds += (row["images"] - before) / row["images_per_second"]

@@ -33,6 +33,7 @@ FORMAT = "cfgan-evaluation/1"
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 Levels = npt.NDArray[np.uint8]
+Features = npt.NDArray[np.float32]
 
 _BATCH = 32
 _WHOLE = 256  # draws of each whole request
@@ -103,7 +104,7 @@ def measure(
         tell: called with (stage, done, total).
 
     Returns:
-        Plain figures; ``docs`` in README describe them. NaN where there is nothing to measure.
+        Plain figures. NaN where there is nothing to measure.
 
     Raises:
         InputError: the store has other attributes, another size or no images of that split.
@@ -136,9 +137,11 @@ def measure(
         "seed": plan.seed,
     }
     faces = draw(matched, "drawing")
-    result["fidelity"] = {}
+    result["fidelity"], features = {}, []
     for extractor in extractors:
-        result["fidelity"][extractor.name] = _fidelity(extractor, store, plan, faces, matched.conditions, names, tell)
+        figures, fake = _fidelity(extractor, store, plan, faces, matched.conditions, names, tell)
+        result["fidelity"][extractor.name] = figures
+        features.append(fake)
     if detector is not None:
         stages = (("faces", faces), ("real_faces", real[:count]))
         found = {
@@ -176,20 +179,18 @@ def measure(
             **within_requests(bundle.vocabulary, sets["balanced"], generated, known, labels, plan.seed),
         }
         if plan.split != "train" and len(store.rows("train")):
-            result["memorisation"] = {"extractor": first.name, **_copies(first, store, known, faces, tell)}
+            result["memorisation"] = {"extractor": first.name, **_copies(first, store, known, features[0], tell)}
     return result
 
 
-def _copies(
-    extractor: Extractor, store: Store, held_out: npt.NDArray[np.float32], faces: Levels, tell: Tell
-) -> dict[str, Any]:
-    """How near generated and held-out faces are to the training images."""
+def _copies(extractor: Extractor, store: Store, held_out: Features, generated: Features, tell: Tell) -> dict[str, Any]:
+    """How near generated and held-out faces, given as features (N, D), are to the training images."""
 
     def told(done: int, total: int) -> None:
         tell(f"{extractor.name}: training images", done, total)
 
     training = reference_features(store, "train", extractor, progress=told)
-    return closeness(nearest_distances(extract(extractor, faces), training), nearest_distances(held_out, training))
+    return closeness(nearest_distances(generated, training), nearest_distances(held_out, training))
 
 
 def _real(bundle: Bundle, store: Store, plan: Plan) -> tuple[Levels, npt.NDArray[np.float32]]:
@@ -226,8 +227,8 @@ def _fidelity(
     conditions: npt.NDArray[np.float32],
     names: tuple[str, ...],
     tell: Tell,
-) -> dict[str, Any]:
-    """Figures over one extractor."""
+) -> tuple[dict[str, Any], Features]:
+    """Figures over one extractor, and the features of the generated faces."""
 
     def told(what: str) -> Callable[[int, int], None]:
         return lambda done, total: tell(f"{extractor.name}: {what}", done, total)
@@ -243,4 +244,4 @@ def _fidelity(
     labels = np.asarray(store.labels[store.rows(plan.split)])
     figures["attributes"] = intra_attribute_fd(names, real, labels, fake, conditions, floor=True, seed=plan.seed)
     tell(f"{extractor.name}: comparing", 1, 1)
-    return figures
+    return figures, fake

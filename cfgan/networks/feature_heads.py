@@ -7,21 +7,11 @@ Sauer et al., "Projected GANs converge faster", NeurIPS 2021; beside an ordinary
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
-
-
-class FeatureNetwork(Protocol):
-    """A frozen network that gives feature maps."""
-
-    map_channels: Sequence[int]
-
-    def maps(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) in -1..1 to maps (N, C_i, H_i, W_i), finest first."""
 
 
 class FeatureHeads(nn.Module):
