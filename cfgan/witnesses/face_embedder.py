@@ -109,5 +109,5 @@ class FaceEmbedder:
 
 
 def similarity(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Of pairs of embedded faces, (N, D) and (N, D) to (N,): minus the Euclidean distance, so that more is more alike."""
-    return -np.linalg.norm(first - second, axis=-1).astype(np.float32)
+    """Of pairs of embedded faces, (N, D) and (N, D) to (N,): minus the Euclidean distance, so that more is liker."""
+    return np.asarray(-np.linalg.norm(first - second, axis=-1), dtype=np.float32)
