@@ -13,10 +13,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-from cfgan.witnesses.operating_points import FILE, measure_operating_points
 
 from cfgan.data.store import open_store
 from cfgan.witnesses.face_embedder import FaceEmbedder
+from cfgan.witnesses.operating_points import FILE, measure_operating_points
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
                 raise SystemExit(f"{args.cache} holds other images")
             vectors, found = kept["vectors"], kept["found"]
     else:
-        embedded = embedder(store.images[rows], lambda done, total: print(f"\r{done}/{total}", end=""))
+        embedded = embedder(store.images[rows], lambda done, total: None)
         vectors, found = embedded.vectors, embedded.found
         if args.cache:
             np.savez(args.cache, rows=rows, vectors=vectors, found=found)
