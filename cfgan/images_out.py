@@ -18,13 +18,16 @@ Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/tr
 </rdf:RDF></x:xmpmeta>"""
 
 
-def encode_png(pixels: npt.NDArray[np.uint8], text: Mapping[str, Any] | None = None, *, compress: int = 2) -> bytes:
+def encode_png(
+    pixels: npt.NDArray[np.uint8], text: Mapping[str, Any] | None = None, *, compress: int = 2, marked: bool = True
+) -> bytes:
     """Encode one image as PNG, marked as made by a trained model.
 
     Args:
         pixels: uint8 (3, H, W), RGB.
         text: what the PNG text chunk ``cfgan`` says, as JSON; nothing in it may be a local path.
         compress: zlib level 0..9.
+        marked: False leaves the mark out: only where generated and real images must not differ in their files.
 
     Returns:
         The file's bytes: the same for the same input and Pillow version.
@@ -32,8 +35,9 @@ def encode_png(pixels: npt.NDArray[np.uint8], text: Mapping[str, Any] | None = N
     info = PngInfo()
     if text is not None:
         info.add_text("cfgan", json.dumps(text, sort_keys=True, separators=(",", ":")))
-    # IPTC Digital Source Type "trainedAlgorithmicMedia", in XMP as IPTC Photo Metadata prescribes.
-    info.add_itxt("XML:com.adobe.xmp", _XMP)
+    if marked:
+        # IPTC Digital Source Type "trainedAlgorithmicMedia", in XMP as IPTC Photo Metadata prescribes.
+        info.add_itxt("XML:com.adobe.xmp", _XMP)
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     image.save(buffer, "PNG", pnginfo=info, compress_level=compress)

@@ -212,6 +212,14 @@ def make_testset_plan(
     return Plan(model, request, resolved, brought)
 
 
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a test-set spec: one of the designs."""
+    from pydantic.json_schema import models_json_schema
+
+    designs, definitions = models_json_schema([(model, "validation") for model in MODELS.values()])
+    return {"title": "cfgan test-set spec", "oneOf": list(designs.values()), **definitions}
+
+
 def _names(listed: list[str], vocabulary: Vocabulary, request: Request, where: str, *, signed: bool) -> list[str]:
     """Canonical names, with a sign where one may stand; each once, none that is requested with the same sign."""
     found: list[str] = []
