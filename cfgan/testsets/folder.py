@@ -97,6 +97,8 @@ def subject_of(file: str) -> str:
 class Testset:
     """An opened test set; ``pairs`` is empty in detection sets, ``items`` in the others."""
 
+    __test__ = False  # not for pytest, whatever its name
+
     path: Path
     manifest: dict[str, Any]
     protocol: dict[str, Any]

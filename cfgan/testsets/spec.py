@@ -21,6 +21,9 @@ Attributes = str | list[str] | dict[str, bool | float]
 _Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _FORBID = ConfigDict(extra="forbid", frozen=True)
 
+# The draws after which a request gives up: more than in a batch, since a set asks for combinations that are rare.
+_LEAST_DRAWS, _DRAWS_A_FACE = 5_000, 200
+
 
 class IdentitySpec(BaseModel):
     """How the face embedder is used."""
@@ -156,6 +159,8 @@ class Plan:
 
         words = np.random.SeedSequence(self.model.seed, spawn_key=(place,)).generate_state(1, np.uint64)
         verify = self.model.verify if verified else VerifySpec(enabled=False)
+        if verify.max_draws is None:
+            verify = verify.model_copy(update={"max_draws": max(_LEAST_DRAWS, _DRAWS_A_FACE * count)})
         free: str | Request = self.resolved["free"]
         if isinstance(free, dict):
             free = {key: value for key, value in free.items() if key not in request}

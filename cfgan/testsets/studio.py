@@ -85,7 +85,7 @@ class Studio:
         faces = self.writer.stored(role)
         tally = self.writer.tally(role) or dict.fromkeys(("draws", "rejected", "no_face", "too_alike"), 0)
         # Without verification a draw may still be left out for its face.
-        most = cell.max_draws if cell.verify.enabled else 2 * cell.count + CHUNK
+        most = cell.max_draws if cell.verify.enabled else cell.verify.max_draws or 2 * cell.count
         while len(faces) < cell.count and tally["draws"] < most:
             self.stop.raise_if_asked(f"{len(faces)} of {role} are in {self.writer.out}; the same command goes on")
             start = tally["draws"]
