@@ -144,6 +144,21 @@ class Bundle:
         shape = self.config["verifier"]["shape"]
         return self._load("verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
 
+    def guide(self) -> AttributeClassifier | None:
+        """The classifier that pulled the generator, for going on with its training; None where none is kept.
+
+        It never gates and never reports: the generator was trained to please it.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+        if "guide" not in self.config:
+            return None
+        from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
+
+        shape = self.config["guide"]["shape"]
+        return self._load("guide", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
+
     def judge(self) -> Judge | None:
         """The judge's network, in eval mode, on the CPU; None in a bundle without one. It reports and never gates.
 

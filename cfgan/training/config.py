@@ -69,9 +69,9 @@ class GanConfig:
     attribute_images: Literal["real", "both"] = "real"  # what the attribute head learns from
     attribute_pull: _NotNegative = 0.5  # how strongly the attribute head pulls the generator
     start: str | None = None  # bundle whose generator and discriminator the run starts from; None: from noise
-    guide: str | None = None  # run folder of a trained classifier that pulls the generator as well
+    guide: str | None = None  # run folder of a trained classifier, or a bundle with a guide: pulls the generator too
     guide_pull: _NotNegative = 0.5  # how strongly the guide pulls the generator
-    features: str | None = None  # frozen features that more heads judge: run folder of a classifier, or a known network
+    features: str | None = None  # frozen features that more heads judge: a classifier, given as `guide` is
     feature_weight: _NotNegative = 0.5  # of those heads' loss, against the image discriminator's
     image_weight: _NotNegative = 1.0  # of the image discriminator's loss; 0: a projected discriminator alone
     rare_threshold: _Share = 0.1  # repeat-factor sampling: values rarer than this are drawn more often; 0: off

@@ -66,6 +66,9 @@ def build(
     verifier: Annotated[Path | None, typer.Option(help="Run folder of `cfgan train verifier`.")] = None,
     judge: Annotated[Path | None, typer.Option(help="Run folder of `cfgan train judge`.")] = None,
     prior: Annotated[Path | None, typer.Option(help="File of `cfgan train prior`.")] = None,
+    guide: Annotated[
+        Path | None, typer.Option(help="Run folder of the classifier that pulled the generator, to go on from.")
+    ] = None,
     keep: Annotated[
         str | None, typer.Option(help="A bundle that everything comes from that is not given otherwise.")
     ] = None,
@@ -91,7 +94,7 @@ def build(
 
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None
-        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store)
+        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide)
         with progress_bar(quiet=quiet, unit="draws") as update:
             built = build_bundle(
                 out,
