@@ -103,6 +103,34 @@ def _show(design: str, summary: Any) -> None:
     )
 
 
+@app.command("baseline")
+def baseline(
+    folder: Annotated[Path, typer.Argument(help="A test set with comparisons.", metavar="FOLDER")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file of scores: CSV, pair,score.")],
+    gallery: Annotated[Path | None, typer.Option(help="The enrolled faces, where the set does not hold them.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+) -> None:
+    """Score a test set with the face embedder: a system to compare yours with, and a file to copy.
+
+    Two faces are scored by minus the distance of their embeddings; where no face is found the score is
+    empty, a failure to acquire.
+    """
+    with exit_codes():
+        from cfgan.testsets.baseline import baseline_scores, write_scores
+        from cfgan.testsets.folder import open_testset
+        from cfgan.witnesses.face_embedder import FaceEmbedder
+
+        opened = open_testset(folder)
+        with progress_bar(quiet=quiet, unit="faces") as update:
+
+            def tell(done: int, total: int) -> None:
+                update("embedding", done, total, "")
+
+            count = write_scores(out, baseline_scores(opened, FaceEmbedder(), gallery=gallery, progress=tell))
+        if not quiet:
+            console().print(f"{count:,} scores in {out}", markup=False, soft_wrap=True)
+
+
 @app.command("list")
 def list_specs(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False) -> None:
     """List the shipped test-set specs."""
