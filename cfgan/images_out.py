@@ -44,21 +44,26 @@ def encode_png(
     return buffer.getvalue()
 
 
-def encode_jpeg(pixels: npt.NDArray[np.uint8], text: Mapping[str, Any] | None = None, *, quality: int = 95) -> bytes:
+def encode_jpeg(
+    pixels: npt.NDArray[np.uint8], text: Mapping[str, Any] | None = None, *, quality: int = 95, marked: bool = True
+) -> bytes:
     """Encode one image as JPEG without chroma subsampling, marked as made by a trained model.
 
     Args:
         pixels: uint8 (3, H, W), RGB.
         text: what the comment segment says, as JSON under the key ``cfgan``; nothing in it may be a local path.
         quality: of libjpeg, 1..95.
+        marked: False leaves the mark out: for real images beside generated ones.
 
     Returns:
         The file's bytes: the same for the same input and Pillow version.
     """
-    comment = {} if text is None else {"comment": _json({"cfgan": text}).encode("ascii")}
+    extra = {} if text is None else {"comment": _json({"cfgan": text}).encode("ascii")}
+    if marked:
+        extra["xmp"] = _XMP.encode("ascii")
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    image.save(buffer, "JPEG", quality=quality, subsampling=0, xmp=_XMP.encode("ascii"), **comment)
+    image.save(buffer, "JPEG", quality=quality, subsampling=0, **extra)
     return buffer.getvalue()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -21,7 +20,7 @@ from cfgan.errors import FolderError, InputError
 from cfgan.files import sha256_of
 from cfgan.images_out import encode_jpeg, encode_png
 from cfgan.testsets.check import check_tables
-from cfgan.testsets.folder import Testset
+from cfgan.testsets.folder import Testset, subject_of
 from cfgan.testsets.reading import GALLERY, attribute_columns, attribute_rows, is_enrolled, read_checksums
 
 IMAGE_KINDS = ("jpg", "png")
@@ -91,6 +90,7 @@ class Plan:
         reading: how it is read, as lines for its README.
         notes: what was done to the set and what the format cannot hold, a sentence each.
         counts: figures for ``export.json``.
+        real_faces: whether real faces are in it beside the generated ones.
     """
 
     steps: int
@@ -98,6 +98,7 @@ class Plan:
     reading: tuple[str, ...]
     notes: tuple[str, ...]
     counts: dict[str, Any] = field(default_factory=dict)
+    real_faces: bool = False
 
 
 class Source:
@@ -136,13 +137,22 @@ class Source:
                 f"the set compares with enrolled faces that you keep, such as {name}; name their folder to copy them.",
                 field="--gallery",
             )
+        elif name.endswith("/"):
+            raise InputError(f"{subject_of(name)} is enrolled without an image.", field="--gallery", value=name)
         elif not self._path(name).is_file():
             raise InputError(f"{self.gallery} has no {name.removeprefix(GALLERY)}.", field="--gallery", value=name)
 
     def _path(self, name: str) -> Path:
         if name in self._sums or self.gallery is None:
             return self.testset.path / name
-        return self.gallery / name.removeprefix(GALLERY)
+        _, person, file = name.split("/")
+        # A person may be a folder, a folder of folders, or one image without any.
+        if Path(file).stem == person and (self.gallery / file).is_file():
+            return self.gallery / file
+        placed = self.gallery / person / file
+        if placed.is_file():
+            return placed
+        return next((path for path in sorted((self.gallery / person).rglob("*")) if path.name == file), placed)
 
     def checked(self, name: str) -> Path:
         """The path of an image that is as it was made. Raises FolderError if it has changed."""
@@ -165,10 +175,11 @@ class Source:
         """
         image = load_rgb(self.checked(name))
         pixels = to_square(image, side) if image.size != (side, side) else _pixels(image)
-        if name.startswith(GALLERY):
-            return _unmarked(pixels, kind, quality)
-        text = text_of(image)
-        return encode_jpeg(pixels, text, quality=quality) if kind == "jpg" else encode_png(pixels, text)
+        real = name.startswith(GALLERY)
+        text = None if real else text_of(image)
+        if kind == "jpg":
+            return encode_jpeg(pixels, text, quality=quality, marked=not real)
+        return encode_png(pixels, text, marked=not real)
 
 
 def for_each(work: Callable[[_Given], object], given: Iterable[_Given], tick: Tick) -> None:
@@ -202,13 +213,3 @@ def text_of(image: Image.Image) -> dict[str, Any] | None:
     except (ValueError, TypeError):
         return None
     return value if isinstance(value, dict) else None
-
-
-def _unmarked(pixels: Pixels, kind: str, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
-    if kind == "jpg":
-        image.save(buffer, "JPEG", quality=quality, subsampling=0)
-    else:
-        image.save(buffer, "PNG", compress_level=2)
-    return buffer.getvalue()

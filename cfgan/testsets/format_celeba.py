@@ -62,9 +62,12 @@ def plan_celeba(source: Source, options: ExportOptions) -> Plan:
     """``celeba/`` with ``img_align_celeba/000001.jpg`` (178 x 218), labels, identities and split.
 
     Raises:
-        InputError: an attribute's name that CelebA's files cannot hold.
+        InputError: a detection set, or an attribute's name that CelebA's files cannot hold.
         FolderError: an image without a value for an attribute.
     """
+    if source.testset.design == "detection":
+        text = "the layout has no place for what is an attack and what is bona fide."
+        raise InputError(text, field="--format", value="celeba", nearest=["huggingface", "parquet"])
     table = _Values(source.columns)
     path = source.testset.path
     images = requested = 0

@@ -177,6 +177,7 @@ def plan_lfw(source: Source, options: ExportOptions) -> Plan:
             *_notes(source, folds, options),
         ),
         {"folds": len(folds), "mated": each * len(folds), "nonmated": each * len(folds), "images": len(files)},
+        real_faces=any(name.startswith(GALLERY) for name in files),
     )
 
 
@@ -256,4 +257,5 @@ def plan_insightface(source: Source, options: ExportOptions) -> Plan:
             *_notes(source, folds, options),
         ),
         {"folds": len(folds), "mated": mated, "nonmated": len(order) - mated, "images": len(needed)},
+        real_faces=any(name.startswith(GALLERY) for name in needed),
     )

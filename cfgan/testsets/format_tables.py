@@ -15,10 +15,11 @@ from cfgan.errors import FolderError, InputError
 from cfgan.files import atomic_write, make_folder, write_bytes, write_text
 from cfgan.testsets.export_source import ExportOptions, Plan, Source, Tick, for_each
 from cfgan.testsets.folder import ATTRIBUTES, ITEMS, PAIRS, Item, Pair
-from cfgan.testsets.reading import FIRST_COLUMNS, ImageRow, attribute_rows, csv_text, set_digest
+from cfgan.testsets.reading import GALLERY, ImageRow, attribute_rows, csv_text, set_digest
 
 _GROUP = 512  # rows of a Parquet file written together; with images, these are in memory
-_NUMBERS = ("requested.", "condition.", "verifier.", "judge.")
+_WHOLE = ("seed", "draw", "face_found")
+_NUMBERS = ("strength", "requested.", "condition.", "verifier.", "judge.")
 _Row = TypeVar("_Row")
 
 
@@ -52,9 +53,23 @@ def plan_huggingface(source: Source, options: ExportOptions) -> Plan:
             "Images are the set's own PNG files, unchanged.",
             f"metadata.csv is the set's {ATTRIBUTES}, its first column named file_name; {table} is the set's own, and "
             "names images as file_name does.",
+            *_absent(source),
         ),
         {"images": len(source.files), "rows": len(source.testset.pairs) + len(source.testset.items)},
+        real_faces=_bona_fide(source),
     )
+
+
+def _absent(source: Source) -> tuple[str, ...]:
+    """A note on the rows whose image is not in the export."""
+    if any(pair.a.startswith(GALLERY) for pair in source.testset.pairs):
+        return (f"Enrolled faces, {GALLERY}PERSON/FILE, are not in it.",)
+    slots = sum(not item.file for item in source.testset.items)
+    return (f"{slots:,} items without a file are slots for your own bona fide images.",) if slots else ()
+
+
+def _bona_fide(source: Source) -> bool:
+    return any(item.label == "bona_fide" and item.file for item in source.testset.items)
 
 
 def _card(source: Source) -> str:
@@ -107,8 +122,10 @@ def plan_parquet(source: Source, options: ExportOptions) -> Plan:
             f"The columns are those of the set's {table} and {ATTRIBUTES}; empty cells are null, lists of attribute "
             "values are lists.",
             f"{with_images or 'Images are not in it (--with-images)'}.",
+            *_absent(source),
         ),
         {"images": len(source.files), "rows": len(testset.pairs) + len(testset.items)},
+        real_faces=_bona_fide(source) and options.with_images,
     )
 
 
@@ -160,7 +177,7 @@ def _write(path: Path, schema: Any, groups: Iterable[list[dict[str, Any]]]) -> N
 
 
 def _kind(title: str) -> type[str] | type[int] | type[float]:
-    if title in FIRST_COLUMNS[2:]:
+    if title in _WHOLE:
         return int
     return float if title.startswith(_NUMBERS) else str
 

@@ -148,7 +148,7 @@ def _about(testset: Testset, kind: str, options: ExportOptions, plan: Plan) -> d
     return {
         "format": FORMAT,
         "kind": kind,
-        "synthetic": True,
+        "synthetic": not plan.real_faces,
         "testset": {"design": testset.design, "digest": set_digest(testset.path)},
         "licence": testset.manifest.get("licence"),
         "options": options.told(),
@@ -160,12 +160,13 @@ def _about(testset: Testset, kind: str, options: ExportOptions, plan: Plan) -> d
 
 def _readme(about: dict[str, Any], plan: Plan) -> str:
     kind, testset = about["kind"], about["testset"]
-    enrolled = any("copied from the gallery" in note for note in plan.notes)
-    mark = "Each image says so (IPTC DigitalSourceType trainedAlgorithmicMedia in its XMP)."
-    what = (
-        f"The faces were made by a trained model{', but for the enrolled ones' if enrolled else ''}; they show nobody. "
-        f"{mark} This is an export ({kind}: {FORMATS[kind].about}) of a test set for imposter detection."
-    )
+    what = "The faces were made by a trained model and show nobody"
+    if testset["design"] == "detection":
+        what += ", but for those that items call bona_fide. No file says which it is: a detector could win by that."
+    else:
+        what += ". " if about["synthetic"] else ", but for the enrolled ones, which are real. "
+        what += "Each image that was made says so (IPTC DigitalSourceType trainedAlgorithmicMedia in its XMP)."
+    what += f" This is an export ({kind}: {FORMATS[kind].about}) of a test set for imposter detection."
     facts = [
         f"Set:     {testset['design']}, sha256 of its checksums {testset['digest']}",
         f"Licence: {about['licence'] or 'not stated'}",

@@ -76,9 +76,13 @@ def is_safe_path(name: str) -> bool:
 
 
 def is_enrolled(name: str) -> bool:
-    """Whether a name is ``gallery/PERSON/FILE``, and leads nowhere else. People's own folders may have any name."""
+    """Whether a name is ``gallery/PERSON/FILE`` and leads nowhere else.
+
+    People's own folders may have any name. FILE is empty where only attributes are known of a person.
+    """
     parts = name.split("/")
-    return f"{parts[0]}/" == GALLERY and len(parts) == 3 and not {"", ".", ".."} & set(parts) and "\\" not in name
+    plain = len(parts) == 3 and bool(parts[1]) and not {".", ".."} & set(parts) and "\\" not in name
+    return plain and name.startswith(GALLERY)
 
 
 def attribute_columns(folder: Path) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ app.add_typer(testset.app, name="testset")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")
-app.add_typer(testset.app, name="testset")
 
 
 def _version(asked: bool) -> None:

@@ -43,7 +43,7 @@ def test_repeated_it_is_the_same_and_says_what_it_is(tmp_path: Path, kind: str) 
     assert one == bytes_of(tmp_path / "one") and sorted(path.name for path in tmp_path.iterdir()) == ["one", "t", "two"]
     assert json.loads(one["export.json"]) == about and about["testset"]["digest"] == set_digest(testset)
     readme = one["README.txt"].decode()
-    assert set_digest(testset) in readme and "research only" in readme and "they show nobody" in readme
+    assert set_digest(testset) in readme and "research only" in readme and "show nobody" in readme
     assert str(tmp_path) not in readme + one["export.json"].decode()
     sums = dict(line.split("  ")[::-1] for line in one["checksums.sha256"].decode().splitlines())
     assert set(sums) == set(one) - {"checksums.sha256"}

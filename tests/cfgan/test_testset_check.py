@@ -68,7 +68,7 @@ def test_files_that_are_not_as_they_were_made(tmp_path: Path, change: Callable[[
         (_replace("protocol.json", '"nonmated": 6', '"nonmated": 5'), "says nonmated 5, the tables have 6"),
         (_replace("protocol.json", '"nearest": 6', '"nearest": 7'), "says strata"),
         (_replace("protocol.json", '"subjects": 6', '"subjects": 7'), "says subjects 7"),
-        (_replace("protocol.json", '"folds": 2', '"folds": 3'), "says 3 folds, pairs.csv has 1, 2"),
+        (_replace("protocol.json", '"folds": 2', '"folds": 1'), "says 1 folds, pairs.csv has 1, 2"),
         (_replace("attributes.csv", "s00001,5,0", "s00002,5,0"), "lies in no folder of subject s00002"),
         (_replace("attributes.csv", "s00001_0001", "s00001_0002"), f"{IMAGE}: not in attributes.csv"),
         (_replace("attributes.csv", "seed", "sede"), "does not begin with file, subject, seed"),
@@ -90,10 +90,11 @@ def test_detection_sets_are_counted_too(tmp_path: Path) -> None:
     folder = make_testset(tmp_path / "t", design="detection")
     _replace("items.csv", "i000002", "i000001")(folder)
     _replace("items.csv", ",,bona_fide", ",,attack")(folder)
+    _replace("items.csv", "_0002.png,attack", "_0002.png,bona_fide")(folder)
     problems = check_testset(seal(folder))
     assert any("i000001 stands there twice" in problem for problem in problems)
     assert any("an attack without a file" in problem for problem in problems)
-    assert any("says attack 12, the tables have 13" in problem for problem in problems)
+    assert any("says attack 12, the tables have 11" in problem for problem in problems)
 
 
 def test_what_is_no_test_set(tmp_path: Path) -> None:
@@ -120,4 +121,4 @@ def test_info_counts_the_tables(tmp_path: Path) -> None:
         "nearest": {"rows": 6, "kinds": {"0": 6}, "mean_similarity": 0.25},
     }
     about = read_info(make_testset(tmp_path / "d", design="detection"))
-    assert about["counts"] == {"items": 24, "attack": 12, "bona_fide": 12, "slots": 12}
+    assert about["counts"] == {"items": 24, "attack": 12, "bona_fide": 0, "slots": 12}
