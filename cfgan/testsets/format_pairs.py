@@ -89,7 +89,7 @@ def _notes(source: Source, folds: Folds, options: ExportOptions) -> list[str]:
         )
     if left := len(source.testset.pairs) - len(shown):
         notes.append(
-            f"{left:,} comparisons of the set were left out to make the folds equal; index.csv lists the others."
+            f"{left:,} comparisons of the set were left out to make the folds equal; index.csv lists those kept."
         )
     enrolled = {pair.a for pair in shown if pair.a.startswith(GALLERY)}
     if enrolled:
