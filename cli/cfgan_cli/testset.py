@@ -7,9 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
+from cfgan_cli import testset_export
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
-app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, list, schema.")
+app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, check, export.")
+app.command("export")(testset_export.export)
+app.command("check")(testset_export.check)
+app.command("info")(testset_export.info)
 
 
 @app.command("build")
