@@ -41,8 +41,8 @@ class Rarest:
         size: values in each.
         possible: combinations of values that occur each by itself.
         unseen: of these, how many no row has.
-        unexplained: of the unseen, how many hold no unseen pair; with pairs, all.
-        rows: the rarest, those that hold an unseen pair left out; of the same count the most expected first.
+        unexplained: of the unseen, how many hold no pair that explains it; of pairs, all.
+        rows: the rarest, those that hold such a pair left out; of the same count the most expected first.
     """
 
     size: int
@@ -76,16 +76,22 @@ def cell_count(attributes: int, size: int) -> int:
     return math.comb(attributes, size) << size
 
 
-def rarest_combinations(names: Sequence[str], signs: Signs, size: int, *, most: int = 20) -> Rarest:
+def rarest_combinations(
+    names: Sequence[str], signs: Signs, size: int, *, known: npt.NDArray[np.bool_] | None = None, most: int = 20
+) -> Rarest:
     """Count every combination of ``size`` values and keep the rarest.
 
     Args:
         names: A attributes.
         signs: of the labels.
         size: 2 or more; at most :data:`MOST_CELLS` combinations.
+        known: bool (2A, 2A), pairs of signed values of which one knows that they (almost) never meet: with pairs that
+            no row has they explain why larger combinations are rare.
         most: how many are kept.
     """
-    unseen_pair = signs.pairs() == 0
+    telling = signs.pairs() == 0
+    if known is not None:
+        telling |= known
     rate = signs.counts / np.maximum(signs.counts.reshape(-1, 2).sum(1).repeat(2), 1)
     possible = unseen = unexplained = 0
     kept: list[tuple[int, float, tuple[int, ...]]] = []
@@ -100,7 +106,7 @@ def rarest_combinations(names: Sequence[str], signs: Signs, size: int, *, most: 
         expected = np.stack([np.prod(rate[list(prefix)]) * rate[later] for prefix in prefixes]) * known
         # A value that no row has makes no combination.
         there = expected > 0
-        explained = np.stack([_holds_unseen(unseen_pair, prefix, later) for prefix in prefixes]) & (size > 2)
+        explained = np.stack([_holds_pair(telling, prefix, later) for prefix in prefixes]) & (size > 2)
         possible += int(there.sum())
         unseen += int((there & (counts == 0)).sum())
         unexplained += int((there & (counts == 0) & ~explained).sum())
@@ -128,9 +134,9 @@ def _counts(signs: Signs, prefix: tuple[int, ...], later: Counts) -> Counts:
     return count_bits(together & signs.words[later[0] :])
 
 
-def _holds_unseen(unseen_pair: npt.NDArray[np.bool_], prefix: tuple[int, ...], later: Counts) -> npt.NDArray[np.bool_]:
-    inside = any(unseen_pair[a, b] for a, b in itertools.combinations(prefix, 2))
-    return np.asarray(unseen_pair[list(prefix)][:, later].any(0) | inside)
+def _holds_pair(telling: npt.NDArray[np.bool_], prefix: tuple[int, ...], later: Counts) -> npt.NDArray[np.bool_]:
+    inside = any(telling[a, b] for a, b in itertools.combinations(prefix, 2))
+    return np.asarray(telling[list(prefix)][:, later].any(0) | inside)
 
 
 def whole_rows(names: Sequence[str], labels: npt.NDArray[np.float32], *, most: int = 10) -> WholeRows:

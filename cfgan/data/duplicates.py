@@ -15,9 +15,9 @@ HASH_SIDE = 16
 HASH_WORDS = HASH_SIDE * HASH_SIDE // 64
 
 DISTANCE = 16
-"""Bits of 256 that near duplicates differ in at most, by default. Of 300 aligned photographs saved again as JPEG of
-quality 40, all but 1 in 50 stay within it, at half the size all; among 3 million pairs of different ones only a real
-duplicate did, the next was 32 bits apart."""
+"""Bits of 256 that near duplicates differ in at most, by default. Photographs at half the size, or saved again as JPEG
+of quality 40, stay within it, all but 1 in 50. Of 271 million pairs among 23,290 images of CelebA (64 x 64) 103 lie
+within it and are like enough (:data:`LIKENESS`); 99 of these show the same person by CelebA's identities."""
 MAX_DISTANCE = 40
 LIKENESS = 0.98
 """Correlation of the grey thumbnails from which a pair of like hashes counts: where large parts of an image are flat,

@@ -130,6 +130,17 @@ def find_relations(
     return sorted(found, key=lambda row: (row.exceptions > 0, row.share, -row.expected)), len(cells)
 
 
+def relation_cells(names: Sequence[str], relations: Sequence[Relation]) -> npt.NDArray[np.bool_]:
+    """bool (2A, 2A), symmetric: the pairs of signed values (see :class:`cfgan.data.statistics.Signs`) that do not meet."""
+    cells = np.zeros((2 * len(names), 2 * len(names)), dtype=bool)
+    place = {name: k for k, name in enumerate(names)}
+    for row in relations:
+        one = 2 * place[row.first] + (row.kind == "one_of")
+        other = 2 * place[row.second] + (row.kind != "exclusive")
+        cells[one, other] = cells[other, one] = True
+    return cells
+
+
 def _relation(names: Sequence[str], cell: tuple[int, int, int, int, int, int], p: float) -> Relation:
     one, other, n, with_one, with_other, both = cell
     kind = "implies" if one % 2 != other % 2 else "one_of" if one % 2 else "exclusive"

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 CONTROL = ("report.html", "control.json", "control.csv")
 """The files of a control report."""
 
+_OF_DATA = ("attributes", "phi", "relations", "combinations", "problems", "sizes", "duplicates", "leakage")
+STATS = ("report.html", "stats.json", *(f"{name}.csv" for name in _OF_DATA))
+"""The files of a report on a data set."""
+
 TABLES = ("cells", "attributes", "faces", "side_effects", "agreement", "calibration")
 """Names of the tables, without their ending."""
 
