@@ -35,6 +35,8 @@ PERSON_COLUMNS = ("identity", "person", "person_id", "subject", "subject_id")
 
 _REQUESTED = "requested."
 _WORDS = {"true": 1.0, "yes": 1.0, "t": 1.0, "y": 1.0, "false": -1.0, "no": -1.0, "f": -1.0, "n": -1.0}
+# What stands among words in a column that is not all numbers; grades do not.
+_WORDS |= {"1": 1.0, "1.0": 1.0, "0": -1.0, "0.0": -1.0, "-1": -1.0, "-1.0": -1.0}
 _UNKNOWN = ["", "?", "nan", "NaN", "NAN", "na", "NA", "n/a", "N/A", "null", "NULL", "none", "None"]
 
 Floats = npt.NDArray[np.float32]
@@ -128,7 +130,10 @@ def _csv(path: Path, field: str) -> pd.DataFrame:
 
     first = _first_line(path, field)
     separator = next((mark for mark in "\t;" if mark in first and "," not in first), ",")
-    titles = [title.strip() for title in next(csv.reader([first], delimiter=separator), [])]
+    try:
+        titles = [title.strip() for title in next(csv.reader([first], delimiter=separator), [])]
+    except csv.Error as error:
+        raise DataError(f"{path.name} cannot be read as a table ({error}).", field=field, value=path) from None
     if not any(titles):
         raise DataError(f"{path.name} is empty.", field=field, value=path)
     if twice := next((title for k, title in enumerate(titles) if title in titles[:k]), None):
@@ -167,10 +172,13 @@ def _no_short_row(path: Path, separator: str, count: int, field: str) -> None:
         else path.open(encoding="utf-8-sig", newline="") as handle
     ):
         reader = csv.reader(handle, delimiter=separator)
-        for cells in reader:
-            if cells and len(cells) != count:
-                where = f"{path.name} line {reader.line_num}"
-                raise DataError(f"{where}: {len(cells)} cells instead of {count}.", field=field, value=reader.line_num)
+        try:
+            for cells in reader:
+                if cells and len(cells) != count:
+                    said = f"{path.name} line {reader.line_num}: {len(cells)} cells instead of {count}."
+                    raise DataError(said, field=field, value=reader.line_num)
+        except csv.Error as error:
+            raise DataError(f"{path.name} cannot be read as a table ({error}).", field=field, value=path) from None
 
 
 def _parquet(path: Path, field: str) -> pd.DataFrame:

@@ -131,7 +131,7 @@ def find_relations(
 
 
 def relation_cells(names: Sequence[str], relations: Sequence[Relation]) -> npt.NDArray[np.bool_]:
-    """bool (2A, 2A), symmetric: the pairs of signed values (see :class:`cfgan.data.statistics.Signs`) that do not meet."""
+    """bool (2A, 2A), symmetric: pairs of signed values (:class:`cfgan.data.statistics.Signs`) that do not meet."""
     cells = np.zeros((2 * len(names), 2 * len(names)), dtype=bool)
     place = {name: k for k, name in enumerate(names)}
     for row in relations:

@@ -63,6 +63,15 @@ class AttributeCount:
 
 
 @dataclass(frozen=True)
+class Shift:
+    """How an attribute differs between splits. ``points``: largest difference of two rates, 0..1; ``p``: of the
+    chi-squared test that all splits have one rate, times the number of attributes tested (Bonferroni), at most 1."""
+
+    points: float
+    p: float
+
+
+@dataclass(frozen=True)
 class Missing:
     """What is not labelled. ``values``: cells without one; ``complete``: rows without a gap; ``empty``: rows without
     any label."""
@@ -86,6 +95,23 @@ def count_attributes(names: Sequence[str], labels: Floats) -> list[AttributeCoun
         graded = int(np.count_nonzero(np.abs(column) < 1))
         found.append(AttributeCount(name, yes, no, undecided, graded, len(column) - yes - no - undecided))
     return found
+
+
+def split_shift(splits: Sequence[AttributeCount], tested: int) -> Shift | None:
+    """Compare an attribute's counts in several splits; None where fewer than two have rows, or all one value.
+
+    Args:
+        splits: of one attribute.
+        tested: number of attributes that are compared so.
+    """
+    known = [part for part in splits if part.n]
+    table = [[part.yes for part in known], [part.no for part in known]]
+    if len(known) < 2 or not all(map(any, table)):
+        return None
+    from scipy.stats import chi2_contingency
+
+    rates = [part.rate for part in known]
+    return Shift(max(rates) - min(rates), min(1.0, float(chi2_contingency(table).pvalue) * tested))
 
 
 def count_missing(labels: Floats) -> Missing:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 _RARE = 20  # imbalance ratio from which an attribute is named
+_SHIFT = 0.05  # difference of rates between splits from which an attribute is named, where chance does not explain it
 _NAMED = 5
 _KINDS = (("pixels", "the same image"), ("near", "nearly the same image"), ("person", "the same person"))
 
@@ -59,8 +60,18 @@ def _labels(data: dict[str, Any]) -> Iterator[str]:
     if single := [row["name"] for row in rows if not row["yes"] or not row["no"]]:
         yield f"Only one value: {_listed(single)}."
     uneven = sorted((row for row in rows if row["imbalance"] is not None), key=lambda row: -row["imbalance"])
+    if uneven_splits := [
+        f"{row['name']} ({_rates(row['splits'])})"
+        for row in sorted(rows, key=lambda row: -row["shift"]["points"] if row["shift"] else 0.0)
+        if row["shift"] and row["shift"]["points"] >= _SHIFT and row["shift"]["p"] <= data["settings"]["alpha"]
+    ]:
+        yield f"Differs between splits: {_listed(uneven_splits)}."
     if rare := [f"{row['rarer']} {row['imbalance']:.0f} : 1" for row in uneven if row["imbalance"] >= _RARE]:
         yield f"Unbalanced: {_listed(rare)}."
+
+
+def _rates(splits: dict[str, Any]) -> str:
+    return ", ".join(f"{100 * part['rate']:.1f} % of {name}" for name, part in splits.items() if part["n"])
 
 
 def _listed(parts: list[str]) -> str:

@@ -100,4 +100,4 @@ def phi_plot(association: Mapping[str, Any], names: Sequence[str]) -> str:
     said = "; ".join(f"{row['first']} and {row['second']} {row['phi']:.2f}" for row in strongest)
     alt = f"Heat map of phi for every two of {len(order)} attributes. Strongest: {said}. phi.csv has all."
     side = 2.2 + 0.16 * len(order)
-    return to_svg(draw, (side, side), "phi", alt)
+    return to_svg(draw, (side + 0.9, side), "phi", alt)

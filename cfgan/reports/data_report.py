@@ -17,7 +17,7 @@ from cfgan.data.duplicates import DISTANCE, LIKENESS, MAX_DISTANCE
 from cfgan.data.image_scan import LEAST_IMAGES, MISSING, Scan, scan_images
 from cfgan.data.pairs import cluster_order, find_relations, phi_matrix, relation_cells
 from cfgan.data.source import Source
-from cfgan.data.statistics import AttributeCount, Signs, count_attributes, count_missing
+from cfgan.data.statistics import AttributeCount, Signs, count_attributes, count_missing, split_shift
 from cfgan.data.twins import Twins, crossing, find_twins, label_conflicts, person_groups, shared
 from cfgan.errors import InputError
 from cfgan.interrupt import StopRequest
@@ -183,7 +183,8 @@ class _Builder:
         order = cluster_order(phi)
         relations, tested = find_relations(self._names, pairs, tolerance=settings.tolerance, alpha=settings.alpha)
         attributes = [
-            _attribute(row, {name: rows[k] for name, rows in by_split.items()}) for k, row in enumerate(counts)
+            _attribute(row, {name: rows[k] for name, rows in by_split.items()}, len(counts))
+            for k, row in enumerate(counts)
         ]
         self._tables["attributes"] = [_flat_attribute(row) for row in attributes]
         self._tables["phi"] = [
@@ -369,7 +370,8 @@ class _Builder:
         ]
 
 
-def _attribute(row: AttributeCount, splits: dict[str, AttributeCount]) -> dict[str, Any]:
+def _attribute(row: AttributeCount, splits: dict[str, AttributeCount], tested: int) -> dict[str, Any]:
+    shift = split_shift(list(splits.values()), tested)
     return {
         **asdict(row),
         "n": row.n,
@@ -381,11 +383,12 @@ def _attribute(row: AttributeCount, splits: dict[str, AttributeCount]) -> dict[s
             name: {"n": part.n, "rate": _round(part.rate), "interval": [_round(value) for value in part.interval]}
             for name, part in splits.items()
         },
+        "shift": None if shift is None else {"points": _round(shift.points), "p": _significant(shift.p)},
     }
 
 
 def _flat_attribute(row: dict[str, Any]) -> dict[str, Any]:
-    flat = {key: value for key, value in row.items() if key not in ("interval", "splits")}
+    flat = {key: value for key, value in row.items() if key not in ("interval", "splits", "shift")}
     flat |= {"low": row["interval"][0], "high": row["interval"][1]}
     for name, part in row["splits"].items():
         flat |= {f"{name}.n": part["n"], f"{name}.rate": part["rate"]}
