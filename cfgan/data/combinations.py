@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,13 @@ def cell_count(attributes: int, size: int) -> int:
 
 
 def rarest_combinations(
-    names: Sequence[str], signs: Signs, size: int, *, known: npt.NDArray[np.bool_] | None = None, most: int = 20
+    names: Sequence[str],
+    signs: Signs,
+    size: int,
+    *,
+    known: npt.NDArray[np.bool_] | None = None,
+    most: int = 20,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Rarest:
     """Count every combination of ``size`` values and keep the rarest.
 
@@ -88,6 +94,7 @@ def rarest_combinations(
         known: bool (2A, 2A), pairs of signed values of which one knows that they (almost) never meet: with pairs that
             no row has they explain why larger combinations are rare.
         most: how many are kept.
+        tell: called with (steps done, steps in all) now and then; what it raises ends the work.
     """
     telling = signs.pairs() == 0
     if known is not None:
@@ -95,7 +102,10 @@ def rarest_combinations(
     rate = signs.counts / np.maximum(signs.counts.reshape(-1, 2).sum(1).repeat(2), 1)
     possible = unseen = unexplained = 0
     kept: list[tuple[int, float, tuple[int, ...]]] = []
-    for attributes in itertools.combinations(range(len(names)), size - 1):
+    steps = math.comb(len(names), size - 1)
+    for step, attributes in enumerate(itertools.combinations(range(len(names)), size - 1)):
+        if tell is not None and step % 64 == 0:
+            tell(step, steps)
         later = np.arange(2 * attributes[-1] + 2, 2 * len(names))
         if not len(later):
             continue

@@ -24,6 +24,7 @@ LIKENESS = 0.98
 as in drawings, many bits say nothing."""
 
 _LEAST_CONTRAST = 2.0  # standard deviation of the grey thumbnail, of 255, below which there is nothing to compare
+_ROWS = 1 << 15  # thumbnails turned into floats in one step
 _AT_ONCE = 1 << 20  # pairs compared in one step
 MAX_PAIRS = 5_000_000
 """Pairs of near duplicates after which the search ends, and says that it is not complete."""
@@ -68,7 +69,11 @@ def difference_hash(thumbnail: Bytes) -> Words:
 
 def has_contrast(thumbnails: Bytes) -> npt.NDArray[np.bool_]:
     """For each of (N, 16, 17) whether there is enough in it for comparing: flat images are all alike."""
-    return np.asarray(thumbnails.reshape(len(thumbnails), -1).std(1) >= _LEAST_CONTRAST)
+    found = np.zeros(len(thumbnails), dtype=bool)
+    for start in range(0, len(thumbnails), _ROWS):
+        part = thumbnails[start : start + _ROWS]
+        found[start : start + _ROWS] = part.reshape(len(part), -1).std(1) >= _LEAST_CONTRAST
+    return found
 
 
 def near_pairs(
@@ -169,8 +174,8 @@ def _apart(hashes: Words, first: Places, second: Places) -> Places:
 def likeness(thumbnails: Bytes, first: Places, second: Places) -> npt.NDArray[np.float32]:
     """Pearson correlation of pairs of grey thumbnails (N, 16, 17): -1..1; NaN for a flat one."""
     found = np.full(len(first), np.nan, dtype=np.float32)
-    for start in range(0, len(first), 65_536):
-        part = slice(start, start + 65_536)
+    for start in range(0, len(first), _ROWS):
+        part = slice(start, start + _ROWS)
         one, other = (
             thumbnails[places[part]].reshape(len(places[part]), -1).astype(np.float32) for places in (first, second)
         )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROWS = 80  # attributes in one plot: the rarest and the commonest
+_LETTERS = 24  # of a name beside a plot: a longer one would leave the plot no room
 _RASTER = 60  # attributes from which the matrix is a picture, not shapes: thousands of squares are slow on a phone
 
 
@@ -45,7 +46,7 @@ def prevalence_plot(rows: Sequence[Mapping[str, Any]]) -> str:
             ecolor=COLOURS["ink"],
             elinewidth=1.1,
         )
-        axes.set_yticks(places, [row["name"] for row in shown])
+        axes.set_yticks(places, [_short(row["name"]) for row in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlim(0, 100)
         axes.set_xlabel("of the rows that say yes or no, %")
@@ -74,7 +75,7 @@ def phi_plot(association: Mapping[str, Any], names: Sequence[str]) -> str:
         return ""
     phi = np.asarray(association["phi"], dtype=float)[np.ix_(order, order)]
     np.fill_diagonal(phi, np.nan)
-    titles = [name.replace("_", " ") for name in association["order"]]
+    titles = [_short(name.replace("_", " ")) for name in association["order"]]
     # A few pairs that mean the same thing must not leave the rest pale.
     bound = max(0.1, float(np.nanquantile(np.abs(phi), 0.995)) if np.isfinite(phi).any() else 1.0)
 
@@ -101,3 +102,7 @@ def phi_plot(association: Mapping[str, Any], names: Sequence[str]) -> str:
     alt = f"Heat map of phi for every two of {len(order)} attributes. Strongest: {said}. phi.csv has all."
     side = 2.2 + 0.16 * len(order)
     return to_svg(draw, (side + 0.9, side), "phi", alt)
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LETTERS else name[: _LETTERS - 1] + "\N{HORIZONTAL ELLIPSIS}"

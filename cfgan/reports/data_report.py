@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,24 +13,21 @@ import numpy.typing as npt
 import cfgan
 from cfgan.data.combinations import MOST_CELLS, Combination, cell_count, rarest_combinations, whole_rows
 from cfgan.data.duplicates import DISTANCE, LIKENESS, MAX_DISTANCE
-from cfgan.data.image_scan import LEAST_IMAGES, MISSING, Scan, scan_images
+from cfgan.data.image_scan import LEAST_IMAGES, scan_images
 from cfgan.data.pairs import cluster_order, find_relations, phi_matrix, relation_cells
 from cfgan.data.source import Source
 from cfgan.data.statistics import AttributeCount, Signs, count_attributes, count_missing, split_shift
-from cfgan.data.twins import Twins, crossing, find_twins, label_conflicts, person_groups, shared
+from cfgan.data.twins import find_twins
 from cfgan.errors import InputError
 from cfgan.interrupt import StopRequest
 from cfgan.reports.data_findings import findings
+from cfgan.reports.data_images import ImageFigures, Rows
 
 FORMAT = "cfgan-stats/1"
-LISTED = 50
-"""Groups of duplicates and unusable images that stats.json names; the CSV tables name all."""
-
 _STRONGEST = 20  # pairs named beside the matrix
 _NOTHING = "nothing was written"
 
 Tell = Callable[[str, int, int], None]
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -137,6 +133,7 @@ class _Builder:
         }
         data |= self._labels()
         means: dict[str, npt.NDArray[np.uint8]] = {}
+        images = ImageFigures(source, self._tables)
         data |= {"images": None, "duplicates": None, "leakage": None, "means": None}
         if source.pictures is not None and settings.images:
             scan = scan_images(
@@ -147,13 +144,13 @@ class _Builder:
                 tell=lambda done, total: self._step("looking", done, total),
             )
             twins = find_twins(scan, settings.distance, tell=lambda done, total: self._step("comparing", done, total))
-            data["images"] = self._images(scan)
-            data["duplicates"] = self._duplicates(twins)
-            means = self._means(scan)
+            data["images"] = images.images(scan)
+            data["duplicates"] = images.duplicates(twins)
+            means = images.means(scan)
             data["means"] = [{"value": value, "images": int(scan.means.count[self._signed(value)])} for value in means]
-            data["leakage"] = self._leakage(twins)
+            data["leakage"] = images.leakage(twins)
         elif source.split is not None and source.person is not None:
-            data["leakage"] = self._leakage(None)
+            data["leakage"] = images.leakage(None)
         data["findings"] = findings(data)
         return DataReport(data, self._tables, means)
 
@@ -165,8 +162,6 @@ class _Builder:
         if split is None:
             return None
         return {name: n for k, name in enumerate(self._source.splits) if (n := int((split == k).sum()))}
-
-    # Labels
 
     def _labels(self) -> dict[str, Any]:
         labels, settings = self._source.labels, self._settings
@@ -236,138 +231,15 @@ class _Builder:
         }
         if cell_count(len(self._names), size) > MOST_CELLS:
             return empty
-        self._step("counting", 0, 0)  # a stop is heard between two sizes
-        rarest = rarest_combinations(self._names, signs, size, known=known)
+        rarest = rarest_combinations(
+            self._names, signs, size, known=known, tell=lambda done, total: self._step("counting", done, total)
+        )
         return {
             **empty,
             "counted": True,
             **{key: getattr(rarest, key) for key in ("possible", "unseen", "unexplained")},
             "rarest": [_plain_combination(row) for row in rarest.rows],
         }
-
-    # Images
-
-    def _images(self, scan: Scan) -> dict[str, Any]:
-        names, _, _ = self._places()
-        bad = [(name, look.problem) for name, look in zip(names, scan.looks, strict=True) if look.problem is not None]
-        missing = sum(problem == MISSING for _, problem in bad)
-        good = [look for look in scan.looks if look.problem is None]
-        sizes = Counter(look.size for look in good)
-        weights = np.asarray([look.weight for look in good if look.weight], dtype=np.int64)
-        self._tables["problems"] = [{"file": name, "problem": problem} for name, problem in bad]
-        self._tables["sizes"] = [{"width": size[0], "height": size[1], "images": n} for size, n in sizes.most_common()]
-        return {
-            "count": len(scan.looks),
-            "readable": len(good),
-            "missing": missing,
-            "broken": len(bad) - missing,
-            "unlabelled": self._source.unlabelled,
-            "ignored": dict(self._source.ignored or {}),
-            "formats": dict(Counter(look.form for look in good if look.form).most_common()),
-            "modes": dict(Counter(look.mode for look in good).most_common()),
-            "sizes": {
-                "distinct": len(sizes),
-                "commonest": [{"width": w, "height": h, "images": n} for (w, h), n in sizes.most_common(12)],
-                "width": _spread([look.size[0] for look in good]),
-                "height": _spread([look.size[1] for look in good]),
-            },
-            "bytes": {"total": int(weights.sum()), **_spread(weights.tolist())} if len(weights) else None,
-            "problems": [{"file": name, "problem": problem} for name, problem in bad[:LISTED]],
-        }
-
-    def _places(self) -> tuple[Sequence[str], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Names of the images, their rows, their splits (-1 in none)."""
-        pictures = self._source.pictures
-        if pictures is None:
-            return (), np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-        rows = pictures.rows
-        split = np.full(len(rows), -1, dtype=np.int64)
-        if self._source.split is not None:
-            split[rows >= 0] = self._source.split[rows[rows >= 0]]
-        return pictures.names, rows, split
-
-    def _duplicates(self, twins: Twins) -> dict[str, Any]:
-        names, rows, split = self._places()
-        kinds: tuple[tuple[str, list[list[int]], Sequence[int | None]], ...] = (
-            ("file", twins.files, [0] * len(twins.files)),
-            ("pixels", twins.pixels, [0] * len(twins.pixels)),
-            ("near", twins.near, twins.distance),
-        )
-        listed: Rows = []
-        table: Rows = []
-        for kind, groups, distance in kinds:
-            for number, (group, bits) in enumerate(zip(groups, distance, strict=True)):
-                files = [{"file": names[k], "split": self._split_name(int(split[k]))} for k in group]
-                table += [{"kind": kind, "group": number, "distance": bits, **file} for file in files]
-                if number < LISTED:
-                    listed.append({"kind": kind, "distance": bits, "count": len(files), "files": files[:LISTED]})
-        self._tables["duplicates"] = table
-        conflicts = label_conflicts(twins.pixels, rows, self._source.labels)
-        return {
-            **{kind: _group_counts(groups) for kind, groups, _ in kinds},
-            "complete": twins.complete,
-            "flat": twins.flat,
-            "groups": listed,
-            "labels": {
-                "groups": conflicts.groups,
-                "differing": conflicts.differing,
-                "attributes": {name: n for name, n in zip(self._names, conflicts.attributes, strict=True) if n},
-            },
-        }
-
-    def _split_name(self, number: int) -> str | None:
-        return self._source.splits[number] if number >= 0 else None
-
-    def _means(self, scan: Scan) -> dict[str, npt.NDArray[np.uint8]]:
-        found = {}
-        for k, name in enumerate(self._names):
-            for sign, value in enumerate((name, f"-{name}")):
-                image = scan.means.image(2 * k + sign)
-                if image is not None:
-                    found[value] = image
-        return found
-
-    # Splits
-
-    def _leakage(self, twins: Twins | None) -> dict[str, Any] | None:
-        if self._source.split is None or len(self._source.splits) < 2:
-            return None
-        names, _, split = self._places()
-        found: dict[str, Any] = {"file": None, "pixels": None, "near": None, "person": None}
-        table: Rows = []
-        if twins is not None:
-            for kind, groups in (("file", twins.files), ("pixels", twins.pixels), ("near", twins.near)):
-                found[kind] = self._crossing(groups, split)
-                table += self._named(kind, crossing(groups, split), split, names)
-        if self._source.person is not None:
-            groups = person_groups(self._source.person)
-            found["person"] = self._crossing(groups, self._source.split)
-            files = self._source.files or tuple(f"row {k + 1}" for k in range(len(self._source.labels)))
-            table += self._named("person", crossing(groups, self._source.split), self._source.split, files)
-        self._tables["leakage"] = table
-        return found
-
-    def _crossing(self, groups: list[list[int]], split: npt.NDArray[np.int64]) -> dict[str, Any]:
-        across = crossing(groups, split)
-        return {
-            "groups": len(across),
-            "images": sum(map(len, across)),
-            "between": [
-                {
-                    "splits": [self._source.splits[k] for k in row.splits],
-                    "groups": row.groups,
-                    "images": list(row.images),
-                }
-                for row in shared(across, split, self._source.splits)
-            ],
-        }
-
-    def _named(self, kind: str, groups: list[list[int]], split: npt.NDArray[np.int64], files: Sequence[str]) -> Rows:
-        return [
-            {"kind": kind, "group": number, "file": files[k], "split": self._split_name(int(split[k]))}
-            for number, group in enumerate(groups)
-            for k in group
-        ]
 
 
 def _attribute(row: AttributeCount, splits: dict[str, AttributeCount], tested: int) -> dict[str, Any]:
@@ -413,18 +285,6 @@ def _strongest(names: Sequence[str], phi: npt.NDArray[np.float64], pairs: npt.ND
 
 def _plain_combination(row: Combination) -> dict[str, Any]:
     return {"values": list(row.values), "count": row.count, "expected": _significant(row.expected)}
-
-
-def _group_counts(groups: list[list[int]]) -> dict[str, int]:
-    """Groups, the images in them, and how many could go so that one of each stays."""
-    images = sum(map(len, groups))
-    return {"groups": len(groups), "images": images, "surplus": images - len(groups)}
-
-
-def _spread(values: Sequence[int]) -> dict[str, float | None]:
-    if not values:
-        return {"least": None, "median": None, "most": None}
-    return {"least": min(values), "median": float(np.median(values)), "most": max(values)}
 
 
 def _round(value: float, digits: int = 5) -> float | None:

@@ -45,6 +45,18 @@ def test_all_near_pairs_are_found_and_each_once(seed: int, distance: int, flips:
     assert triples == all_pairs(hashes, distance) and found.complete
 
 
+def test_of_many_the_planted_pairs_are_found_and_no_others() -> None:
+    rng = np.random.default_rng(3)
+    hashes = rng.integers(0, 2**63, (20_000, 4), dtype=np.uint64)
+    for k in range(50):
+        bits = np.unpackbits(hashes[k].view(np.uint8))
+        bits[rng.permutation(256)[: k % (DISTANCE + 3)]] ^= 1
+        hashes[10_000 + k] = np.packbits(bits).view(np.uint64)
+    found = near_pairs(hashes, DISTANCE)
+    wanted = [(k, 10_000 + k) for k in range(50) if k % (DISTANCE + 3) <= DISTANCE]
+    assert list(zip(found.first.tolist(), found.second.tolist(), strict=True)) == wanted
+
+
 def test_portions_change_nothing_and_too_many_pairs_are_owned_up_to(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = np.random.default_rng(0).integers(0, 4, (60, 4), dtype=np.uint64)
     whole = all_pairs(hashes, 8)
