@@ -262,6 +262,8 @@ class _Reader:
     def _files(self, title: str) -> tuple[str, ...]:
         names = tuple(word.replace("\\", "/").removeprefix("./") for word in self._words(title))
         seen: set[str] = set()
+        if len(unlike := set(names)) == len(names) and "" not in unlike:
+            return names
         for k, name in enumerate(names):
             if not name or name in seen:
                 what = f"{name} stands there twice" if name else "there is no file name"

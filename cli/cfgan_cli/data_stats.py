@@ -125,9 +125,7 @@ def _show(data: dict[str, Any]) -> None:
         lines.append(f"Exclusive and implied: {len(found):,} of {data['relations']['tested']:,} cells")
         for row in found[:_RELATIONS]:
             phrase = _PHRASES[row["kind"]].format(row["first"], row["second"])
-            lines.append(
-                f"  {phrase}: {row['exceptions']:,} of {row['rarer']:,} otherwise, {row['expected']:,.0f} expected"
-            )
+            lines.append(f"  {phrase}: {row['exceptions']:,} otherwise, {row['expected']:,.0f} expected by chance")
     strongest = [f"{row['first']} {row['second']} {row['phi']:+.2f}" for row in data["association"]["strongest"]]
     lines.append(f"Strongest phi: {'; '.join(strongest[:_PAIRS])}")
     for entry in data["combinations"]:
