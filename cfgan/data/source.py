@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.celeba import CROP, IMAGE_SIZE, SPLITS, read_celeba
+from cfgan.data.celeba import SPLITS, LabelledImages, read_celeba
 from cfgan.data.image_files import find_images, suffix_counts
 from cfgan.data.image_scan import MISSING, ArrayPictures, FilePictures, Pictures
 from cfgan.data.label_columns import LabelColumns, read_label_columns
@@ -100,7 +100,7 @@ def open_source(
     if (path / "store.json").exists() or (path / "progress.json").exists():
         source = _store(path)
     elif (path / "list_attr_celeba.txt").exists() and labels is None:
-        source = _celeba(path)
+        source = labelled_source("celeba", _name(path), read_celeba(path))
         official = path / "identity_CelebA.txt"
         identity = identity or (official if official.is_file() else None)
     elif path.is_dir():
@@ -124,27 +124,27 @@ def _store(path: Path) -> Source:
     )
 
 
-def _celeba(path: Path) -> Source:
-    table = read_celeba(path)
+def labelled_source(kind: str, name: str, table: LabelledImages) -> Source:
+    """A data set whose images and labels were read already.
+
+    Args:
+        kind: one of :data:`KINDS`.
+        name: of the data set.
+        table: of :func:`cfgan.data.celeba.read_celeba` and the like.
+    """
     known = set(table.files)
     beside = [entry.name for entry in table.folder.iterdir() if entry.name not in known]
-    pictures = FilePictures(
-        table.files,
-        [table.folder / name for name in table.files],
-        np.arange(len(table.files)),
-        CROP,
-        IMAGE_SIZE,
-    )
+    paths = [table.folder / file for file in table.files]
     return Source(
-        "celeba",
-        _name(path),
+        kind,
+        name,
         table.vocabulary,
         table.labels,
         table.files,
         table.split.astype(np.int64),
         tuple(SPLITS),
-        pictures=pictures,
-        unlabelled=sum(suffix_counts(name) for name in beside),
+        pictures=FilePictures(table.files, paths, np.arange(len(paths)), table.crop, table.image_size),
+        unlabelled=sum(suffix_counts(entry) for entry in beside),
     )
 
 

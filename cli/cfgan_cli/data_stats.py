@@ -127,7 +127,8 @@ def _show(data: dict[str, Any]) -> None:
             phrase = _PHRASES[row["kind"]].format(row["first"], row["second"])
             lines.append(f"  {phrase}: {row['exceptions']:,} otherwise, {row['expected']:,.0f} expected by chance")
     strongest = [f"{row['first']} {row['second']} {row['phi']:+.2f}" for row in data["association"]["strongest"]]
-    lines.append(f"Strongest phi: {'; '.join(strongest[:_PAIRS])}")
+    if strongest:
+        lines.append(f"Strongest phi: {'; '.join(strongest[:_PAIRS])}")
     for entry in data["combinations"]:
         rarest = [f"{' '.join(row['values'])} {row['count']:,}" for row in entry["rarest"][:_PAIRS]]
         said = "; ".join(rarest) if entry["counted"] else "too many to count"

@@ -97,3 +97,10 @@ def test_two_hundred_thousand_rows_in_five_seconds(real_celeba: Path, tmp_path: 
         ("Bald", "Bangs"),
         ("Mustache", "Male"),
     }
+
+
+@pytest.mark.celeba
+def test_the_official_splits_share_no_person(real_celeba: Path) -> None:
+    found = json.loads(run(real_celeba, "--no-images", "--json").stdout)
+    assert found["leakage"]["person"] == {"groups": 0, "images": 0, "between": []}
+    assert any(line.startswith("Differs between splits: Big_Lips") for line in found["findings"])
