@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 CONTROL = ("report.html", "control.json", "control.csv")
 """The files of a control report."""
 
+_OF_DATA = ("attributes", "phi", "relations", "combinations", "problems", "sizes", "duplicates", "leakage")
+STATS = ("report.html", "stats.json", *(f"{name}.csv" for name in _OF_DATA))
+"""The files of a report on a data set."""
+
 TABLES = ("cells", "attributes", "faces", "side_effects", "agreement", "calibration")
 """Names of the tables, without their ending."""
 
@@ -36,7 +40,7 @@ def csv_tables(report: Report) -> dict[str, bytes]:
             for bin_ in diagram["bins"]
         ],
     }
-    return {f"{name}.csv": _csv(rows) for name in TABLES if (rows := tables[name])}
+    return {f"{name}.csv": to_csv(rows) for name in TABLES if (rows := tables[name])}
 
 
 def _cell(batch: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"confidence": row["confidence"], "rate": row["rate"], "low": low, "high": high, "n": row["n"]}
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
+def to_csv(rows: list[dict[str, Any]]) -> bytes:
     """UTF-8, a column for every key that any row has."""
     titles = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()
