@@ -72,7 +72,9 @@ def changes(data: Mapping[str, Any]) -> list[str]:
 def _against(row: Mapping[str, Any]) -> str:
     if row["compared"] == "strata":
         return f"{100 * row['gap']:+.1f} points against others of the same strata"
-    return f"against {share(row['rest'])} in all other {KINDS[row['kind']].name} ones"
+    kind = KINDS[row["kind"]]
+    others = {ATTACK: "attacks", BONA_FIDE: "bona fide presentations"}.get(kind, f"{kind.name} comparisons")
+    return f"against {share(row['rest'])} in all other {others}"
 
 
 def title(row: Mapping[str, Any]) -> str:
