@@ -168,8 +168,11 @@ def _show(data: Mapping[str, Any]) -> None:
     if data["differences"]:
         out.print("\nScore and errors inside groups of one enrolled face", style="bold", markup=False)
         out.print(_differences(data))
+    term = "D-EER" if data["testset"]["design"] == "detection" else "EER"
     for curve in (curve for curve in data["curves"] if not curve["stratum"]):
-        out.print(f"\nEER {share(curve['eer'])} ({span(curve['interval'])}), {KINDS[curve['kind']].name}", markup=False)
+        out.print(
+            f"\n{term} {share(curve['eer'])} ({span(curve['interval'])}), {KINDS[curve['kind']].name}", markup=False
+        )
     if data["support"]:
         support = data["support"]
         out.print(
