@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float, z: float = 1.959964) -> tuple[float, float]:
     """Wilson's score interval of a proportion (Wilson 1927), 95 % by default; NaNs for n = 0."""
     if n == 0:
         return math.nan, math.nan

@@ -7,13 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
-from cfgan_cli import testset_export
+from cfgan_cli import testset_export, testset_score
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
-app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, check, export.")
+app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
 app.command("export")(testset_export.export)
 app.command("check")(testset_export.check)
 app.command("info")(testset_export.info)
+app.command("score")(testset_score.score)
 
 
 @app.command("build")

@@ -74,7 +74,8 @@ def test_faces_with_the_same_attributes_are_taken_for_each_other_more_often(buil
     result = cfgan("testset", "score", built, tmp_path / "scores.csv", "--threshold", "-0.62", "--json")
     assert result.returncode == 0, result.stderr
     score = json.loads(result.stdout)
-    fmr = {row["stratum"]: row["fmr"] for row in score["strata"] if row.get("fmr") is not None}
+    strata = [row for row in score["rows"] if row["family"] == "stratum" and row["error"] == "FMR"]
+    fmr = {row["name"]: row["rates"][0] for row in strata}
     assert np.isfinite([fmr[name]["rate"] for name in ("random", "matched", "nearest")]).all()
     assert fmr["random"]["rate"] < fmr["matched"]["rate"] < fmr["nearest"]["rate"]
     assert fmr["random"]["interval"][1] < fmr["nearest"]["interval"][0]
