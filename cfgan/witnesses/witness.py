@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.errors import ConfigError
-from cfgan.witnesses.faces import Boxes, Levels
+from cfgan.witnesses.faces import Boxes, Levels, Progress
 
 SEEN = 0.5
 """From this probability on a witness sees its attribute. No threshold was fitted to any label."""
+
+_CHUNK = 64  # faces between two calls of progress
 
 Probabilities = npt.NDArray[np.float32]
 """(N,), 0..1; NaN where a witness cannot say because no face was found."""
@@ -70,6 +72,27 @@ def sees(witness: Witness, probability: Probabilities) -> npt.NDArray[np.bool_]:
     """Whether a witness sees that a face has its attribute, bool (n,), of those n that it can say something about."""
     known = probability[np.isfinite(probability)]
     return np.asarray((known >= SEEN) == (witness.sign > 0))
+
+
+def ask(witness: Witness, levels: Levels, boxes: Boxes, progress: Progress | None = None) -> Probabilities:
+    """A witness over many faces, some at a time.
+
+    Args:
+        witness: which.
+        levels: uint8 (N, 3, H, W), 0..255; may be memory-mapped.
+        boxes: where their faces are, (N, 4).
+        progress: called with (faces done, faces in all).
+
+    Raises:
+        DataError: another type or shape.
+    """
+    probability = np.empty(len(levels), np.float32)
+    for start in range(0, len(levels), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        probability[part] = witness(levels[part], boxes[part])
+        if progress:
+            progress(min(start + _CHUNK, len(levels)), len(levels))
+    return probability
 
 
 def open_witnesses(face_api: Path | None = None) -> tuple[list[Witness], list[str]]:

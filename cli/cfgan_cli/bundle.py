@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cfgan_cli.output import console, exit_codes, print_json, progress_bar
+from cfgan_cli.witnesses import FaceApi
 
 app = typer.Typer(help="Bundles: info, verify, build.", no_args_is_help=True)
 
@@ -82,6 +83,7 @@ def build(
         list[Path] | None,
         typer.Option(help="A Markdown file that the card ends with, an ablation say. Repeatable."),
     ] = None,
+    face_api: FaceApi = None,
     draws: Annotated[int, typer.Option(min=100, help="Draws behind the card's figures on generated faces.")] = 2720,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
 ) -> None:
@@ -101,6 +103,7 @@ def build(
                 parts,
                 draws=draws,
                 attached=attach or (),
+                face_api=face_api,
                 tell=lambda stage, done, total: update(stage, done, total, ""),
             )
         if not quiet:
