@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, progress_bar
+from cfgan_cli.witnesses import FaceApi, open_if
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
 
@@ -45,6 +46,10 @@ def batch(
         typer.Option(help="Whose judge reads the faces: a name or a folder. Default: the shipped one that made them."),
     ] = None,
     redraw: Annotated[int, typer.Option(min=0, help="Draws of each request made again at most; 0: none.")] = 2000,
+    witness: Annotated[
+        bool, typer.Option("--witness", help="External witnesses look too; needs the extra cfgan[witness].")
+    ] = False,
+    face_api: FaceApi = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless the verdict is that they hold.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON object.")] = False,
@@ -66,12 +71,15 @@ def batch(
         from cfgan.reports.batch_report import build_report
         from cfgan.reports.report_folder import write_report
 
+        witnesses, missing = open_if(witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as update:
 
             def tell(stage: str, done: int, total: int) -> None:
                 update(stage, done, total, "")
 
-            report = build_report(batches, opened, redraw=redraw, device=device, tell=tell)
+            report = build_report(
+                batches, opened, redraw=redraw, witnesses=witnesses, missing=missing, device=device, tell=tell
+            )
         files = write_report(out, report)
     data = report.data
     if as_json:

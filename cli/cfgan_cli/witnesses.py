@@ -19,17 +19,17 @@ FaceApi = Annotated[
 """The option that names the folder of ``@vladmandic/face-api``."""
 
 
-def witnesses_at_hand(wanted: bool, face_api: Path | None) -> list[Witness]:
-    """The witnesses, each one that is missing named on stderr; none where they are not wanted.
+def open_if(wanted: bool, face_api: Path | None) -> tuple[list[Witness] | None, list[str]]:
+    """The witnesses, and a sentence about each that is missing, told on stderr too; None where they are not wanted.
 
     Raises:
         InputError: the folder is not the package.
     """
     if not wanted:
-        return []
+        return None, []
     from cfgan.witnesses.witness import open_witnesses
 
     opened, missing = open_witnesses(face_api)
     for sentence in missing:
         message(sentence, style="yellow")
-    return opened
+    return opened, missing
