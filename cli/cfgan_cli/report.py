@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,6 +104,9 @@ def control(
     latents: Annotated[
         int, typer.Option("--latents", "-n", min=2, help="Faces made both ways for each attribute.")
     ] = 64,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Draws for requests as in the data, balanced and rare, each; 0: none.")
+    ] = 640,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same faces.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
@@ -111,6 +115,7 @@ def control(
     """Report what each attribute of a bundle moves: itself, and what it should not.
 
     Every attribute is asked for and asked away with the latents and all others held fixed; the judge looks.
+    Requests are also drawn as in the data, balanced, and rare, to see how much of them is met.
     Writes report.html, control.json and control.csv, all or nothing.
     """
     with exit_codes():
@@ -121,17 +126,17 @@ def control(
         opened = open_bundle(bundle)
 
         from cfgan.evaluation.control import measure_control
+        from cfgan.evaluation.three_ways import three_ways
         from cfgan.reports.control_report import control_files
 
         with progress_bar(quiet=quiet or as_json, unit="attributes") as update:
-            found = measure_control(
-                opened,
-                latents=latents,
-                seed=seed,
-                device=device,
-                tell=lambda stage, done, total: update(stage, done, total, ""),
-            )
-        files = control_files(opened, found, seed)
+
+            def tell(stage: str, done: int, total: int) -> None:
+                update(stage, done, total, "")
+
+            found = measure_control(opened, latents=latents, seed=seed, device=device, tell=tell)
+            ways = three_ways(opened, draws=draws, seed=seed, device=device, tell=tell) if draws else []
+        files = control_files(opened, found, seed, ways)
         replace_report(out.resolve(), files)
     if as_json:
         sys.stdout.write(files["control.json"].decode("utf-8"))
@@ -144,4 +149,11 @@ def control(
             markup=False,
             soft_wrap=True,
         )
+        for row in json.loads(files["control.json"])["requests"]:
+            console().print(
+                f"Requests, {row['name']}: {percent(row['seen']['rate'])} of the values seen "
+                f"(real faces {percent(row['ceiling'])}), {row['draws']:,} draws",
+                markup=False,
+                soft_wrap=True,
+            )
         console().print(f"{out / 'report.html'}", markup=False, soft_wrap=True)
