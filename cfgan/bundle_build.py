@@ -33,6 +33,7 @@ def build_bundle(
     draws: int = 2720,
     attached: Sequence[Path] = (),
     face_api: Path | None = None,
+    privacy_images: int = Plan.privacy_images,
     tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Bundle:
     """Build a bundle from a GAN run, classifiers and a prior, measure it and write its card.
@@ -44,6 +45,7 @@ def build_bundle(
         draws: unfiltered draws behind the figures on generated faces.
         attached: Markdown files that the card ends with.
         face_api: an unpacked npm package with two more witnesses (:mod:`cfgan.witnesses.face_api`).
+        privacy_images: training, held-out and generated faces, each, that are compared by face embedding; 0 for none.
         tell: called with (stage, done, total).
 
     Raises:
@@ -54,7 +56,8 @@ def build_bundle(
     require_bundle_or_unused(out)
     notes = [read_text_limited(path, field="attach").strip() for path in attached]
     measures = parts.store is not None
-    detector, identity = (FaceDetector(), IdentityExtractor()) if measures else (None, None)
+    detector = FaceDetector() if measures else None
+    identity = IdentityExtractor() if measures and privacy_images else None
     witnesses, _ = open_witnesses(face_api) if measures else ([], [])
     config, files = assemble(parts)
     files["training.svg"] = training_curves(read_log(parts.gan))
@@ -66,7 +69,7 @@ def build_bundle(
         if parts.store is not None:
             names = ["judge"] if "judge" in config else []
             chosen = extractors_for(bundle, [*names, "efficientnet-lite0"], pick_device("auto"))
-            plan = Plan(draws=draws, requests=default_requests(bundle))
+            plan = Plan(draws=draws, requests=default_requests(bundle), privacy_images=privacy_images)
             found = measure(
                 bundle, parts.store, plan, chosen, detector=detector, identity=identity, witnesses=witnesses, tell=tell
             )
