@@ -140,14 +140,23 @@ def _only(request: Request) -> tuple[str, float]:
 
 
 def _rate(met: Bools, real: Bools) -> dict[str, Any]:
-    rate = float(met.mean()) if len(met) else math.nan
-    ceiling = float(real.mean()) if len(real) else math.nan
+    return beside_real((int(met.sum()), len(met)), (int(real.sum()), len(real)))
+
+
+def beside_real(met: tuple[int, int], real: tuple[int, int]) -> dict[str, Any]:
+    """A rate on generated faces and the same on real ones, each given as (hits, n).
+
+    Returns:
+        rate, interval (Wilson 95 %) and n; ceiling (the rate on real faces; NaN without any), real (how many) and gap
+        (ceiling minus rate).
+    """
+    rate, ceiling = (hits / n if n else math.nan for hits, n in (met, real))
     return {
         "rate": rate,
-        "interval": list(wilson_interval(int(met.sum()), len(met))),
-        "n": len(met),
+        "interval": list(wilson_interval(*met)),
+        "n": met[1],
         "ceiling": ceiling,
-        "real": len(real),
+        "real": real[1],
         "gap": ceiling - rate,
     }
 

@@ -18,7 +18,7 @@ _OF_DATA = ("attributes", "phi", "relations", "combinations", "problems", "sizes
 STATS = ("report.html", "stats.json", *(f"{name}.csv" for name in _OF_DATA))
 """The files of a report on a data set."""
 
-TABLES = ("cells", "attributes", "faces", "side_effects", "agreement", "calibration")
+TABLES = ("cells", "attributes", "faces", "witnesses", "side_effects", "agreement", "calibration")
 """Names of the tables, without their ending."""
 
 _RATES = ("verified", "unfiltered", "real", "real_without")
@@ -32,6 +32,7 @@ def csv_tables(report: Report) -> dict[str, bytes]:
         "cells": [_cell(batch, cell) for batch in data["batches"] for cell in batch["cells"]],
         "attributes": [row for batch in data["batches"] for cell in batch["cells"] for row in _rows(batch, cell)],
         "faces": report.faces,
+        "witnesses": [_witness(row) for row in data["witnesses"]["rows"]] if data["witnesses"] else [],
         "side_effects": data["side_effects"]["rows"] if data["side_effects"] else [],
         "agreement": [_agreement(row) for row in data["agreement"]["attributes"]] if data["agreement"] else [],
         "calibration": [
@@ -70,6 +71,13 @@ def _rows(batch: Mapping[str, Any], cell: Mapping[str, Any]) -> Iterable[dict[st
             gap = figure["gap"] or {"value": None, "interval": [None, None]}
             row |= {"gap": gap["value"], "gap.low": gap["interval"][0], "gap.high": gap["interval"][1]}
             yield {**row, **{key: figure[key] for key in ("short", "certain", "failing")}}
+
+
+def _witness(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {key: row[key] for key in ("witness", "attribute", "value", "cell", "unsaid")}
+    for what in ("delivered", "real", "real_without"):
+        flat |= _named(what, row[what])
+    return flat
 
 
 def _agreement(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cfgan_cli.output import console, exit_codes, print_json, progress_bar
+from cfgan_cli.witnesses import FaceApi
 
 app = typer.Typer(help="Bundles: info, verify, build.", no_args_is_help=True)
 
@@ -82,6 +83,13 @@ def build(
         list[Path] | None,
         typer.Option(help="A Markdown file that the card ends with, an ablation say. Repeatable."),
     ] = None,
+    face_api: FaceApi = None,
+    privacy_images: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Training images (and as many held-out and drawn ones) compared by face embedding; 0: none."
+        ),
+    ] = 3000,
     draws: Annotated[int, typer.Option(min=100, help="Draws behind the card's figures on generated faces.")] = 2720,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
 ) -> None:
@@ -101,6 +109,8 @@ def build(
                 parts,
                 draws=draws,
                 attached=attach or (),
+                face_api=face_api,
+                privacy_images=privacy_images,
                 tell=lambda stage, done, total: update(stage, done, total, ""),
             )
         if not quiet:
