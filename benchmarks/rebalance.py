@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -57,15 +58,17 @@ class Arm:
         oversample: whether half of each batch has the attribute.
         augment: whether images are mirrored at random. Shifts by 1 or 2 pixels, changes of brightness and cut-outs were
             tried on the first seed of Eyeglasses and Bald: in so few steps on aligned faces they made every arm worse.
-        synthetic: how many verified faces are added, as multiples of the missing positives: with it, without it.
+        synthetic: whether verified faces are added, as many as positives are missing: with the attribute, without it.
         real: whether as many real positives are added instead, as far as there are; what better data would give.
+        verifier: whether nothing is trained, and the bundle's verifier reads the test images.
     """
 
     weights: bool = False
     oversample: bool = False
     augment: bool = False
-    synthetic: tuple[int, int] = (0, 0)
+    synthetic: tuple[bool, bool] = (False, False)
     real: bool = False
+    verifier: bool = False
 
 
 ARMS: dict[str, Arm] = {
@@ -74,11 +77,12 @@ ARMS: dict[str, Arm] = {
     "oversampling": Arm(oversample=True),
     "augmentation": Arm(augment=True),
     "oversampling, augmentation": Arm(oversample=True, augment=True),
-    "synthetic positives": Arm(synthetic=(1, 0)),
-    "synthetic positives, augmentation": Arm(synthetic=(1, 0), augment=True),
-    "synthetic both": Arm(synthetic=(1, 1)),
-    "synthetic both, augmentation": Arm(synthetic=(1, 1), augment=True),
+    "synthetic positives": Arm(synthetic=(True, False)),
+    "synthetic positives, augmentation": Arm(synthetic=(True, False), augment=True),
+    "synthetic both": Arm(synthetic=(True, True)),
+    "synthetic both, augmentation": Arm(synthetic=(True, True), augment=True),
     "real positives, augmentation": Arm(real=True, augment=True),
+    "the bundle's verifier": Arm(verifier=True),
 }
 
 
@@ -213,9 +217,9 @@ def train(images: Tensor, labels: Floats, real: Tensor, arm: Arm, seed: int, set
 
 
 @torch.no_grad()
-def scores(model: AttributeClassifier, images: Tensor) -> Floats:
-    """Logits (N,)."""
-    return torch.cat([model(part)[:, 0] for part in torch.split(images, 256)]).double().numpy()
+def scores(model: AttributeClassifier, images: Tensor, output: int) -> Floats:
+    """Logits (N,) of one output."""
+    return torch.cat([model(part)[:, output] for part in torch.split(images, 256)]).double().numpy()
 
 
 def best_threshold(score: Floats, truth: npt.NDArray[np.bool_]) -> float:
@@ -240,30 +244,36 @@ def measure(score: Floats, truth: npt.NDArray[np.bool_], threshold: float) -> di
     }
 
 
-def run_arm(arm: Arm, store: Store, task: Task, faces: tuple[Pixels, Pixels], settings: Settings) -> dict[str, Any]:
+def run_arm(
+    arm: Arm, store: Store, task: Task, faces: tuple[Pixels, Pixels], bundle: Bundle, settings: Settings
+) -> dict[str, Any]:
     """Train and test one arm."""
     started = time.process_time()
     column = store.vocabulary.index(task.name)
-    real = store.images[np.sort(task.train)]
-    parts, labels = [real], [store.labels[np.sort(task.train), column]]
-    for pixels, times, value in zip(faces, arm.synthetic, (1.0, -1.0), strict=True):
-        if times:
-            parts.append(pixels)
-            labels.append(np.full(len(pixels), value, np.float32))
-    added = sum(len(part) for part in parts[1:])
-    if arm.real:
-        spare = np.sort(task.spare[: len(faces[0])])
-        parts.append(store.images[spare])
-        labels.append(np.ones(len(spare), np.float32))
-        added = len(spare)
-    images = torch.cat([to_tensor(part, settings.side) for part in parts])
-    truth = np.concatenate(labels).astype(np.float64)
-    model = train(images, truth, images[: len(real)], arm, task.seed, settings)
     held, test = np.sort(task.held), store.rows("validation")
     test = test[np.isfinite(store.labels[test, column])]
+    added = 0
+    if arm.verifier:
+        network, side, output = bundle.verifier(), bundle.size, bundle.vocabulary.index(task.name)
+    else:
+        real = store.images[np.sort(task.train)]
+        parts, labels = [real], [store.labels[np.sort(task.train), column]]
+        for pixels, wanted, value in zip(faces, arm.synthetic, (1.0, -1.0), strict=True):
+            if wanted:
+                parts.append(pixels)
+                labels.append(np.full(len(pixels), value, np.float32))
+        if arm.real:
+            spare = np.sort(task.spare[: len(faces[0])])
+            parts.append(store.images[spare])
+            labels.append(np.ones(len(spare), np.float32))
+        added = sum(len(part) for part in parts[1:])
+        images = torch.cat([to_tensor(part, settings.side) for part in parts])
+        truth = np.concatenate(labels).astype(np.float64)
+        network, side, output = train(images, truth, images[: len(real)], arm, task.seed, settings), settings.side, 0
     found = {}
     for name, rows in (("held", held), ("test", test)):
-        found[name] = scores(model, to_tensor(store.images[rows], settings.side)), store.labels[rows, column] > 0
+        score = scores(network, to_tensor(store.images[rows], side), output)
+        found[name] = score, store.labels[rows, column] > 0
     figures = measure(*found["test"], best_threshold(*found["held"]))
     counts = {"added": added, "test": len(test), "test_positives": int(found["test"][1].sum())}
     return {**figures, **counts, "seconds": round(time.process_time() - started, 2)}
@@ -312,6 +322,8 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     store, bundle = open_store(options.data), open_bundle(options.bundle)
     names = [store.vocabulary.canonical(name) for name in options.attributes.split(",")]
+    if store.size != bundle.size or store.size % options.side:
+        raise SystemExit(f"--side {options.side}: {store.size}-pixel data and {bundle.size}-pixel faces do not fit it")
     kept = {key: getattr(options, key) for key in ("images", "share", "held", "steps", "batch", "side", "rate")}
     settings = Settings(**kept, recipe=RECIPE, bundle=bundle.digest, data=store.digest)
     make_folder(options.out)
@@ -325,12 +337,13 @@ def main(arguments: list[str] | None = None) -> None:
             task = make_task(store, name, seed, settings)
             faces = synthetic_faces(bundle, store, task, options.out)
             for arm in left:
-                figures = run_arm(ARMS[arm], store, task, faces, settings)
+                figures = run_arm(ARMS[arm], store, task, faces, bundle, settings)
                 run = {"attribute": name, "seed": seed, "arm": arm, **figures}
                 append(lines, {**run, "settings": asdict(settings)})
                 print(f"{name} {seed} {arm}: AUC {figures['auc']:.3f}, AP {figures['ap']:.3f}", flush=True)
     runs = [run for run in read_runs(lines, settings) if run["seed"] < options.seeds and run["attribute"] in names]
-    write_report(runs, asdict(settings), list(ARMS), names, options.out, options.samples)
+    command = " ".join(["python benchmarks/rebalance.py", *(sys.argv[1:] if arguments is None else arguments)])
+    write_report(runs, asdict(settings), list(ARMS), names, options.out, options.samples, command)
 
 
 if __name__ == "__main__":

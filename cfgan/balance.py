@@ -161,10 +161,11 @@ def _ratio(target: Ratio, labels: Labels, vocabulary: Vocabulary) -> BalancePlan
     # (having + x) / (having + x + lacking) = share, or having / (having + lacking + x) = share
     wished = target.share * lacking / (1 - target.share) - having if low else having / target.share - having - lacking
     whole = min((int(wished), int(wished) + 1), key=lambda x: _distance(target, having, lacking, x, low))
+    request = {target.name: 1.0 if low else -1.0}
     why = []
     if wished.denominator != 1:
-        why.append(f"no whole number of faces gives {float(target.share):g} exactly; {whole:,} come nearest.")
-    request = {target.name: 1.0 if low else -1.0}
+        kind = format_request(request)
+        why.append(f"no whole number of {kind} faces gives {float(target.share):g} exactly; {whole:,} come nearest.")
     other = {target.name: -request[target.name]}
     needs = (Need(request, having if low else lacking, whole), Need(other, lacking if low else having, 0))
     return BalancePlan(target, needs, len(labels), len(labels) - having - lacking, tuple(why))
