@@ -61,12 +61,20 @@ class Need:
         have: rows that are known to meet it.
         missing: faces to be added.
         impossible: why no face can be added although some are missing, or None.
+        given: more attributes that the generator is given, each 1 or -1; neither verified nor known afterwards.
     """
 
     request: Request
     have: int
     missing: int
     impossible: str | None = None
+    given: Request = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The request as text, and what is given besides."""
+        text = format_request(self.request)
+        return f"{text} given {format_request(self.given)}" if self.given else text
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,8 @@ def plan_balance(
         target: a share, equal combinations, or least counts.
         labels: of the rows that count (N, A).
         vocabulary: the A attributes, in which the target's names are spelled.
-        match: attributes over which the faces of each request are spread as in the rows that meet it already.
+        match: attributes over which the faces of each request are spread as in the rows that meet it already; see
+            :func:`spread`.
         impossible: says why a request cannot be met by any face, or None; such combinations stay as they are.
 
     Raises:
@@ -253,6 +262,9 @@ def spread(
 ) -> list[Need]:
     """Divide a need over the combinations of more attributes, as common as in the rows that meet it already.
 
+    Those attributes are only given to the generator. Were they verified too, a face would have to be a sure case of
+    every one of them, which few are, and what is delivered would no longer be as common as planned.
+
     Whole faces are shared out by largest remainders, so the parts add up to the need. Combinations that no row has,
     or that are impossible, get nothing; where no row meets the request at all, the need stays whole.
     """
@@ -261,8 +273,8 @@ def spread(
         return [need]
     rows = labels[meets(labels, need.request, vocabulary)]
     seen = {values: count for values, count in _combinations(rows, names, vocabulary).items() if count}
-    requests = {values: {**need.request, **dict(zip(names, values, strict=True))} for values in seen}
-    seen = {values: count for values, count in seen.items() if impossible(requests[values]) is None}
+    given = {values: dict(zip(names, values, strict=True)) for values in seen}
+    seen = {v: count for v, count in seen.items() if impossible({**need.request, **given[v]}) is None}
     if not seen:
         return [need]
     quotas = {values: Fraction(need.missing * count, sum(seen.values())) for values, count in seen.items()}
@@ -270,7 +282,7 @@ def spread(
     rest = need.missing - sum(whole.values())
     for values in sorted(quotas, key=lambda v: whole[v] - quotas[v])[:rest]:
         whole[values] += 1
-    return [Need(requests[values], seen[values], whole[values]) for values in seen if whole[values]]
+    return [Need(need.request, seen[v], whole[v], given=given[v]) for v in seen if whole[v]]
 
 
 def achieved(target: Target, counts: Mapping[str, int]) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec) -> Job:
 
     Attributes that nothing is said of are filled by the bundle's prior: as they went together with the requested ones
     in the images that the *bundle* was trained on. Where that is far from the data at hand, a warning names it;
-    ``match`` follows the data instead for the attributes that it names.
+    ``match`` follows the data instead for the attributes that it names: the generator is given them, nobody verifies
+    them.
 
     Raises:
         SpecError, VocabularyError: the spec names something that the model does not know.
@@ -73,7 +74,15 @@ def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec) -> Job:
     warnings = [f"left out, as the model does not know them: {', '.join(data.ignored)}."] if data.ignored else []
     faces = None
     if plan.parts:
-        requests = [{"attributes": dict(part.request), "count": part.missing} for part in plan.parts]
+        requests = [
+            {
+                "name": part.name[:80],
+                "attributes": dict(part.request),
+                "free": dict(part.given) or "natural",
+                "count": part.missing,
+            }
+            for part in plan.parts
+        ]
         values = {"seed": spec.seed, "truncation": spec.truncation, "verify": spec.verify.model_dump()}
         faces = make_plan({**values, "requests": requests}, bundle.vocabulary, source="balance")
         warnings += check_plan(faces, bundle)
@@ -133,6 +142,8 @@ def plan_figures(plan: BalancePlan) -> dict[str, Any]:
 
     def figures(need: Need) -> dict[str, Any]:
         row = {"request": format_request(need.request), "have": need.have, "missing": need.missing}
+        if need.given:
+            row["given"] = format_request(need.given)
         return {**row, "impossible": need.impossible} if need.impossible else row
 
     return {

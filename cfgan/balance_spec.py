@@ -35,7 +35,8 @@ class BalanceSpec(BaseModel):
         default_factory=dict, description='requests, such as "Bald,-Male", and how many training images each needs'
     )
     match: list[str] = Field(
-        default_factory=list, description="attributes spread in the new faces as in the real ones of the same request"
+        default_factory=list,
+        description="attributes given to the generator as common as in the real images of the same request",
     )
     free_labels: Literal["unknown", "verifier", "condition"] = Field(
         "unknown", description="labels of attributes that were not asked for: none, as read, or as given"

@@ -39,8 +39,8 @@ def balance(
     match: Annotated[
         str | None,
         typer.Option(
-            help="Attributes spread in the new faces as in your images of the same request; the others as in the "
-            "bundle's training data.",
+            help="Attributes given to the generator as common as in your images of the same request (not verified); "
+            "the others as in the bundle's training data.",
             metavar="A,B",
         ),
     ] = None,

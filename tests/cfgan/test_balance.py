@@ -188,7 +188,7 @@ def test_spreading_keeps_the_sum_and_follows_the_rows(rows: list[list[float]], m
     assert sum(part.missing for part in parts) == missing
     names = [name for name in match if name != "Red"]
     if len(parts) > 1:
-        assert all(set(part.request) == {"Red", *names} for part in parts)
+        assert all(part.request == need.request and set(part.given) == set(names) for part in parts)
         columns = labels[labels[:, 0] > 0][:, [V.index(name) for name in names]]
         known = int(np.isfinite(columns).all(axis=1).sum())
         for part in parts:  # within one face of the quota
@@ -203,7 +203,7 @@ def test_spreading_leaves_impossible_and_unseen_combinations_out() -> None:
         return "no." if request.get("Cat") == request.get("Dog") == 1 else None
 
     parts = spread(need, labels, V, ["Cat", "Dog"], impossible)
-    assert {format_request(part.request): part.missing for part in parts} == {"Red,Cat,-Dog": 20, "Red,-Cat,Dog": 10}
+    assert {part.name: part.missing for part in parts} == {"Red given Cat,-Dog": 20, "Red given -Cat,Dog": 10}
     assert spread(Need({"Red": 1.0, "Dog": 1.0, "Round": -1.0}, 0, 5), labels, V, ["Cat"]) == [
         Need({"Red": 1.0, "Dog": 1.0, "Round": -1.0}, 0, 5)
     ]  # no row to go by

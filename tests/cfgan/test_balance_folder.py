@@ -210,8 +210,11 @@ def test_equal_combinations_but_for_the_impossible_one(tiny_bundle: Bundle, phot
     assert result.about["after"] == {"Cat,Dog": 0, "Cat,-Dog": 4, "-Cat,Dog": 4, "-Cat,-Dog": 4}
     assert result.about["rows_unknown"] == 1 and "Cat,Dog stays at 0" in result.about["why_not_exact"][0]
     made = [row for row in rows(tmp_path / "out") if row["synthetic"] == "1"]
+    assert {row["Round"] for row in made} == {""} and {row["request"] for row in made} == {"-Cat,Dog", "-Cat,-Dog"}
+    with (tmp_path / "out" / "synthetic" / "manifest.csv").open(newline="") as handle:
+        given = [(row["request"], row["condition.Round"]) for row in csv.DictReader(handle)]
     # As the only -Cat,Dog is not Round, nor are the new ones; of three -Cat,-Dog two are, so the new one is.
-    assert sorted((row["Cat"], row["Dog"], row["Round"]) for row in made) == [("0", "0", "1"), *3 * [("0", "1", "0")]]
+    assert sorted(given) == [("-Cat,-Dog given Round", "1"), *3 * [("-Cat,Dog given -Round", "-1")]]
 
 
 def test_a_celeba_folder(tiny_bundle: Bundle, tmp_path: Path) -> None:
@@ -336,4 +339,5 @@ def test_a_prior_that_differs_from_the_data_is_named(tiny_bundle: Bundle, photos
     (warning,) = job_of(tiny_bundle, photos).warnings
     assert "--match Cat follows yours" in warning and "of yours 100 %" in warning
     matched = job_of(tiny_bundle, photos, match=["Cat"])
-    assert matched.warnings == () and [part.request for part in matched.plan.parts] == [{"Red": 1.0, "Cat": 1.0}]
+    (part,) = matched.plan.parts
+    assert matched.warnings == () and (part.request, part.given) == ({"Red": 1.0}, {"Cat": 1.0})
