@@ -24,6 +24,13 @@ SYNTHETIC = (
     "synthetic both, augmentation",
 )
 MEAN = "mean of them"
+BEST = "best ordinary"
+OTHERS = {
+    BEST: "the best ordinary row",
+    "real positives, augmentation": "real positives",
+    "the bundle's verifier": "the bundle's verifier",
+}
+"""What the best synthetic arm is held against besides doing nothing -> its name in a sentence."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -147,21 +154,39 @@ def to_markdown(results: Results, settings: dict[str, Any], command: str) -> str
 
 
 def _findings(results: Results) -> list[str]:
-    """By AUC: the best synthetic arm against nothing, against the best ordinary one, and real positives against it."""
+    """What the intervals say of the best synthetic row, in words for each metric and in figures for the AUC."""
+    lines = [
+        "The best synthetic row of an attribute against others, paired by seed. Best rows are chosen by these same "
+        "figures, on both sides. *Not shown* means that the interval holds 0.",
+        "",
+    ]
+    for metric, title in METRICS.items():
+        lines.append(f"* **{title}**: {'; '.join(_sentence(results, against, metric) for against in (BASE, *OTHERS))}.")
     rows = []
     for name in (*results.names, MEAN):
-        ours, theirs = results.best(name, SYNTHETIC, "auc"), results.best(name, ORDINARY, "auc")
-        real = next(arm for arm in results.arms if arm.startswith("real"))
-        against = [results.difference(name, *pair, "auc") for pair in ((ours, BASE), (ours, theirs), (real, ours))]
-        words = [f"{_cell(pair, signed=True)} ({verdict(pair)})" for pair in against]
-        rows.append([name, ours, theirs, *words])
-    head = ["", "best synthetic row", "best ordinary row", "against nothing", "against that ordinary row"]
-    return [
-        "By ROC AUC, points, paired by seed. The best rows are chosen by these same figures, on both sides. "
-        "*Not shown* means that the interval holds 0.",
-        "",
-        *_table([*head, "real positives against it"], rows),
+        pairs = [results.difference(name, *_pair(results, name, other, "auc"), "auc") for other in (BASE, *OTHERS)]
+        best = [results.best(name, arms, "auc") for arms in (SYNTHETIC, ORDINARY)]
+        rows.append([name, *best, *(f"{_cell(pair, signed=True)} ({verdict(pair)})" for pair in pairs)])
+    head = ["ROC AUC, points", "best synthetic row", "best ordinary row"]
+    return [*lines, "", *_table([*head, *(f"against {word}" for word in ("nothing", *OTHERS.values()))], rows)]
+
+
+def _pair(results: Results, name: str, other: str, metric: str) -> tuple[str, str]:
+    """The best synthetic arm, and the one it is held against: by name, or the best of the ordinary ones."""
+    return results.best(name, SYNTHETIC, metric), results.best(name, ORDINARY, metric) if other == BEST else other
+
+
+def _sentence(results: Results, other: str, metric: str) -> str:
+    found: dict[str, list[str]] = {"helps": [], "hurts": [], "not shown": []}
+    for name in results.names:
+        found[verdict(results.difference(name, *_pair(results, name, other, metric), metric))].append(name)
+    words = {"helps": "better for", "hurts": "worse for", "not shown": "not shown for"}
+    told = [
+        f"{words[what]} {'all' if len(names) == len(results.names) > 1 else ', '.join(names)}"
+        for what, names in found.items()
+        if names
     ]
+    return f"against {OTHERS.get(other, other)} {', '.join(told)}"
 
 
 def to_svg(results: Results) -> str:
@@ -176,7 +201,9 @@ def to_svg(results: Results) -> str:
     style |= {"axes.spines.top": False, "axes.spines.right": False}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(1.5 + 1.5 * len(columns), 3.2), layout="constrained", facecolor="white")
-        for axes, name in zip(figure.subplots(1, len(columns), sharey=True, squeeze=False)[0], columns, strict=True):
+        for axes, name in zip(
+            figure.subplots(1, len(columns), sharex=True, sharey=True, squeeze=False)[0], columns, strict=True
+        ):
             axes.axvline(0, color="#9aa0a6", linewidth=1)
             for place, arm in enumerate(arms):
                 mean, half = results.difference(name, arm, BASE, "auc")

@@ -53,7 +53,7 @@ class BalanceData:
 
     @property
     def digest(self) -> str:
-        """sha256 over names, labels and split: the same images and labels, wherever they lie."""
+        """sha256 over names, labels and split, wherever the images lie; these themselves are not read."""
         digest = hashlib.sha256(json.dumps([self.files, self.vocabulary.names, self.folder is None]).encode())
         digest.update(self.labels.tobytes() + self.split.tobytes())
         return digest.hexdigest()
@@ -77,7 +77,7 @@ def open_balance_data(data: Path, vocabulary: Vocabulary, labels: Path | None = 
         raise DataError(
             f"there is no folder {str(data)!r}.", field="DATA", value=data, nearest=nearest(data.name, beside)
         )
-    packed = (data / "store.json").exists() or (data / "progress.json").exists()
+    packed = (data / "store.json").exists() or (data / "images.npy").exists()
     official = (data / "list_attr_celeba.txt").exists()
     if labels is not None and (packed or official):
         raise DataError(f"{data} has its own labels.", field="--labels", value=labels)

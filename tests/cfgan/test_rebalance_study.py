@@ -56,6 +56,7 @@ def test_the_whole_study_goes_on_where_it_was(
     assert all(len(figures[n][arm]["auc"]["values"]) == 2 for n in figures for arm in study.ARMS)
     for text in ("labels of the whole train split", "| nothing |", "the bundle's verifier", "--attributes=Red,Round"):
         assert text in (out / "README.md").read_text()
+    assert "against the best ordinary row" in (out / "README.md").read_text()
     assert "<image" not in (out / "rebalance.svg").read_text()  # figures only, no face
     added = {run["arm"]: run["added"] for run in map(json.loads, lines)}
     assert (added["oversampling"], added["synthetic positives"], added["synthetic both"]) == (0, 4, 8)
