@@ -29,7 +29,7 @@ from cfgan.balance_job import Job, plan_figures
 from cfgan.balance_table import BATCH, read_synthetic, require_parquet, write_csv, write_parquet
 from cfgan.bundle import Bundle
 from cfgan.data.celeba import SPLITS
-from cfgan.errors import DataError, FolderError
+from cfgan.errors import FolderError, InputError
 from cfgan.files import (
     is_unused,
     lock_folder,
@@ -104,18 +104,19 @@ def balance(
     """
     if parquet:
         require_parquet()
-    if link is not None and (link not in LINKS or job.data.folder is None):
-        reason = (
-            f"one of {', '.join(LINKS)} is expected" if link not in LINKS else "a packed store has no files to link"
-        )
-        raise DataError(f"{reason}.", field="--link", value=link, nearest=LINKS if link not in LINKS else ())
-    from cfgan.devices import pick_device
-
+    if link is not None and link not in LINKS:
+        raise InputError(f"one of {', '.join(LINKS)} is expected.", field="--link", value=link, nearest=LINKS)
+    if link is not None and job.data.folder is None:
+        raise InputError("a packed store has no files to link.", field="--link", value=link)
     header = _header(bundle, job, link, parquet)
     finished = _look(out, header)
     if not finished:
-        if job.faces is not None:  # a damaged bundle or a wrong device is found before anything is written
-            bundle.verify()
+        if job.faces is not None:
+            from cfgan.devices import pick_device
+
+            # A damaged bundle or a wrong device is found before anything is written.
+            for part in ("generator", "verifier", "prior"):
+                bundle.file(f"{part}.safetensors")
             pick_device(device)
         make_folder(out)
     with lock_folder(out):
@@ -218,7 +219,6 @@ def _write(
     splits = {word: int((data.split == number).sum()) for word, number in SPLITS.items()}
     about = {
         "header": header,
-        "synthetic": True,
         "licence": bundle.config.get("licence", ""),
         **plan_figures(job.plan),
         "before": before,

@@ -233,7 +233,7 @@ def test_a_packed_store(tiny_bundle: Bundle, tmp_path: Path) -> None:
     result = balance(tiny_bundle, job, tmp_path / "out")
     assert state(store.path) == before and result.about["header"]["data"]["kind"] == "store"
     assert [row["file"] for row in rows(tmp_path / "out") if row["synthetic"] == "0"] == list(store.files)
-    with pytest.raises(DataError, match="no files to link"):
+    with pytest.raises(InputError, match="no files to link"):
         balance(tiny_bundle, job, tmp_path / "linked", link="hard")
     assert not (tmp_path / "linked").exists()
 
@@ -264,7 +264,7 @@ def test_nothing_is_written_before_what_is_wrong_is_found(own_bundle: Path, phot
     job = job_of(bundle, photos)
     with pytest.raises(InputError, match="device"):
         balance(bundle, job, out, device="toaster")
-    with pytest.raises(DataError, match="symlink, hard"):
+    with pytest.raises(InputError, match="symlink, hard"):
         balance(bundle, job, out, link="copy")
     weights = own_bundle / "generator.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
