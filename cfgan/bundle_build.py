@@ -58,7 +58,8 @@ def build_bundle(
             names = ["judge"] if "judge" in config else []
             chosen = extractors_for(bundle, [*names, "efficientnet-lite0"], pick_device("auto"))
             plan = Plan(draws=draws, requests=default_requests(bundle))
-            found = measure(bundle, parts.store, plan, chosen, detector=FaceDetector(), tell=tell)
+            detector = FaceDetector() if bundle.of_faces else None
+            found = measure(bundle, parts.store, plan, chosen, detector=detector, tell=tell)
             config["evaluation"] = plain({key: value for key, value in found.items() if key != "bundle"})
         return write_bundle(out, config, files, model_card(config, bundle, notes))
 
@@ -71,10 +72,11 @@ def model_card(config: Mapping[str, Any], bundle: Bundle, notes: Sequence[str] =
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["pct"] = lambda value: "-" if value is None else f"{100 * value:.1f}"
+    environment.filters["three"] = lambda value: "-" if value is None else f"{value:.3f}"
     roles = [role for role in ("verifier", "judge") if role in config]
     loads = {part: getattr(bundle, part) for part in ("generator", "discriminator", *roles)}
     return environment.from_string(_CARD.read_text(encoding="utf-8")).render(
-        **{"evaluation": None, **config},
+        **{"evaluation": None, "faces": True, **config},
         roles=roles,
         parts={role: config[role] for role in roles},
         means={role: _means(config[role]["figures"]) for role in roles},

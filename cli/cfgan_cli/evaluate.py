@@ -33,7 +33,12 @@ def evaluate(
         list[str] | None, typer.Option("--attrs", help="A whole request to measure, such as Male,Smiling. Repeatable.")
     ] = None,
     each: Annotated[int, typer.Option(min=2, help="Draws for and against each attribute alone.")] = 34,
-    detector: Annotated[bool, typer.Option(help="Count in how many draws a face detector finds a face.")] = True,
+    detector: Annotated[
+        bool | None,
+        typer.Option(
+            help="Count in how many draws a face detector finds a face. Default: where the bundle is of faces."
+        ),
+    ] = None,
     draws: Annotated[int, typer.Option("--draws", "-n", min=100, help="Draws to measure.")] = 2720,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same draws.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -96,7 +101,7 @@ def _against(
     extractors: list[str],
     inception_weights: Path | None,
     attrs: list[str] | None,
-    detector: bool,
+    detector: bool | None,
     device: str,
     tell: Any,
 ) -> dict[str, Any]:
@@ -122,7 +127,8 @@ def _against(
 
     plan = Plan(**counts, requests=tuple(requests) or default_requests(bundle))
     opened = extractors_for(bundle, extractors, pick_device(device), inception_weights)
-    return measure(bundle, store, plan, opened, detector=FaceDetector() if detector else None, device=device, tell=tell)
+    wanted = bundle.of_faces if detector is None else detector
+    return measure(bundle, store, plan, opened, detector=FaceDetector() if wanted else None, device=device, tell=tell)
 
 
 def _show_accuracy(table: Mapping[str, Any]) -> None:
