@@ -56,8 +56,8 @@ def table(found: dict[str, Any]) -> str:
     """The figures as Markdown."""
     shown = [
         "## Read by an independent classifier",
-        f"By `python benchmarks/digits.py --bundle {found['bundle']}`: scikit-learn's support vector classifier on 8 x 8 "
-        f"pixels, trained on the real training digits alone, reads **{100 * found['rate']:.1f} %** of "
+        f"By `python benchmarks/digits.py --bundle {found['bundle']}`: scikit-learn's support vector classifier on "
+        f"8 x 8 pixels, trained on the real training digits alone, reads **{100 * found['rate']:.1f} %** of "
         f"{found['draws']:,} draws as asked (95 % interval {100 * found['interval'][0]:.1f}-"
         f"{100 * found['interval'][1]:.1f}), nothing rejected; of {found['real_n']} real test digits it reads "
         f"{100 * found['real']:.1f} % as labelled.",
