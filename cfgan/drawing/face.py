@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cfgan.drawing.features import draw_beard, draw_eyes, draw_mouth, draw_nose, draw_skin
+from cfgan.drawing.features import draw_age, draw_beard, draw_eyes, draw_mouth, draw_nose, draw_skin
 from cfgan.drawing.look import Look
 from cfgan.drawing.pen import Colour, Pen, Point, arc, bow, mix, shade
 from cfgan.drawing.rule import draw_attributes
@@ -48,10 +48,15 @@ def draw_face(look: Look, size: int) -> Image.Image:
     _head(pen, look)
     draw_skin(pen, look)
     draw_beard(pen, look)
+    draw_age(pen, look)
     draw_mouth(pen, look)
     draw_nose(pen, look)
     draw_eyes(pen, look)
     (_hair if hair else _bald)(pen, look)
+    if look.has["Wearing_Earrings"]:
+        for side in (-1, 1):
+            x, y = look.at(1.04 * side, 0.04)
+            pen.ellipse(x + side * 0.012, y + 0.078, 0.024, 0.03, _GOLD)
     if look.has["Eyeglasses"]:
         _glasses(pen, look)
     if look.has["Wearing_Hat"]:
@@ -116,8 +121,6 @@ def _head(pen: Pen, look: Look) -> None:
     for side in (-1, 1):
         x, y = look.at(1.04 * side, 0.04)
         pen.ellipse(x, y, 0.036, 0.06, shade(look.skin, 0.9))
-        if look.has["Wearing_Earrings"]:
-            pen.ellipse(x + side * 0.012, y + 0.078, 0.024, 0.03, _GOLD)
     pen.polygon(look.outline(), look.skin)
     pen.line(arc(look.x, look.y, look.w * 0.5, look.h * 0.985, 50, 130), 0.01, shade(look.skin, 0.7))
 
@@ -150,6 +153,8 @@ def _hair(pen: Pen, look: Look) -> None:
             for px in roots
         ],
     )
+    for side in (-1, 1):  # also what a hat leaves of short hair
+        _strands(pen, look, [(look.at(a * side, -0.46), look.at(a * side, 0.02)) for a in (1.0, 1.1)])
     if has["Bangs"]:
         low = look.at(0, -0.33)[1]
         tips = [(look.x + look.w * (0.84 - 0.21 * k), low - (0.022 if k % 2 else 0.0)) for k in range(9)]

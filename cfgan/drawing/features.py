@@ -11,7 +11,7 @@ _RED: Colour = (196, 16, 52)
 
 
 def draw_skin(pen: Pen, look: Look) -> None:
-    """What lies on the skin: stubble, cheekbones, rosy cheeks, lines of age."""
+    """What lies on the skin: stubble, cheekbones, rosy cheeks."""
     has = look.has
     if has["5_o_Clock_Shadow"]:
         jaw = [(x, y) for x, y in look.outline(0.97) if y > look.y + 0.22 * look.h]
@@ -19,17 +19,24 @@ def draw_skin(pen: Pen, look: Look) -> None:
     for side in (-1, 1):
         if has["High_Cheekbones"]:
             x, y = look.at(0.62 * side, 0.16)
-            pen.ellipse(x, y, 0.055, 0.026, mix(look.skin, (255, 255, 255), 0.6), 0.85)
-            pen.line([look.at(0.9 * side, 0.22), look.at(0.5 * side, 0.42)], 0.02, shade(look.skin, 0.62), 0.9)
+            pen.ellipse(x, y, 0.056, 0.027, mix(look.skin, (255, 255, 255), 0.7), 0.9)
+            pen.line([look.at(0.9 * side, 0.22), look.at(0.5 * side, 0.42)], 0.024, shade(look.skin, 0.42), 0.9)
         if has["Rosy_Cheeks"]:
             x, y = look.at(0.6 * side, 0.36)
             pen.ellipse(x, y, 0.062, 0.052, _PINK, 0.55)
-    if not has["Young"]:
-        line = shade(look.skin, 0.6)
-        for down in (-0.62, -0.52, -0.42):
-            pen.line(bow(look.at(-0.5, down), look.at(0.5, down), -0.012), 0.011, line)
-        for side in (-1, 1):
-            pen.line([look.at(0.3 * side, 0.3), look.at(0.46 * side, 0.46), look.at(0.46 * side, 0.6)], 0.013, line)
+
+
+def draw_age(pen: Pen, look: Look) -> None:
+    """Lines on the forehead, beside the eyes and from nose to mouth in a face that is not young."""
+    if look.has["Young"]:
+        return
+    line = shade(look.skin, 0.42)
+    for down in (-0.62, -0.52, -0.42):
+        pen.line(bow(look.at(-0.5, down), look.at(0.5, down), -0.012), 0.013, line)
+    for side in (-1, 1):
+        pen.line([look.at(0.26 * side, 0.3), look.at(0.44 * side, 0.44), look.at(0.46 * side, 0.62)], 0.018, line)
+        for down in (0.08, 0.17):
+            pen.line([look.at(0.72 * side, 0.08), look.at(0.92 * side, down + 0.02)], 0.014, line)
 
 
 def draw_eyes(pen: Pen, look: Look) -> None:
@@ -43,9 +50,9 @@ def draw_eyes(pen: Pen, look: Look) -> None:
             pen.ellipse(x, y - 0.022, 0.068, 0.042, (112, 52, 148), 0.8)
         if has["Bags_Under_Eyes"]:
             pen.polygon(
-                [*arc(x, y + 0.014, 0.058, 0.062, 10, 170), *arc(x, y + 0.014, 0.054, 0.03, 170, 10)],
-                mix((84, 58, 92), look.skin, 0.25),
-                0.85,
+                [*arc(x, y + 0.014, 0.06, 0.07, 10, 170), *arc(x, y + 0.014, 0.054, 0.03, 170, 10)],
+                mix((58, 30, 70), look.skin, 0.15),
+                0.9,
             )
         pen.ellipse(x, y, 0.053, open_by, (246, 246, 244))
         pen.ellipse(x, y, min(0.022, open_by + 0.004), min(0.022, open_by), look.iris)
@@ -63,8 +70,8 @@ def draw_nose(pen: Pen, look: Look) -> None:
     """Broad or slim, pointed or round."""
     x, top = look.at(0, -0.02)
     x, bottom = x + look.skew / 2, look.at(0, 0.34)[1]
-    half = 0.064 if look.has["Big_Nose"] else 0.032
-    fill, edge = shade(look.skin, 0.84), shade(look.skin, 0.55)
+    half = 0.072 if look.has["Big_Nose"] else 0.034
+    fill, edge = shade(look.skin, 0.74), shade(look.skin, 0.42)
     if look.has["Pointy_Nose"]:
         pen.polygon([(x, top), (x + half, bottom - 0.018), (x, bottom + 0.026), (x - half, bottom - 0.018)], fill)
         pen.line([(x - half, bottom - 0.018), (x, bottom + 0.026), (x + half, bottom - 0.018)], 0.012, edge)
@@ -80,11 +87,11 @@ def draw_mouth(pen: Pen, look: Look) -> None:
     """Lips, their colour, a smile, an opening."""
     has = look.has
     x, y = look.at(0, 0.6)
-    half, thick = 0.088, 0.034 if has["Big_Lips"] else 0.014
+    half, thick = 0.088, 0.044 if has["Big_Lips"] else 0.014
     sag = 0.042 if has["Smiling"] else -0.004
     tilt = look.skew * 0.6
     left, right = (x - half, y - sag * 0.5 - tilt), (x + half, y - sag * 0.5 + tilt)
-    colour = _RED if has["Wearing_Lipstick"] else mix(shade(look.skin, 0.7), (170, 80, 80), 0.35)
+    colour = _RED if has["Wearing_Lipstick"] else mix(shade(look.skin, 0.6), (150, 52, 62), 0.5)
     gap = 0.026 if has["Mouth_Slightly_Open"] else 0.0
     upper, lower = bow(left, right, sag - gap / 2), bow(left, right, sag + gap / 2)
     pen.polygon([*bow(left, right, sag - gap / 2 - thick * 0.7), *reversed(upper)], colour)

@@ -92,3 +92,20 @@ def _one(names: tuple[str, ...], shares: tuple[float, ...], rng: np.random.Gener
     """One of the names, or with the last share none of them."""
     chosen = int(rng.choice(len(shares), p=shares))
     return {name: k == chosen for k, name in enumerate(names)}
+
+
+def contradiction(labels: npt.NDArray[np.float32]) -> str | None:
+    """What stands against a face having just these labels: one short reason, or None. (40,) of +-1."""
+    has = {name for name, value in zip(CELEBA.names, labels, strict=True) if value > 0}
+    for group in CELEBA.exclusive:
+        if len(both := sorted(group & has)) > 1:
+            return f"{both[0]} and {both[1]} exclude each other"
+    hidden = {
+        "Wearing_Hat": ("Bald", "Receding_Hairline"),
+        "Bald": ("Bangs", "Receding_Hairline", *TEXTURE),
+        "Bangs": ("Receding_Hairline",),
+    }
+    for name, others in hidden.items():
+        if name in has and (found := [other for other in others if other in has]):
+            return f"{name} hides {found[0]}"
+    return None
