@@ -8,9 +8,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,8 @@ def test_every_command_works_on_it(tmp_path: Path) -> None:
     seven = tmp_path / "seven"
     made = json.loads(cfgan("generate", "--bundle", "digits32", "-a", "7", "-n", "16", "--out", seven, "--json"))
     assert made["accepted"] == 16
-    assert Image.open(seven / "images" / "000000.png").size == (32, 32)
+    with Image.open(seven / "images" / "000000.png") as image:
+        assert image.size == (32, 32)
     cfgan("generate", "--bundle", "digits32", "-a", "any", "-n", "24", "--out", tmp_path / "any")
     with (tmp_path / "any" / "manifest.csv").open() as handle:
         rows = list(csv.DictReader(handle))
@@ -85,7 +86,7 @@ def test_every_command_works_on_it(tmp_path: Path) -> None:
     assert np.mean([row["meets"] == "1" for row in read]) > 0.9
     report = tmp_path / "report"
     cfgan("report", seven, "--bundle", "digits32", "--out", report)
-    assert json.loads((report / "report.json").read_text())["verdict"]["outcome"] in ("holds", "falls short")
+    assert json.loads((report / "report.json").read_text())["verdict"] == "holds"
     control = tmp_path / "control"
     cfgan("report", "control", "digits32", "--out", control)
     assert json.loads((control / "control.json").read_text())["mean_effect"] > 0.9
@@ -104,7 +105,7 @@ def test_every_command_works_on_it(tmp_path: Path) -> None:
 
 def test_from_nothing_to_digits_that_an_independent_classifier_reads(tmp_path: Path) -> None:
     """The recipe at a third of its length, so with a lower bar: 85 % instead of 95 %."""
-    start = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     store, threads = tmp_path / "store", ("--set", "threads=1", "-q")
     split = ("--validation", "0.2", "--test", "0.1")
     cfgan("data", "import", "sklearn:digits", "--out", store, "--size", "32", *split, "-q")
@@ -131,6 +132,9 @@ def test_from_nothing_to_digits_that_an_independent_classifier_reads(tmp_path: P
     parts = ("--gan", tmp_path / "gan", "--verifier", tmp_path / "verifier", "--prior", tmp_path / "prior.safetensors")
     said = ("--name", "digits", "--data", "digits", "--licence", "CC BY 4.0", "--no-faces", "--draws", "200", "-q")
     cfgan("bundle", "build", "--out", tmp_path / "bundle", *parts, *said)
-    assert time.monotonic() - start < 300
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (
+        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 300
+    )  # of one thread, whoever else works
     assert independent(tmp_path / "bundle")["rate"] >= 0.85
     cfgan("generate", "--bundle", tmp_path / "bundle", "-a", "3", "-n", "8", "--out", tmp_path / "three")
