@@ -149,14 +149,16 @@ def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, n
     """Labels without images: the official ``list_attr_celeba.txt``, or a CSV of a file name and one column a label.
 
     Args:
-        path: ``.txt`` or ``.csv`` (also ``.csv.gz``). Values 1 are present; 0 and -1 are absent; empty is unknown.
+        path: ``.txt`` or ``.csv`` (also ``.csv.gz``). Values 1 are present; 0 or -1, not both in one file, are absent;
+            empty is unknown.
         rows: use the first so many only.
 
     Returns:
         The vocabulary and float32 (N, A) of 1, -1 and NaN.
 
     Raises:
-        DataError: missing, not a table, or a value other than those; names column and value.
+        DataError: missing, not a table, or a value other than those; names column and value. With both 0 and -1, 0 may
+            stand for unknown.
     """
     if path.suffix == ".txt":
         vocabulary, table = read_labels(path)
@@ -180,6 +182,12 @@ def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, n
                 value=bad.iloc[0],
             )
     values = frame.to_numpy(dtype=np.float32)
+    if (values == 0).any() and (values == -1).any():
+        raise DataError(
+            f"{path.name} holds 0 and -1: leave cells empty where nothing is known, and write 0 or -1, not both.",
+            field="labels",
+            value=0,
+        )
     values[values == 0] = -1
     return vocabulary, values
 
