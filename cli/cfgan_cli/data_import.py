@@ -50,7 +50,7 @@ def import_data(
     Run again to resume.
     """
     with exit_codes():
-        from cfgan.data.sources import SourceOptions, read_source
+        from cfgan.data.import_source import SourceOptions, read_source
         from cfgan.data.splits import Shares
         from cfgan.data.store import pack
         from cfgan.data.table import Columns

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from cfgan.data.sources import SourceOptions, read_source
+from cfgan.data.import_source import SourceOptions, read_source
 from cfgan.data.splits import Shares
 from cfgan.data.store import open_store, pack
 from cfgan.data.table import Columns

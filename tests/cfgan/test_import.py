@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
+from cfgan.data.import_source import SourceOptions, read_source
 from cfgan.data.label_values import read_values
-from cfgan.data.sources import SourceOptions, read_source
 from cfgan.data.splits import Shares
 from cfgan.data.store import pack
 from cfgan.data.table import Columns, is_inside, read_table
