@@ -23,7 +23,8 @@ def import_data(
     labels: Annotated[Path | None, typer.Option(help="A table of labels: CSV, TSV, Parquet or JSON lines.")] = None,
     file_column: Annotated[str | None, typer.Option(help="Its column of file names, relative to the folder.")] = None,
     columns: Annotated[
-        str | None, typer.Option(help="Its columns of labels, such as Red,Round; all that are left when not given.")
+        str | None,
+        typer.Option(help="Its columns of labels, such as Red,Round, or '' for none; else all that are left."),
     ] = None,
     class_column: Annotated[
         list[str] | None, typer.Option(help="A column whose values are classes, one attribute each. Repeatable.")
@@ -55,7 +56,7 @@ def import_data(
         from cfgan.data.store import pack
         from cfgan.data.table import Columns
 
-        chosen = tuple(name.strip() for name in columns.split(",")) if columns is not None else None
+        chosen = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
         told = Columns(file_column, chosen, tuple(class_column or ()), split_column, group_column, values)
         options = SourceOptions(layout, labels, told, Shares(validation, test), root, download)
         table = read_source(source, options)

@@ -326,5 +326,8 @@ def test_the_command(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "store")])
     assert done.exit_code == 0, done.output
     assert "30 images of 32 x 32" in done.output and "30 of 60 labels unknown" in done.output
+    classes = ["--columns", "", "--class-column", "Red"]
+    done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "classes"), *classes])
+    assert done.exit_code == 0 and "2 attributes" in done.output
     wrong = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "other"), "--columns", "Rnd"])
     assert wrong.exit_code == 2 and not (tmp_path / "other").exists()
