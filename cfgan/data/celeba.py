@@ -43,6 +43,7 @@ class LabelledImages:
         image_size: width x height that every image must have, or None for any.
         opener: gives the RGB image of a name, where it is no plain file of the folder; raises DataError without the
             name.
+        sound: whether no image can be bad (they are made in memory), so that none is opened only to be checked.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class LabelledImages:
     crop: Box | None = None
     image_size: tuple[int, int] | None = None
     opener: Callable[[str], Image.Image] | None = None
+    sound: bool = False
 
     def select(self, keep: npt.NDArray[np.bool_]) -> LabelledImages:
         """The rows where ``keep`` (N,) is true."""

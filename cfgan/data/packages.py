@@ -53,6 +53,7 @@ def sklearn_digits(name: str, shares: Shares) -> LabelledImages:
             {"digit": [str(k) for k in range(10)]}, hints={word: str(k) for k, word in enumerate(_WORDS)}
         ),
         opener=lambda file: Image.fromarray(images[rows[file]]).convert("RGB"),
+        sound=True,
     )
 
 

@@ -144,7 +144,7 @@ def pack(
     state = _read_progress(out, job)
     with StopRequest() as stop, ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as held:
         if state is None:
-            bad = _check(table, pool, stop, tell)
+            bad = [] if table.sound else _check(table, pool, stop, tell)
             if bad and not skip_bad:
                 shown = "\n  ".join(bad[:10]) + (f"\n  and {len(bad) - 10} more" if len(bad) > 10 else "")
                 raise DataError(f"{len(bad)} of {len(table.files)} images cannot be used:\n  {shown}", field="data")

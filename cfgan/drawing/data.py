@@ -56,7 +56,7 @@ def drawn_faces(
         return face_image(seed, i, labels[i], size)
 
     split = (shares or Shares()).split(files)
-    return LabelledImages(Path(), files, labels, split, CELEBA, opener=opened)
+    return LabelledImages(Path(), files, labels, split, CELEBA, opener=opened, sound=True)
 
 
 def write_drawn(

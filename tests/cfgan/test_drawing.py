@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,15 @@ def test_a_folder_is_read_back_with_the_same_labels_and_pixels(tmp_path: Path) -
         assert '"synthetic":true' in image.info["cfgan"] and "/algorithmicMedia" in image.info["XML:com.adobe.xmp"]
     with pytest.raises(FolderError, match="already holds something"):
         write_drawn(table, tmp_path / "faces", 0)
+
+
+def test_packing_draws_each_face_once(tmp_path: Path) -> None:
+    table, drawn = drawn_faces(9, 0, 32), []
+    opener = table.opener
+    assert opener is not None
+    counted = dataclasses.replace(table, opener=lambda file: (drawn.append(file), opener(file))[1])
+    pack(counted, tmp_path / "store", 32, workers=1)
+    assert drawn == list(table.files)
 
 
 def test_wrong_wishes_are_refused() -> None:
