@@ -85,6 +85,11 @@ class Bundle:
         return str(self.config["name"])
 
     @property
+    def of_faces(self) -> bool:
+        """Whether its images are faces, so that looking for faces in them makes sense."""
+        return bool(self.config.get("faces", True))
+
+    @property
     def size(self) -> int:
         """Side of an image in pixels."""
         return int(self.config["generator"]["size"])

@@ -55,11 +55,11 @@ def build_bundle(
     out = out.resolve()
     require_bundle_or_unused(out)
     notes = [read_text_limited(path, field="attach").strip() for path in attached]
-    measures = parts.store is not None
-    detector = FaceDetector() if measures else None
-    identity = IdentityExtractor() if measures and privacy_images else None
-    witnesses, _ = open_witnesses(face_api) if measures else ([], [])
     config, files = assemble(parts)
+    faces = parts.store is not None and config.get("faces", True)
+    detector = FaceDetector() if faces else None
+    identity = IdentityExtractor() if faces and privacy_images else None
+    witnesses, _ = open_witnesses(face_api) if faces else ([], [])
     files["training.svg"] = training_curves(read_log(parts.gan))
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
@@ -104,10 +104,11 @@ def model_card(
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["pct"] = lambda value: "-" if value is None else f"{100 * value:.1f}"
+    environment.filters["three"] = lambda value: "-" if value is None else f"{value:.3f}"
     roles = [role for role in ("verifier", "judge") if role in config]
     loads = {part: getattr(bundle, part) for part in ("generator", "discriminator", *roles)}
     return environment.from_string(_CARD.read_text(encoding="utf-8")).render(
-        **{"evaluation": None, **config},
+        **{"evaluation": None, "faces": True, **config},
         roles=roles,
         parts={role: config[role] for role in roles},
         means={role: _means(config[role]["figures"]) for role in roles},

@@ -46,6 +46,7 @@ class Parts:
         licence: of the weights, for the card.
         guide: run folder of the classifier that pulled the generator; training can then go on from the bundle alone.
         store: real images, in which kept classifiers read the validation split if that is not known of them.
+        faces: whether the images are faces; None: as in the bundle that is kept, else yes.
     """
 
     gan: Path
@@ -58,6 +59,7 @@ class Parts:
     licence: str | None = None
     store: Store | None = None
     guide: Path | None = None
+    faces: bool | None = None
 
 
 def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -82,6 +84,9 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         "vocabulary": prior.vocabulary.to_dict(),
         "generator": about["shape"],
     }
+    faces = parts.faces if parts.faces is not None else keep is None or keep.of_faces
+    if not faces:
+        config["faces"] = False
     config["training"] = _training(parts.gan, about, keep)
     readings: dict[str, tuple[Floats, Floats]] = {}
     for role, run, kind in (("verifier", parts.verifier, "classifier"), ("judge", parts.judge, "judge")):

@@ -14,20 +14,30 @@ from PIL.PngImagePlugin import PngInfo
 
 _XMP = """<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" \
-Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"/>\
+Iptc4xmpExt:DigitalSourceType="http://cv.iptc.org/newscodes/digitalsourcetype/{kind}"/>\
 </rdf:RDF></x:xmpmeta>"""
 
 
+def _xmp(kind: str) -> str:
+    return _XMP.replace("{kind}", kind)
+
+
 def encode_png(
-    pixels: npt.NDArray[np.uint8], text: Mapping[str, Any] | None = None, *, compress: int = 2, marked: bool = True
+    pixels: npt.NDArray[np.uint8],
+    text: Mapping[str, Any] | None = None,
+    *,
+    compress: int = 2,
+    marked: bool = True,
+    kind: str = "trainedAlgorithmicMedia",
 ) -> bytes:
-    """Encode one image as PNG, marked as made by a trained model.
+    """Encode one image as PNG, marked as synthetic.
 
     Args:
         pixels: uint8 (3, H, W), RGB.
         text: what the PNG text chunk ``cfgan`` says, as JSON; nothing in it may be a local path.
         compress: zlib level 0..9.
         marked: False leaves the mark out: only where generated and real images must not differ in their files.
+        kind: IPTC Digital Source Type: made by a trained model, or "algorithmicMedia", by code alone.
 
     Returns:
         The file's bytes: the same for the same input and Pillow version.
@@ -36,8 +46,8 @@ def encode_png(
     if text is not None:
         info.add_text("cfgan", _json(text))
     if marked:
-        # IPTC Digital Source Type "trainedAlgorithmicMedia", in XMP as IPTC Photo Metadata prescribes.
-        info.add_itxt("XML:com.adobe.xmp", _XMP)
+        # In XMP, as IPTC Photo Metadata prescribes.
+        info.add_itxt("XML:com.adobe.xmp", _xmp(kind))
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     image.save(buffer, "PNG", pnginfo=info, compress_level=compress)
@@ -60,7 +70,7 @@ def encode_jpeg(
     """
     extra = {} if text is None else {"comment": _json({"cfgan": text}).encode("ascii")}
     if marked:
-        extra["xmp"] = _XMP.encode("ascii")
+        extra["xmp"] = _xmp("trainedAlgorithmicMedia").encode("ascii")
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     image.save(buffer, "JPEG", quality=quality, subsampling=0, **extra)

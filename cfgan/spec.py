@@ -70,6 +70,14 @@ class SpecModel(BaseModel):
     )
     verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
 
+    @field_validator("attributes", "free", "vary", mode="before")
+    @classmethod
+    def _numbers_are_names(cls, value: Any) -> Any:
+        """YAML reads an attribute called 7 as a number, where it stands for a name."""
+        if isinstance(value, Mapping):
+            return {_as_name(name): amount for name, amount in value.items()}
+        return [_as_name(item) for item in value] if isinstance(value, list) else _as_name(value)
+
     @field_validator("vary")
     @classmethod
     def _not_too_many(cls, value: list[str]) -> list[str]:
@@ -177,6 +185,10 @@ def json_schema() -> dict[str, Any]:
     schema["$defs"] = {**schema.get("$defs", {}), **schema["properties"]["requests"]["items"].pop("$defs", {})}
     schema["title"] = "cfgan attribute spec"
     return schema
+
+
+def _as_name(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def merge_settings(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

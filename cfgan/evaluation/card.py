@@ -160,21 +160,21 @@ def measure(
         held = (real[:count], labels[:count])
         result["witnesses"] = witnessed(witnesses, bundle.vocabulary, (faces, matched.conditions), held, tell)
 
-    truth, pixels = labels > 0, {name: draw(drawn, f"drawing, {name}") for name, drawn in sets.items()}
+    pixels = {name: draw(drawn, f"drawing, {name}") for name, drawn in sets.items()}
     result["accuracy"] = {}
     for reader in readers:
         told = lambda done, total, reader=reader: tell(f"{reader.name} reads", done, total)  # noqa: E731
         on_real = reader.seen(real, told)
         seen = {name: reader.seen(levels, told) for name, levels in pixels.items()}
-        single = reading.single_attributes(bundle.vocabulary, sets["balanced"], seen["balanced"], on_real, truth)
+        single = reading.single_attributes(bundle.vocabulary, sets["balanced"], seen["balanced"], on_real, labels)
         result["accuracy"][reader.name] = {
-            "prior": reading.agreement(bundle.vocabulary, sets["prior"], seen["prior"], on_real, truth),
+            "prior": reading.agreement(bundle.vocabulary, sets["prior"], seen["prior"], on_real, labels),
             "single": single,
             "single_gap": {word: reading.mean_of(single, (word,), "gap") for word in ("yes", "no")},
             "rare": reading.requested_values(bundle.vocabulary, sets["rare"], seen["rare"]),
             "requests": {
                 format_request(request): reading.whole_request(
-                    bundle.vocabulary, request, seen[format_request(request)], on_real, truth
+                    bundle.vocabulary, request, seen[format_request(request)], on_real, labels
                 )
                 for request in plan.requests
             },

@@ -76,6 +76,10 @@ def build(
     name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
     data: Annotated[str | None, typer.Option(help="What it was trained on, for the card.")] = None,
     licence: Annotated[str | None, typer.Option(help="Under what terms the weights may be used, for the card.")] = None,
+    faces: Annotated[
+        bool | None,
+        typer.Option(help="Whether the images are faces. Default: as in --keep, else yes.", show_default=False),
+    ] = None,
     measure_on: Annotated[
         Path | None, typer.Option(help="A packed store: the card gets everything `cfgan evaluate --data` measures.")
     ] = None,
@@ -102,7 +106,7 @@ def build(
 
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None
-        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide)
+        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces)
         with progress_bar(quiet=quiet, unit="draws") as update:
             built = build_bundle(
                 out,

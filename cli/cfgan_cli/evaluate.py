@@ -34,7 +34,12 @@ def evaluate(
         list[str] | None, typer.Option("--attrs", help="A whole request to measure, such as Male,Smiling. Repeatable.")
     ] = None,
     each: Annotated[int, typer.Option(min=2, help="Draws for and against each attribute alone.")] = 34,
-    detector: Annotated[bool, typer.Option(help="Count in how many draws a face detector finds a face.")] = True,
+    detector: Annotated[
+        bool | None,
+        typer.Option(
+            help="Count in how many draws a face detector finds a face. Default: where the bundle is of faces."
+        ),
+    ] = None,
     privacy_images: Annotated[
         int,
         typer.Option(min=0, help="Of --data: training images (and as many draws) compared by face embedding; 0: none."),
@@ -62,6 +67,7 @@ def evaluate(
         from cfgan.files import write_json
 
         opened = open_bundle(bundle)
+        look_for_faces = opened.of_faces if detector is None else detector
         with progress_bar(quiet=quiet or as_json, unit="draws") as update:
 
             def tell(stage: str, done: int, total: int) -> None:
@@ -77,7 +83,7 @@ def evaluate(
                     extractor or ["judge" if "judge" in opened.config else "verifier"],
                     inception_weights,
                     attrs,
-                    lambda: _lookers(detector, privacy_images, witness, face_api),
+                    lambda: _lookers(look_for_faces, privacy_images, witness, face_api),
                     device,
                     tell,
                 )
@@ -133,14 +139,14 @@ def _against(
     return measure(bundle, store, plan, opened, **lookers(), device=device, tell=tell)
 
 
-def _lookers(detector: bool, privacy_images: int, witness: bool, face_api: Path | None) -> dict[str, Any]:
+def _lookers(of_faces: bool, privacy_images: int, witness: bool, face_api: Path | None) -> dict[str, Any]:
     """What looks at the faces beside the bundle's own classifiers, as arguments of ``measure``."""
     from cfgan.errors import ConfigError
     from cfgan.evaluation.detector import FaceDetector
     from cfgan.evaluation.identity import IdentityExtractor
 
-    found: dict[str, Any] = {"detector": FaceDetector() if detector else None}
-    if privacy_images:
+    found: dict[str, Any] = {"detector": FaceDetector() if of_faces else None}
+    if of_faces and privacy_images:
         try:
             found["identity"] = IdentityExtractor()
         except ConfigError as error:
