@@ -83,7 +83,7 @@ def evaluate(
                     extractor or ["judge" if "judge" in opened.config else "verifier"],
                     inception_weights,
                     attrs,
-                    lambda: _lookers(look_for_faces, privacy_images, witness, face_api),
+                    lambda: _lookers(look_for_faces, privacy_images if opened.of_faces else 0, witness, face_api),
                     device,
                     tell,
                 )
@@ -139,14 +139,14 @@ def _against(
     return measure(bundle, store, plan, opened, **lookers(), device=device, tell=tell)
 
 
-def _lookers(of_faces: bool, privacy_images: int, witness: bool, face_api: Path | None) -> dict[str, Any]:
+def _lookers(detector: bool, privacy_images: int, witness: bool, face_api: Path | None) -> dict[str, Any]:
     """What looks at the faces beside the bundle's own classifiers, as arguments of ``measure``."""
     from cfgan.errors import ConfigError
     from cfgan.evaluation.detector import FaceDetector
     from cfgan.evaluation.identity import IdentityExtractor
 
-    found: dict[str, Any] = {"detector": FaceDetector() if of_faces else None}
-    if of_faces and privacy_images:
+    found: dict[str, Any] = {"detector": FaceDetector() if detector else None}
+    if privacy_images:
         try:
             found["identity"] = IdentityExtractor()
         except ConfigError as error:
