@@ -103,11 +103,11 @@ class Results:
 
 
 def verdict(difference: tuple[float, float]) -> str:
-    """ "helps", "hurts" or "not shown": whether the interval of a difference lies on one side of 0."""
+    """ "better", "worse" or "not shown": whether the interval of a difference lies on one side of 0."""
     mean, half = difference
     if math.isnan(half) or abs(mean) <= half:
         return "not shown"
-    return "helps" if mean > 0 else "hurts"
+    return "better" if mean > 0 else "worse"
 
 
 def _cell(pair: tuple[float, float], *, signed: bool = False) -> str:
@@ -177,12 +177,11 @@ def _pair(results: Results, name: str, other: str, metric: str) -> tuple[str, st
 
 
 def _sentence(results: Results, other: str, metric: str) -> str:
-    found: dict[str, list[str]] = {"helps": [], "hurts": [], "not shown": []}
+    found: dict[str, list[str]] = {"better": [], "worse": [], "not shown": []}
     for name in results.names:
         found[verdict(results.difference(name, *_pair(results, name, other, metric), metric))].append(name)
-    words = {"helps": "better for", "hurts": "worse for", "not shown": "not shown for"}
     told = [
-        f"{words[what]} {'all' if len(names) == len(results.names) > 1 else ', '.join(names)}"
+        f"{what} for {'all' if len(names) == len(results.names) > 1 else ', '.join(names)}"
         for what, names in found.items()
         if names
     ]

@@ -115,8 +115,8 @@ def test_intervals_are_students(study: ModuleType) -> None:
     assert (mean - half, mean + half) == pytest.approx((low, high))
     assert math.isnan(interval([0.5])[1])
     assert [verdict(pair) for pair in ((0.2, 0.1), (-0.2, 0.1), (0.1, 0.2), (0.1, math.nan))] == [
-        "helps",
-        "hurts",
+        "better",
+        "worse",
         "not shown",
         "not shown",
     ]
