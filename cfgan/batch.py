@@ -20,7 +20,6 @@ import contextlib
 import csv
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +30,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from cfgan import journal
 from cfgan.errors import FolderError
 from cfgan.files import (
     atomic_write,
@@ -40,17 +40,16 @@ from cfgan.files import (
     read_json_object,
     remove_partials,
     sha256_of,
-    storage_errors,
     sync_folder,
     write_bytes,
     write_json,
     write_text,
 )
 from cfgan.images_out import encode_png, grid
+from cfgan.journal import Journal
 from cfgan.yaml_files import dump_yaml
 
 FORMAT = "cfgan-batch/1"
-JOURNAL = "journal.jsonl"
 CHECKSUMS = "checksums.sha256"
 _SHEET = 64  # faces on the contact sheet at most
 _COLUMNS = 8
@@ -109,15 +108,16 @@ class BatchWriter:
 
     def __init__(self, out: Path, header: Mapping[str, Any], cells: int) -> None:
         self.out = out
-        self.header = json.loads(json.dumps({"format": FORMAT, **header}))
+        other = "another batch (other request, settings or bundle)"
+        self._journal = Journal(out, {"format": FORMAT, **header}, other)
         self.tallies = [CellTally() for _ in range(cells)]
         self.complete = False
         self._open = contextlib.ExitStack()
-        if (out / JOURNAL).exists():
-            self._resume(repair=False)
+        if self._journal.exists():
+            self._replay(repair=False)
         elif (out / "batch.json").exists():
             about = _read_batch_json(out)
-            self._require_same(about.get("header"))
+            self._journal.require_same(about.get("header"))
             try:
                 self.tallies = [CellTally(**cell["tally"]) for cell in about["cells"]]
             except (KeyError, TypeError) as error:
@@ -136,58 +136,34 @@ class BatchWriter:
         make_folder(self.out)
         self._open.enter_context(lock_folder(self.out))
         remove_partials(self.out)
-        if (self.out / JOURNAL).exists():
+        if self._journal.exists():
             self.tallies = [CellTally() for _ in self.tallies]
-            self._resume(repair=True)
+            self._replay(repair=True)
         elif (self.out / "batch.json").exists():
             raise FolderError(f"another process has just finished {self.out}.", field="out", value=self.out)
         else:
-            write_text(self.out / JOURNAL, json.dumps({"header": self.header}) + "\n")
+            self._journal.start()
         make_folder(self.out / "images")
         remove_partials(self.out / "images")
         self._pool = self._open.enter_context(ThreadPoolExecutor(_WRITERS))
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What identifies the batch."""
+        return self._journal.header
 
     @property
     def accepted(self) -> int:
         """Faces in the folder."""
         return sum(tally.accepted for tally in self.tallies)
 
-    def _require_same(self, header: Any) -> None:
-        if header != self.header:
-            raise FolderError(
-                f"{self.out} holds another batch (other request, settings or bundle); choose another --out.",
-                field="out",
-                value=self.out,
-            )
+    def _replay(self, *, repair: bool) -> None:
+        """Take up what the journal says; when repairing, up to the first chunk whose images are not all there."""
 
-    def _resume(self, *, repair: bool) -> None:
-        """Take up an unfinished batch: everything up to the last whole journal line stands.
+        def take(entry: dict[str, Any]) -> None:
+            self.tallies[entry["cell"]] = CellTally(**entry["tally"])
 
-        When repairing, also only up to the first line whose images are not all there as they were stored; from there
-        on the draws are made again.
-        """
-        journal = self.out / JOURNAL
-        whole = 0
-        try:
-            with storage_errors(journal), journal.open("rb") as lines:
-                for line in lines:
-                    if not line.endswith(b"\n"):
-                        break
-                    entry = json.loads(line)
-                    if whole == 0:
-                        self._require_same(entry.get("header"))
-                    elif repair and not all(self._stands(row) for row in entry["rows"]):
-                        break
-                    else:
-                        self.tallies[entry["cell"]] = CellTally(**entry["tally"])
-                    whole += len(line)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            raise FolderError(f"{journal} is damaged; choose another --out.", field="out", value=self.out) from None
-        if whole == 0:
-            raise FolderError(f"{journal} is damaged; choose another --out.", field="out", value=self.out)
-        if repair and whole != journal.stat().st_size:
-            with storage_errors(journal):
-                os.truncate(journal, whole)
+        self._journal.replay(take, (lambda entry: all(map(self._stands, entry["rows"]))) if repair else None)
 
     def _stands(self, row: Mapping[str, Any]) -> bool:
         try:
@@ -200,12 +176,7 @@ class BatchWriter:
         # Several at once: a flush waits for the disk, and neither it nor the compression holds the interpreter lock.
         rows = list(self._pool.map(self._write_image, faces))
         sync_folder(self.out / "images")
-        line = json.dumps({"cell": cell, "tally": tally.__dict__, "rows": rows}) + "\n"
-        with storage_errors(self.out / JOURNAL), (self.out / JOURNAL).open("r+b") as handle:
-            handle.seek(0, os.SEEK_END)
-            handle.write(line.encode())
-            handle.flush()
-            os.fsync(handle.fileno())
+        self._journal.append({"cell": cell, "tally": tally.__dict__, "rows": rows})
         self.tallies[cell] = tally
 
     def _write_image(self, face: Face) -> dict[str, Any]:
@@ -249,8 +220,7 @@ class BatchWriter:
             for name in ("batch.json", "contact_sheet.png", "manifest.csv", "spec.yaml"):
                 if (self.out / name).exists():
                     sums.write(f"{sha256_of(self.out / name)}  {name}\n".encode())
-        with contextlib.suppress(OSError):
-            (self.out / JOURNAL).unlink()
+        self._journal.remove()
         self.complete = True
 
     def _remove_orphans(self) -> None:
@@ -263,7 +233,7 @@ class BatchWriter:
         self, names: Sequence[str], requests: Sequence[Mapping[str, float]], titles: Sequence[str] | None
     ) -> Iterator[tuple[str, str]]:
         requested = [name for name in names if any(name in request for request in requests)]
-        with atomic_write(self.out / "manifest.csv") as handle, (self.out / JOURNAL).open("rb") as journal:
+        with atomic_write(self.out / "manifest.csv") as handle, self._journal.path.open("rb") as lines:
             writer = csv.writer(_Utf8(handle), lineterminator="\n")
             writer.writerow(
                 ["file", "draw", "seed", "sha256"]
@@ -272,7 +242,7 @@ class BatchWriter:
                 + [f"verifier.{name}" for name in names]
                 + (["request"] if titles else [])
             )
-            for line in journal:
+            for line in lines:
                 entry = json.loads(line)
                 for row in entry.get("rows", ()):
                     wanted = requests[entry["cell"]]
@@ -319,7 +289,7 @@ def read_batch(folder: Path) -> dict[str, Any]:
     """``batch.json`` of a finished batch. Raises FolderError if the folder is none, unfinished or damaged."""
     if not folder.is_dir():
         raise FolderError(f"there is no folder {folder}.", field="batch", value=folder)
-    if (folder / JOURNAL).exists():
+    if (folder / journal.NAME).exists():
         raise FolderError(f"{folder} is unfinished: run the command that made it again.", field="batch", value=folder)
     if not (folder / "batch.json").exists():
         raise FolderError(f"{folder} is no batch folder: batch.json is missing.", field="batch", value=folder)

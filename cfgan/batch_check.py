@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cfgan.batch import CHECKSUMS, JOURNAL, read_batch
+from cfgan import journal
+from cfgan.batch import CHECKSUMS, read_batch
 from cfgan.data.images import load_rgb
 from cfgan.errors import DataError, FolderError
 from cfgan.files import sha256_of
@@ -29,7 +30,7 @@ def check_batch(folder: Path) -> list[str]:
     Raises:
         FolderError: not a finished batch folder.
     """
-    if not (folder / CHECKSUMS).exists() or (folder / JOURNAL).exists():
+    if not (folder / CHECKSUMS).exists() or (folder / journal.NAME).exists():
         read_batch(folder)  # says whether it is no batch, or an unfinished one
         return [f"{CHECKSUMS}: missing"]
     problems: list[str] = []

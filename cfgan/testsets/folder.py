@@ -26,6 +26,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from cfgan import journal
 from cfgan.errors import FolderError
 from cfgan.files import read_json_object, write_text
 
@@ -120,7 +121,7 @@ def open_testset(path: Path) -> Testset:
     if not path.is_dir():
         raise FolderError(f"there is no folder {path}.", field="testset", value=path)
     if not (path / CHECKSUMS).exists():
-        unfinished = (path / "journal.jsonl").exists()
+        unfinished = (path / journal.NAME).exists()
         what = "is an unfinished test set: run the command that made it again" if unfinished else "is no test set"
         raise FolderError(f"{path} {what}.", field="testset", value=path)
     try:

@@ -9,8 +9,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cfgan import journal
 from cfgan.errors import FolderError
 from cfgan.files import (
     is_unused,
@@ -28,14 +27,12 @@ from cfgan.files import (
     read_json_object,
     remove_partials,
     sha256_of,
-    storage_errors,
     sync_folder,
     write_bytes,
     write_text,
 )
+from cfgan.journal import Journal
 from cfgan.testsets.folder import CHECKSUMS, FORMAT, MANIFEST, subject_of
-
-JOURNAL = "journal.jsonl"
 
 
 @dataclass(frozen=True)
@@ -113,17 +110,17 @@ class TestsetWriter:
 
     def __init__(self, out: Path, header: Mapping[str, Any]) -> None:
         self.out = out
-        self.header: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **header}))
+        self._journal = Journal(out, {"format": FORMAT, **header}, "another test set (other spec, bundle or embedder)")
         self.faces: dict[str, list[Face]] = {}
         self.tallies: dict[str, Tally] = {}
         self.complete = False
         self._images: Counter[str] = Counter()  # of each subject
         self._open = contextlib.ExitStack()
-        if (out / JOURNAL).exists():
-            self._resume(repair=False)
+        if self._journal.exists():
+            self._replay(repair=False)
         elif (out / MANIFEST).exists():
             try:
-                self._require_same(read_json_object(out / MANIFEST).get("header"))
+                self._journal.require_same(read_json_object(out / MANIFEST).get("header"))
             except ValueError as error:
                 raise FolderError(f"{out} is damaged: {error}.", field="out", value=out) from None
             self.complete = True
@@ -140,15 +137,20 @@ class TestsetWriter:
         make_folder(self.out)
         self._open.enter_context(lock_folder(self.out))
         remove_partials(self.out)
-        if (self.out / JOURNAL).exists():
-            self._resume(repair=True)
+        if self._journal.exists():
+            self._replay(repair=True)
         else:
-            write_text(self.out / JOURNAL, json.dumps({"header": self.header}) + "\n")
+            self._journal.start()
         make_folder(self.out / "images")
 
     def close(self) -> None:
         """Let go of the folder."""
         self._open.close()
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What identifies the set."""
+        return self._journal.header
 
     def stored(self, role: str) -> list[Face]:
         """The faces of a role so far, in the order they were added."""
@@ -186,12 +188,7 @@ class TestsetWriter:
             placed.append(replace(face, file=file, digest=hashlib.sha256(image).hexdigest()))
             self._keep(role, placed[-1])
         sync_folder(self.out / "images")
-        line = json.dumps({"role": role, "tally": tally, "faces": [face.to_json() for face in placed]}) + "\n"
-        journal = self.out / JOURNAL
-        with storage_errors(journal), journal.open("ab") as handle:
-            handle.write(line.encode())
-            handle.flush()
-            os.fsync(handle.fileno())
+        self._journal.append({"role": role, "tally": tally, "faces": [face.to_json() for face in placed]})
         self.tallies[role] = tally
 
     def _keep(self, role: str, face: Face) -> None:
@@ -223,48 +220,23 @@ class TestsetWriter:
         for path in _others(self.out, digests):
             digests[path.relative_to(self.out).as_posix()] = sha256_of(path)
         write_text(self.out / CHECKSUMS, "".join(f"{digests[name]}  {name}\n" for name in sorted(digests)))
-        with contextlib.suppress(OSError):
-            (self.out / JOURNAL).unlink()
+        self._journal.remove()
         self.complete = True
 
-    def _require_same(self, header: Any) -> None:
-        if header != self.header:
-            raise FolderError(
-                f"{self.out} holds another test set (other spec, bundle or embedder); choose another --out.",
-                field="out",
-                value=self.out,
-            )
-
-    def _resume(self, *, repair: bool) -> None:
-        """Take up an unfinished set: every whole journal line stands; when repairing, up to the first whose images
-        are not all there as they were stored."""
-        journal = self.out / JOURNAL
+    def _replay(self, *, repair: bool) -> None:
+        """Take up what the journal says; when repairing, up to the first step whose images are not all there."""
         self.faces, self.tallies = {}, {}
         self._images.clear()
-        whole = 0
-        try:
-            with storage_errors(journal), journal.open("rb") as lines:
-                for line in lines:
-                    if not line.endswith(b"\n"):
-                        break
-                    entry = json.loads(line)
-                    if whole == 0:
-                        self._require_same(entry.get("header"))
-                    else:
-                        faces = [Face.from_json(values) for values in entry["faces"]]
-                        if repair and not all(self._stands(face) for face in faces):
-                            break
-                        for face in faces:
-                            self._keep(entry["role"], face)
-                        self.tallies[entry["role"]] = entry["tally"]
-                    whole += len(line)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            whole = 0
-        if whole == 0:
-            raise FolderError(f"{journal} is damaged; choose another --out.", field="out", value=self.out) from None
-        if repair and whole != journal.stat().st_size:
-            with storage_errors(journal):
-                os.truncate(journal, whole)
+
+        def faces_of(entry: dict[str, Any]) -> list[Face]:
+            return [Face.from_json(values) for values in entry["faces"]]
+
+        def take(entry: dict[str, Any]) -> None:
+            for face in faces_of(entry):
+                self._keep(entry["role"], face)
+            self.tallies[entry["role"]] = entry["tally"]
+
+        self._journal.replay(take, (lambda entry: all(map(self._stands, faces_of(entry)))) if repair else None)
 
     def _stands(self, face: Face) -> bool:
         try:
@@ -276,5 +248,5 @@ class TestsetWriter:
 def _others(out: Path, known: Mapping[str, str]) -> Iterator[Path]:
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
-        if path.is_file() and name not in known and name not in (JOURNAL, CHECKSUMS):
+        if path.is_file() and name not in known and name not in (journal.NAME, CHECKSUMS):
             yield path
