@@ -118,7 +118,7 @@ class Measure:
         """Figures of images (N, 3, H, W), made for the validation labels in order."""
         fake = extract(self.extractor, levels) if reference is None else reference
         fidelity = measure_fidelity("witness", self.features, fake)
-        table = accuracy_table(self.names, self.labels > 0, self.reader.seen(levels))
+        table = accuracy_table(self.names, self.labels, self.reader.seen(levels))
         rare = [table["attributes"][name]["balanced"] for name in RARE if name in self.names]
         return {
             "fd": fidelity.distance,

@@ -85,6 +85,11 @@ class Bundle:
         return str(self.config["name"])
 
     @property
+    def of_faces(self) -> bool:
+        """Whether its images are faces, so that looking for faces in them makes sense."""
+        return bool(self.config.get("faces", True))
+
+    @property
     def size(self) -> int:
         """Side of an image in pixels."""
         return int(self.config["generator"]["size"])
@@ -143,6 +148,21 @@ class Bundle:
 
         shape = self.config["verifier"]["shape"]
         return self._load("verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
+
+    def guide(self) -> AttributeClassifier | None:
+        """The classifier that pulled the generator, for going on with its training; None where none is kept.
+
+        It never gates and never reports: the generator was trained to please it.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+        if "guide" not in self.config:
+            return None
+        from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
+
+        shape = self.config["guide"]["shape"]
+        return self._load("guide", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
 
     def judge(self) -> Judge | None:
         """The judge's network, in eval mode, on the CPU; None in a bundle without one. It reports and never gates.

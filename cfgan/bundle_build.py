@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 from cfgan.evaluation.card import Plan, default_requests, measure
 from cfgan.evaluation.chosen import extractors_for
 from cfgan.evaluation.detector import FaceDetector
+from cfgan.evaluation.identity import IdentityExtractor
 from cfgan.reports.curves import training_curves
+from cfgan.reports.distances import distance_histograms
 from cfgan.reports.samples import SIDE, sample_sheet
+from cfgan.witnesses.witness import open_witnesses
 from cfgan.yaml_files import read_text_limited
 
 _CARD = Path(__file__).parent / "templates" / "model_card.md.j2"
@@ -29,6 +32,8 @@ def build_bundle(
     *,
     draws: int = 2720,
     attached: Sequence[Path] = (),
+    face_api: Path | None = None,
+    privacy_images: int = Plan.privacy_images,
     tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Bundle:
     """Build a bundle from a GAN run, classifiers and a prior, measure it and write its card.
@@ -39,15 +44,22 @@ def build_bundle(
             against real images goes into the card.
         draws: unfiltered draws behind the figures on generated faces.
         attached: Markdown files that the card ends with.
+        face_api: an unpacked npm package with two more witnesses (:mod:`cfgan.witnesses.face_api`).
+        privacy_images: training, held-out and generated faces, each, that are compared by face embedding; 0 for none.
         tell: called with (stage, done, total).
 
     Raises:
         InputError: a part is missing, the parts' vocabularies differ, or a classifier has guided the generator.
+        ConfigError: an extra that measuring against real images needs is missing: evaluate, identity.
     """
     out = out.resolve()
     require_bundle_or_unused(out)
     notes = [read_text_limited(path, field="attach").strip() for path in attached]
     config, files = assemble(parts)
+    faces = parts.store is not None and config.get("faces", True)
+    detector = FaceDetector() if faces else None
+    identity = IdentityExtractor() if faces and privacy_images else None
+    witnesses, _ = open_witnesses(face_api) if faces else ([], [])
     files["training.svg"] = training_curves(read_log(parts.gan))
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
@@ -57,30 +69,53 @@ def build_bundle(
         if parts.store is not None:
             names = ["judge"] if "judge" in config else []
             chosen = extractors_for(bundle, [*names, "efficientnet-lite0"], pick_device("auto"))
-            plan = Plan(draws=draws, requests=default_requests(bundle))
-            found = measure(bundle, parts.store, plan, chosen, detector=FaceDetector(), tell=tell)
+            plan = Plan(draws=draws, requests=default_requests(bundle), privacy_images=privacy_images)
+            found = measure(
+                bundle, parts.store, plan, chosen, detector=detector, identity=identity, witnesses=witnesses, tell=tell
+            )
             config["evaluation"] = plain({key: value for key, value in found.items() if key != "bundle"})
-        return write_bundle(out, config, files, model_card(config, bundle, notes))
+            if panels := _distances(config["evaluation"]):
+                files["distances.svg"] = distance_histograms(panels)
+        return write_bundle(out, config, files, model_card(config, bundle, notes, files))
 
 
-def model_card(config: Mapping[str, Any], bundle: Bundle, notes: Sequence[str] = ()) -> str:
-    """The model card as Markdown (Mitchell et al., "Model Cards for Model Reporting", 2019)."""
+def _distances(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What distances to training images were measured by, and the figures."""
+    kinds = {"memorisation": "features of the {}", "privacy": "face embedding, {}"}
+    return {
+        title.format(evaluation[key]["extractor"]): evaluation[key] for key, title in kinds.items() if key in evaluation
+    }
+
+
+def model_card(
+    config: Mapping[str, Any], bundle: Bundle, notes: Sequence[str] = (), pictures: Container[str] = ()
+) -> str:
+    """The model card as Markdown (Mitchell et al., "Model Cards for Model Reporting", 2019).
+
+    Args:
+        config: of the bundle.
+        bundle: whose networks are counted.
+        notes: Markdown that the card ends with.
+        pictures: names of the files beside the card.
+    """
     from jinja2 import Environment, StrictUndefined
 
     from cfgan.networks.classifier import count_parameters
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["pct"] = lambda value: "-" if value is None else f"{100 * value:.1f}"
+    environment.filters["three"] = lambda value: "-" if value is None else f"{value:.3f}"
     roles = [role for role in ("verifier", "judge") if role in config]
     loads = {part: getattr(bundle, part) for part in ("generator", "discriminator", *roles)}
     return environment.from_string(_CARD.read_text(encoding="utf-8")).render(
-        **{"evaluation": None, **config},
+        **{"evaluation": None, "faces": True, **config},
         roles=roles,
         parts={role: config[role] for role in roles},
         means={role: _means(config[role]["figures"]) for role in roles},
         sizes={part: count_parameters(load().requires_grad_(True)) for part, load in loads.items()},
         thresholds={role: config[role]["calibration"]["threshold"] for role in roles},
         notes=notes,
+        pictures=pictures,
         side=SIDE,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,9 @@ class Parts:
         name: of the bundle.
         data: what it was trained on, for the card.
         licence: of the weights, for the card.
+        guide: run folder of the classifier that pulled the generator; training can then go on from the bundle alone.
         store: real images, in which kept classifiers read the validation split if that is not known of them.
+        faces: whether the images are faces; None: as in the bundle that is kept, else yes.
     """
 
     gan: Path
@@ -55,6 +58,8 @@ class Parts:
     data: str | None = None
     licence: str | None = None
     store: Store | None = None
+    guide: Path | None = None
+    faces: bool | None = None
 
 
 def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -79,6 +84,9 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         "vocabulary": prior.vocabulary.to_dict(),
         "generator": about["shape"],
     }
+    faces = parts.faces if parts.faces is not None else keep is None or keep.of_faces
+    if not faces:
+        config["faces"] = False
     config["training"] = _training(parts.gan, about, keep)
     readings: dict[str, tuple[Floats, Floats]] = {}
     for role, run, kind in (("verifier", parts.verifier, "classifier"), ("judge", parts.judge, "judge")):
@@ -100,6 +108,8 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         else:
             _kept(keep, role)
         config[role], weights[f"{role}.safetensors"] = described, data
+    if (guide := _guide(parts, config["training"]["guides"])) is not None:
+        config["guide"], weights["guide.safetensors"] = guide
     if "verifier" in readings:
         weights["validation.safetensors"] = _validation(readings)
     for part, vocabulary in vocabularies.items():
@@ -114,6 +124,19 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
                 value=getattr(parts, role),
             )
     return config, weights
+
+
+def _guide(parts: Parts, guides: Sequence[str]) -> tuple[dict[str, Any], bytes] | None:
+    """Shape and weights of the guide, given or kept; one that has had no part in this generator is not kept."""
+    if parts.guide is not None:
+        about, data = _about(parts.guide, "guide", "classifier"), _read(parts.guide / "model.safetensors")
+        if hashlib.sha256(data).hexdigest() not in guides:
+            raise InputError("that classifier has not guided this generator.", field="guide", value=parts.guide)
+        return {"shape": about["shape"]}, data
+    if parts.keep is None or "guide" not in parts.keep.config:
+        return None
+    data = _read(parts.keep.file("guide.safetensors"))
+    return (dict(parts.keep.config["guide"]), data) if hashlib.sha256(data).hexdigest() in guides else None
 
 
 def _kept(keep: Bundle | None, what: str) -> Bundle:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +73,7 @@ def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
 
     Args:
         logits: (N, A) on images that the classifier was not trained on.
-        labels: (N, A); above 0 present, below 0 absent, NaN unknown.
+        labels: (N, A); above 0 present, below 0 absent, NaN or 0 unknown.
 
     Raises:
         DataError: shapes differ, or there are no rows.
@@ -84,7 +85,7 @@ def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
     gate_yes, gate_no = np.full(a, 0.5), np.full(a, 0.5)
     method = ["temperature"] * a
     for i in range(a):
-        known = np.isfinite(labels[:, i])
+        known = is_known(labels[:, i])
         x, y = logits[known, i].astype(np.float64), labels[known, i] > 0
         if 0 < y.sum() < len(y):
             errors = {name: _held_out_error(x, y, name) for name in ("platt", "temperature")}
@@ -95,6 +96,11 @@ def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
             gate_yes[i] = max(threshold[i], np.quantile(p[y], 1 - GATE_RECALL))
             gate_no[i] = max(1 - threshold[i], np.quantile(1 - p[~y], 1 - GATE_RECALL))
     return Calibration(slope, intercept, threshold, tuple(method), gate_yes, gate_no)
+
+
+def is_known(labels: Floats) -> Bools:
+    """Where a label says yes or no: neither unknown (NaN) nor, of a graded one, exactly in between (0)."""
+    return np.asarray(np.isfinite(labels) & (labels != 0))
 
 
 def _scaling(x: Floats, y: Bools, method: str) -> tuple[float, float]:
@@ -137,12 +143,14 @@ def best_threshold(scores: Floats, truth: Bools) -> float:
 def balanced_accuracy(predicted: Bools, truth: Bools) -> float:
     """Mean of sensitivity and specificity; NaN if one of the two classes is missing."""
     if not truth.any() or truth.all():
-        return float("nan")
+        return math.nan
     return float((predicted[truth].mean() + (~predicted[~truth]).mean()) / 2)
 
 
 def expected_calibration_error(probabilities: Floats, truth: Bools, bins: int = 15) -> float:
-    """Mean |confidence - frequency| over equal-width bins, weighted by their size (Guo et al. 2017)."""
+    """Mean |confidence - frequency| over equal-width bins, weighted by size (Guo et al. 2017); NaN for no rows."""
+    if not len(truth):
+        return math.nan
     place = np.minimum((probabilities * bins).astype(int), bins - 1)
     count = np.bincount(place, minlength=bins)
     confidence = np.bincount(place, weights=probabilities, minlength=bins)
@@ -172,19 +180,24 @@ def classifier_figures(logits: Floats, labels: Floats, names: Sequence[str]) -> 
         predicted[use] = probabilities[use] >= calibration.threshold
     figures = {}
     for i, name in enumerate(names):
-        known = np.isfinite(labels[:, i])
+        known = is_known(labels[:, i])
         truth = labels[known, i] > 0
         both = 0 < truth.sum() < len(truth)
         guess = predicted[known, i]
         figures[name] = {
-            "accuracy": float(((logits[known, i] > 0) == truth).mean()),
-            "majority": float(max(truth.mean(), 1 - truth.mean())),
+            "accuracy": _share((logits[known, i] > 0) == truth),
+            "majority": max(_share(truth), _share(~truth)),
             "balanced_accuracy": balanced_accuracy(guess, truth),
-            "recall": float(guess[truth].mean()) if both else float("nan"),
-            "specificity": float((~guess[~truth]).mean()) if both else float("nan"),
-            "auc": float(roc_auc_score(truth, logits[known, i])) if both else float("nan"),
+            "recall": _share(guess[truth]) if both else math.nan,
+            "specificity": _share(~guess[~truth]) if both else math.nan,
+            "auc": float(roc_auc_score(truth, logits[known, i])) if both else math.nan,
             "calibration_error": expected_calibration_error(probabilities[known, i], truth),
             "positives": int(truth.sum()),
             "n": int(known.sum()),
         }
     return figures
+
+
+def _share(flags: Bools) -> float:
+    """Mean of flags; NaN for none."""
+    return float(flags.mean()) if len(flags) else math.nan

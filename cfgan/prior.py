@@ -2,7 +2,8 @@
 
 A pairwise Markov random field (Ising model) over the attributes in +-1 coding, sampled by Gibbs sweeps with the
 requested attributes clamped; :mod:`cfgan.training.prior` fits it. Being pairwise it answers for any combination, seen
-or not. It stores weights and pair counts, never a row of the data.
+or not. Classes, of which exactly one holds, are drawn as a block. It stores weights and pair counts, never a row of the
+data.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.class_blocks import Blocks, block_scores, draw_one, one_shares
 from cfgan.errors import RequestError
 from cfgan.vocabulary import Vocabulary
 
@@ -101,11 +103,15 @@ class Prior:
         matrix product's rounding could).
         """
         free = self._free(request)
+        blocks = Blocks.of(self.vocabulary, self._canonical(request))
+        led = {block[0]: block for block in blocks.drawn}  # drawn where the first of them stands
+        alone = set(free) - blocks.off - {i for block in blocks.drawn for i in block}
         sweeps, n = uniforms.shape[0] - 1, uniforms.shape[2]
         state = np.empty((len(self.vocabulary), n))
         for name, value in request.items():
             state[self.vocabulary.index(name)] = value
         state[free] = np.where(uniforms[0] < self.marginals[free, None], 1.0, -1.0)
+        state[sorted(blocks.off)] = -1.0
         field = np.repeat(self.bias[:, None], n, axis=1)  # A n, log-odds given all others; kept up to date
         for weight, row in zip(self.weights, state, strict=True):
             field += weight[:, None] * row
@@ -114,14 +120,29 @@ class Prior:
         kept = np.zeros((len(free), n))
         for sweep in range(sweeps):
             for place, i in enumerate(free):
-                new = np.where(field[i] > logits[sweep, place], 1.0, -1.0)
-                change = new - state[i]
-                if change.any():
-                    field += self.weights[i][:, None] * change
-                    state[i] = new
-                if shares and sweep >= sweeps // 2:
-                    kept[place] += 1 / (1 + np.exp(-field[i]))
+                if i in led:
+                    places = [free.index(k) for k in led[i]]
+                    scores = block_scores(field, self.weights, state, led[i])
+                    chosen = draw_one(scores, uniform[sweep, places])
+                    for k, member in enumerate(led[i]):
+                        self._set(state, field, member, np.where(chosen == k, 1.0, -1.0))
+                    if shares and sweep >= sweeps // 2:
+                        kept[places] += one_shares(scores)
+                elif i in alone:
+                    self._set(state, field, i, np.where(field[i] > logits[sweep, place], 1.0, -1.0))
+                    if shares and sweep >= sweeps // 2:
+                        kept[place] += 1 / (1 + np.exp(-field[i]))
         return state, kept / max(1, sweeps - sweeps // 2)
+
+    def _set(self, state: Floats, field: Floats, i: int, new: Floats) -> None:
+        """Give attribute ``i`` new values (n,), and bring the log-odds of all others up to date."""
+        change = new - state[i]
+        if change.any():
+            field += self.weights[i][:, None] * change
+            state[i] = new
+
+    def _canonical(self, request: Mapping[str, float]) -> dict[str, float]:
+        return {self.vocabulary.canonical(name): value for name, value in request.items()}
 
     def pair_share(self, first: tuple[str, bool], second: tuple[str, bool]) -> float:
         """Share of the training labels in which both attributes have the given values, counted."""
@@ -226,15 +247,21 @@ def stream(seed: int, draw: int, purpose: str) -> np.random.Generator:
 
 
 def check_exclusive(vocabulary: Vocabulary, request: Mapping[str, float]) -> None:
-    """Raise RequestError if two wanted attributes stand in one of the vocabulary's exclusive groups."""
+    """Raise RequestError if a request wants two attributes that exclude each other, or none of all classes."""
     for group in vocabulary.exclusive:
         wanted = [name for name, value in request.items() if name in group and value > 0]
+        rule = "exactly one" if group in vocabulary.one_of else "at most one"
         if len(wanted) > 1:
             raise RequestError(
-                f"{wanted[0]} and {wanted[1]} exclude each other: a face has at most one of "
-                f"{', '.join(sorted(group))}.",
+                f"{wanted[0]} and {wanted[1]} exclude each other: {rule} of {', '.join(sorted(group))} holds.",
                 field="attrs",
                 value=",".join(wanted),
+            )
+        if not wanted and group in vocabulary.one_of and group <= request.keys():
+            raise RequestError(
+                f"exactly one of {', '.join(sorted(group))} holds, and the request wants none of them.",
+                field="attrs",
+                value=",".join(f"-{name}" for name in sorted(group)),
             )
 
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cfgan.errors import RequestError, SpecError, nearest
+from cfgan.errors import RequestError, SpecError
 from cfgan.request import Request, format_request, request_from
 from cfgan.spec_files import load_spec_file, merge_verify
+from cfgan.validation import validated
 from cfgan.vocabulary import Vocabulary
 
 MAX_COUNT = 10_000_000
@@ -68,6 +69,14 @@ class SpecModel(BaseModel):
         default_factory=list, description="attributes of which every combination is made, in equal numbers"
     )
     verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
+
+    @field_validator("attributes", "free", "vary", mode="before")
+    @classmethod
+    def _numbers_are_names(cls, value: Any) -> Any:
+        """YAML reads an attribute called 7 as a number, where it stands for a name."""
+        if isinstance(value, Mapping):
+            return {_as_name(name): amount for name, amount in value.items()}
+        return [_as_name(item) for item in value] if isinstance(value, list) else _as_name(value)
 
     @field_validator("vary")
     @classmethod
@@ -149,8 +158,8 @@ def make_plan(
     source: str = "spec",
 ) -> Plan:
     """Validate plain values as a spec file holds them, and expand them into cells. Raises as :func:`read_spec`."""
-    values = _merge(dict(values), overrides or {})
-    top = _validate(SpecFileModel, values, source)
+    values = merge_settings(dict(values), overrides or {})
+    top = validated(SpecFileModel, values, source)
     own = ("requests", "extends", "name") if top.requests else ("requests", "extends")
     shared = {k: v for k, v in values.items() if k not in own}
     if "requests" in values and not top.requests:
@@ -160,10 +169,10 @@ def make_plan(
         where = f"{source}: requests[{place}]" if top.requests else source
         if top.requests and {"requests", "extends"} & entry.keys():
             raise SpecError("a request of a list cannot hold requests or extends.", field=where)
-        merged = _merge(_merge(dict(shared), entry), overrides or {})
+        merged = merge_settings(merge_settings(dict(shared), entry), overrides or {})
         stated = "seed" in entry and "seed" not in (overrides or {})
         merged["seed"] = entry["seed"] if stated else top.seed
-        cells += _cells(_validate(SpecModel, merged, where), vocabulary, where, 0 if stated else place)
+        cells += _cells(validated(SpecModel, merged, where), vocabulary, where, 0 if stated else place)
         if len(cells) > MAX_CELLS:
             raise SpecError(f"more than {MAX_CELLS} combinations.", field=where, value=len(cells))
     return Plan(tuple(cells), _resolved(cells, top))
@@ -178,27 +187,12 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
-def _validate(model: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    for key in values:
-        if key not in model.model_fields:
-            close = nearest(str(key), model.model_fields)
-            raise SpecError(f"there is no setting {key!r}.", field=where, value=key, nearest=close)
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(
-            str(part) for part in first["loc"] if not str(part).startswith(("function", "dict[", "list[", "literal["))
-        )
-        shown = repr(first["input"])
-        shown = shown if len(shown) < 60 else shown[:57] + "..."
-        message = first["msg"][:1].lower() + first["msg"][1:]
-        last = str(first["loc"][-1]) if first["loc"] else ""
-        close = nearest(last, VerifySpec.model_fields) if first["type"] == "extra_forbidden" else []
-        raise SpecError(f"{shown}: {message}.", field=f"{where}: {path}", value=first["input"], nearest=close) from None
+def _as_name(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge_settings(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others that win over them; changes and returns ``base``."""
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
         # Settings of `verify` are overridden one by one; a request is replaced as a whole.

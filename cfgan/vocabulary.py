@@ -31,6 +31,7 @@ class Vocabulary:
         names: the attributes in the order of every condition vector.
         groups: group title -> names, for people to read; a name in no group is shown under "other".
         exclusive: sets of names of which at most one can be wanted at a time.
+        one_of: those of the exclusive sets of which one always holds: the classes of single-label data.
         hints: word that people use -> how to ask for it here; only ever suggested.
 
     Raises:
@@ -40,6 +41,7 @@ class Vocabulary:
     names: tuple[str, ...]
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exclusive: tuple[frozenset[str], ...] = ()
+    one_of: tuple[frozenset[str], ...] = ()
     hints: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,6 +64,11 @@ class Vocabulary:
             for name in listed:
                 if name not in self.names:
                     raise VocabularyError(f"{name!r} is not in the vocabulary.", field="vocabulary", value=name)
+        for place, group in enumerate(self.one_of):
+            if group not in self.exclusive:
+                raise VocabularyError("classes are not marked as exclusive.", field="vocabulary", value=sorted(group))
+            if any(group & other for other in self.one_of[:place]):
+                raise VocabularyError("a name is a class of two sets.", field="vocabulary", value=sorted(group))
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,6 +109,7 @@ class Vocabulary:
             "names": list(self.names),
             "groups": {title: list(names) for title, names in self.groups.items()},
             "exclusive": [sorted(names, key=self.names.index) for names in self.exclusive],
+            **({"one_of": [sorted(names, key=self.names.index) for names in self.one_of]} if self.one_of else {}),
             "hints": dict(self.hints),
         }
 
@@ -113,6 +121,7 @@ class Vocabulary:
                 names=tuple(str(n) for n in data["names"]),
                 groups={str(k): tuple(v) for k, v in data.get("groups", {}).items()},
                 exclusive=tuple(frozenset(v) for v in data.get("exclusive", [])),
+                one_of=tuple(frozenset(v) for v in data.get("one_of", [])),
                 hints={str(k): str(v) for k, v in data.get("hints", {}).items()},
             )
         except (KeyError, TypeError, AttributeError) as error:

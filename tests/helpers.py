@@ -59,6 +59,8 @@ def make_bundle(
     config: dict[str, Any] = {
         "name": "tiny",
         "licence": "none",
+        "data": "drawn",
+        "training": {"images": 0, "seconds": 0, "settings": {}},
         "vocabulary": vocabulary.to_dict(),
         "generator": shape.to_dict(),
         "verifier": {"shape": seen.to_dict(), "calibration": calibration.to_dict()},

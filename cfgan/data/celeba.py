@@ -7,11 +7,13 @@ consecutive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from cfgan.data.images import Box, load_rgb
 from cfgan.errors import DataError
@@ -39,6 +41,9 @@ class LabelledImages:
         vocabulary: the A attribute names.
         crop: the box to cut out of each image, or None for the central square.
         image_size: width x height that every image must have, or None for any.
+        opener: gives the RGB image of a name, where it is no plain file of the folder; raises DataError without the
+            name.
+        sound: whether no image can be bad (they are made in memory), so that none is opened only to be checked.
     """
 
     folder: Path
@@ -48,13 +53,23 @@ class LabelledImages:
     vocabulary: Vocabulary
     crop: Box | None = None
     image_size: tuple[int, int] | None = None
+    opener: Callable[[str], Image.Image] | None = None
+    sound: bool = False
 
     def select(self, keep: npt.NDArray[np.bool_]) -> LabelledImages:
         """The rows where ``keep`` (N,) is true."""
         files = tuple(f for f, k in zip(self.files, keep, strict=True) if k)
-        return LabelledImages(
-            self.folder, files, self.labels[keep], self.split[keep], self.vocabulary, self.crop, self.image_size
-        )
+        return replace(self, files=files, labels=self.labels[keep], split=self.split[keep])
+
+    def open(self, row: int) -> Image.Image:
+        """Decode one image completely, RGB. Raises DataError; the text begins with the file's name."""
+        name = self.files[row]
+        if self.opener is None:
+            return load_rgb(self.folder / name)
+        try:
+            return self.opener(name)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -141,7 +156,7 @@ def read_celeba(folder: Path) -> LabelledImages:
 def check_image(table: LabelledImages, row: int) -> str | None:
     """Decode one image; None when it is good, else one line that says what is wrong with it."""
     try:
-        image = load_rgb(table.folder / table.files[row])
+        image = table.open(row)
     except DataError as error:
         return str(error)
     if table.image_size is not None and image.size != table.image_size:

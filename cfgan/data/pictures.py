@@ -6,8 +6,11 @@ turned as its EXIF says, transparent parts on white, 16-bit grey scaled rather t
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -60,15 +63,34 @@ def read_square(path: Path, size: int, crop: str = "center") -> npt.NDArray[np.u
         DataError: missing, not an allowed format, too large, truncated or otherwise broken, or, with "celeba", not of
             the aligned images' size. The text does not name the file.
     """
+    with _opened(path) as image:
+        if crop == "celeba" and image.size != IMAGE_SIZE:
+            raise DataError(f"{image.width} x {image.height} pixels instead of {IMAGE_SIZE[0]} x {IMAGE_SIZE[1]}.")
+        image.draft(None, (_KEEP * size, _KEEP * size))  # JPEG alone: large photographs decode several times faster
+        image.load()
+        return _squared(_upright(_rgb(image), _orientation(image)), size, crop)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Decode an image completely, RGB and upright. Raises DataError as :func:`read_square`."""
+    with _opened(path) as image:
+        image.load()
+        return _upright(_rgb(image), _orientation(image))
+
+
+def picture(image: Image.Image) -> Image.Image:
+    """A decoded image of any mode as RGB: greys in three equal channels, 16 bits scaled, transparency on white."""
+    return _rgb(image)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file whose header was read; what goes wrong inside becomes a DataError that does not name the file."""
     try:
         with Image.open(path, formats=FORMATS) as image:  # reads the header only
             if image.width * image.height > MAX_PIXELS:
                 raise DataError(f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
-            if crop == "celeba" and image.size != IMAGE_SIZE:
-                raise DataError(f"{image.width} x {image.height} pixels instead of {IMAGE_SIZE[0]} x {IMAGE_SIZE[1]}.")
-            image.draft(None, (_KEEP * size, _KEEP * size))  # JPEG alone: large photographs decode several times faster
-            image.load()
-            return _squared(_upright(_rgb(image), _orientation(image)), size, crop)
+            yield image
     except FileNotFoundError:
         raise DataError("the file is missing.") from None
     except UnidentifiedImageError:
@@ -113,3 +135,23 @@ def _orientation(image: Image.Image) -> int:
 
 def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture and what its file says of it: ``format`` such as "JPEG", Pillow's ``mode``, stored ``size`` (width,
+    height)."""
+
+    image: Image.Image
+    format: str
+    mode: str
+    size: tuple[int, int]
+
+
+def see_picture(path: Path) -> Seen:
+    """Decode an image completely, RGB and upright, with what was in the file. Raises DataError as
+    :func:`read_square`."""
+    with _opened(path) as image:
+        form, mode, size = image.format or "", image.mode, image.size
+        image.load()
+        return Seen(_upright(_rgb(image), _orientation(image)), form, mode, size)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.data.celeba import SPLITS, LabelledImages, check_image
-from cfgan.data.images import load_rgb, to_square
+from cfgan.data.images import to_square
 from cfgan.errors import DataError, FolderError
 from cfgan.files import (
     atomic_write,
@@ -144,12 +144,12 @@ def pack(
     state = _read_progress(out, job)
     with StopRequest() as stop, ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as held:
         if state is None:
-            bad = _check(table, pool, stop, tell)
+            bad = [] if table.sound else _check(table, pool, stop, tell)
             if bad and not skip_bad:
                 shown = "\n  ".join(bad[:10]) + (f"\n  and {len(bad) - 10} more" if len(bad) > 10 else "")
                 raise DataError(f"{len(bad)} of {len(table.files)} images cannot be used:\n  {shown}", field="data")
             state = {"job": job, "bad": bad, "done": 0}
-        bad_files = {line.split(":", 1)[0] for line in state["bad"]}
+        bad_files = {line.split(": ", 1)[0] for line in state["bad"]}
         table = table.select(np.asarray([f not in bad_files for f in table.files]))
         if not table.files:
             raise DataError("no usable image is left.", field="data")
@@ -229,7 +229,7 @@ def _write_images(
                 os.posix_fallocate(handle.fileno(), 0, path.stat().st_size)
 
     def one(row: int) -> npt.NDArray[np.uint8]:
-        return to_square(load_rgb(table.folder / table.files[row]), size, table.crop)
+        return to_square(table.open(row), size, table.crop)
 
     for row, pixels in enumerate(_bounded(pool, one, range(state["done"], total), 512), start=state["done"]):
         with storage_errors(path):

@@ -10,22 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.bundle import Bundle
+from cfgan.intervals import wilson_interval as wilson_interval
 
 if TYPE_CHECKING:
     from cfgan.request import Request
 
 _CHUNK = 64
-
-
-def wilson_interval(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's score interval of a proportion (Wilson 1927), 95 % by default; NaNs for n = 0."""
-    if n == 0:
-        return math.nan, math.nan
-    p = successes / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # At the ends the bounds are exactly 0 and 1; rounding must not say otherwise.
-    return 0.0 if successes == 0 else centre - half, 1.0 if successes == n else centre + half
 
 
 def unfiltered_accuracy(
@@ -60,20 +50,28 @@ def unfiltered_accuracy(
     asked, seen = [], []
     for start in range(0, draws, _CHUNK):
         drawn = drawer.draw(cell, range(start, min(start + _CHUNK, draws)), last=draws)
-        asked.append(drawn.condition > 0)
+        asked.append(drawn.condition)
         seen.append(drawn.probability >= bundle.calibration.threshold)
         if progress:
             progress(min(start + _CHUNK, draws), draws)
     return accuracy_table(bundle.vocabulary.names, np.concatenate(asked), np.concatenate(seen))
 
 
-def accuracy_table(names: tuple[str, ...], asked: npt.NDArray[np.bool_], seen: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """The table of :func:`unfiltered_accuracy` from what was asked (N, A) and what was seen (N, A)."""
+def accuracy_table(
+    names: tuple[str, ...], asked: npt.NDArray[np.floating[Any]], seen: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    """The table of :func:`unfiltered_accuracy` from what was asked and what was seen.
+
+    Args:
+        names: the A attributes.
+        asked: (N, A); above 0 asked for, below 0 asked away, 0 and NaN take no part. Labels serve as well.
+        seen: bool (N, A).
+    """
     attributes: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(names):
-        wanted, there = asked[:, i], seen[:, i]
-        yes_n, no_n = int(wanted.sum()), int((~wanted).sum())
-        yes, no = int((there & wanted).sum()), int((~there & ~wanted).sum())
+        wanted, unwanted, there = asked[:, i] > 0, asked[:, i] < 0, seen[:, i]
+        yes_n, no_n = int(wanted.sum()), int(unwanted.sum())
+        yes, no = int((there & wanted).sum()), int((~there & unwanted).sum())
         yes_share = yes / yes_n if yes_n else math.nan
         no_share = no / no_n if no_n else math.nan
         attributes[name] = {
@@ -83,11 +81,11 @@ def accuracy_table(names: tuple[str, ...], asked: npt.NDArray[np.bool_], seen: n
             "no": no_share,
             "no_interval": list(wilson_interval(no, no_n)),
             "balanced": (yes_share + no_share) / 2,
-            "agreement": (yes + no) / max(1, len(asked)),
+            "agreement": (yes + no) / (yes_n + no_n) if yes_n + no_n else math.nan,
         }
     return {
         "attributes": attributes,
-        "agreement": float(np.mean([row["agreement"] for row in attributes.values()])),
+        "agreement": _mean_known([row["agreement"] for row in attributes.values()]),
         "balanced": _mean_known([row["balanced"] for row in attributes.values()]),
     }
 

@@ -21,9 +21,11 @@ from cfgan.evaluation.fidelity import intra_attribute_fd, measure_fidelity
 from cfgan.evaluation.memorisation import closeness, nearest_distances
 from cfgan.evaluation.reference import reference_features
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
+from cfgan.evaluation.witnessed import witnessed
 from cfgan.request import Request, format_request, parse_request
 from cfgan.sampling import latents, render
 from cfgan.vocabulary import CELEBA
+from cfgan.witnesses.witness import Witness
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +50,7 @@ class Plan:
         each: draws for and against each attribute alone.
         rare_requests: how many rare pairs are asked for, ``each`` times each.
         requests: whole requests of several attributes, 256 draws each.
+        privacy_images: how many training, held-out and generated faces, each, are compared by face embedding.
         split: of the store, which the generated faces are compared with.
         seed: of everything.
     """
@@ -56,6 +59,7 @@ class Plan:
     each: int = 34
     rare_requests: int = 20
     requests: tuple[Request, ...] = ()
+    privacy_images: int = 3000
     split: str = "validation"
     seed: int = 0
 
@@ -86,6 +90,8 @@ def measure(
     extractors: Sequence[Extractor],
     *,
     detector: FaceDetector | None = None,
+    identity: Extractor | None = None,
+    witnesses: Sequence[Witness] = (),
     device: str = "auto",
     tell: Tell = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -100,6 +106,8 @@ def measure(
         plan: what to measure.
         extractors: over whose features fidelity is measured.
         detector: of faces; left out when None.
+        identity: a face embedder, by which generated faces are compared with training images too; or None.
+        witnesses: external ones, which look for the one attribute that each knows.
         device: where to compute.
         tell: called with (stage, done, total).
 
@@ -148,22 +156,25 @@ def measure(
             key: detector.count(x, lambda done, total: tell("looking for faces", done, total)) for key, x in stages
         }
         result["detector"] = {"name": detector.name, "n": count, **found}
+    if witnesses:
+        held = (real[:count], labels[:count])
+        result["witnesses"] = witnessed(witnesses, bundle.vocabulary, (faces, matched.conditions), held, tell)
 
-    truth, pixels = labels > 0, {name: draw(drawn, f"drawing, {name}") for name, drawn in sets.items()}
+    pixels = {name: draw(drawn, f"drawing, {name}") for name, drawn in sets.items()}
     result["accuracy"] = {}
     for reader in readers:
         told = lambda done, total, reader=reader: tell(f"{reader.name} reads", done, total)  # noqa: E731
         on_real = reader.seen(real, told)
         seen = {name: reader.seen(levels, told) for name, levels in pixels.items()}
-        single = reading.single_attributes(bundle.vocabulary, sets["balanced"], seen["balanced"], on_real, truth)
+        single = reading.single_attributes(bundle.vocabulary, sets["balanced"], seen["balanced"], on_real, labels)
         result["accuracy"][reader.name] = {
-            "prior": reading.agreement(bundle.vocabulary, sets["prior"], seen["prior"], on_real, truth),
+            "prior": reading.agreement(bundle.vocabulary, sets["prior"], seen["prior"], on_real, labels),
             "single": single,
             "single_gap": {word: reading.mean_of(single, (word,), "gap") for word in ("yes", "no")},
             "rare": reading.requested_values(bundle.vocabulary, sets["rare"], seen["rare"]),
             "requests": {
                 format_request(request): reading.whole_request(
-                    bundle.vocabulary, request, seen[format_request(request)], on_real, truth
+                    bundle.vocabulary, request, seen[format_request(request)], on_real, labels
                 )
                 for request in plan.requests
             },
@@ -179,18 +190,29 @@ def measure(
             **within_requests(bundle.vocabulary, sets["balanced"], generated, known, labels, plan.seed),
         }
         if plan.split != "train" and len(store.rows("train")):
-            result["memorisation"] = {"extractor": first.name, **_copies(first, store, known, features[0], tell)}
+            result["memorisation"] = _copies(first, store, plan, features[0], None, tell)
+    if identity is not None and plan.split != "train" and len(store.rows("train")):
+        few = np.random.default_rng([plan.seed, 1]).permutation(len(faces))[: plan.privacy_images]
+        vectors = extract(
+            identity, faces[np.sort(few)], progress=lambda done, total: tell(f"{identity.name}: generated", done, total)
+        )
+        result["privacy"] = _copies(identity, store, plan, vectors, plan.privacy_images, tell)
     return result
 
 
-def _copies(extractor: Extractor, store: Store, held_out: Features, generated: Features, tell: Tell) -> dict[str, Any]:
-    """How near generated and held-out faces, given as features (N, D), are to the training images."""
+def _copies(
+    extractor: Extractor, store: Store, plan: Plan, generated: Features, count: int | None, tell: Tell
+) -> dict[str, Any]:
+    """How near generated faces, given as features (N, D), and held-out ones are to training images, ``count`` at most
+    of each kind of real ones."""
 
-    def told(done: int, total: int) -> None:
-        tell(f"{extractor.name}: training images", done, total)
+    def features(split: str, what: str) -> Features:
+        told = lambda done, total: tell(f"{extractor.name}: {what}", done, total)  # noqa: E731
+        return reference_features(store, split, extractor, count=count, seed=plan.seed, progress=told)
 
-    training = reference_features(store, "train", extractor, progress=told)
-    return closeness(nearest_distances(generated, training), nearest_distances(held_out, training))
+    training, held_out = features("train", "training images"), features(plan.split, "real")
+    found = closeness(nearest_distances(generated, training), nearest_distances(held_out, training))
+    return {"extractor": extractor.name, "training_images": len(training), **found}
 
 
 def _real(bundle: Bundle, store: Store, plan: Plan) -> tuple[Levels, npt.NDArray[np.float32]]:

@@ -1,14 +1,16 @@
 """What one attribute of a condition moves: itself (the effect), and what it should not (the leak).
 
 The same latents and the same other attributes, drawn from the prior, are given to the generator with one attribute on
-and off; a reader says what it sees in both.
+and off; a reader says what it sees in both. Of classes exactly one holds: a class that is on puts the others off, and
+one that is off leaves another on; they are no leak of one another.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +20,7 @@ from cfgan.devices import pick_device
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.readers import readers_of
 from cfgan.evaluation.requests import RequestSet, from_prior
-
-if TYPE_CHECKING:
-    pass
+from cfgan.prior import Prior
 
 Floats = npt.NDArray[np.float64]
 Tell = Callable[[str, int, int], None]
@@ -41,6 +41,7 @@ class Control:
         error: float64 (A, A); standard error of ``moved``, over pairs of the same latent.
         on, off: float64 (A,); share in which the attribute itself is seen with it on, and with it off.
         strips: uint8 (A, 2, S, 3, H, W); the first S faces with the attribute off and on.
+        one_of: sets of names of which exactly one holds.
     """
 
     names: tuple[str, ...]
@@ -51,6 +52,7 @@ class Control:
     on: Floats
     off: Floats
     strips: npt.NDArray[np.uint8]
+    one_of: tuple[frozenset[str], ...] = ()
 
     @property
     def effect(self) -> Floats:
@@ -59,13 +61,23 @@ class Control:
 
     @property
     def leak(self) -> Floats:
-        """(A,): how far the 39 others move with it, the mean of the sizes of their shifts, 0..1."""
-        others = np.abs(self.moved) * (1 - np.eye(len(self.names)))
-        return np.asarray(others.sum(1) / max(1, len(self.names) - 1))
+        """(A,): how far the others move with it, the mean of the sizes of their shifts, 0..1; NaN if there are none."""
+        others = self._others
+        total = np.where(others, np.abs(self.moved), 0).sum(1)
+        return np.asarray(np.where(others.any(1), total / others.sum(1).clip(1), np.nan))
+
+    @property
+    def _others(self) -> npt.NDArray[np.bool_]:
+        """bool (A, A): which attributes should stay as they are when one is asked for."""
+        others = ~np.eye(len(self.names), dtype=bool)
+        for group in self.one_of:
+            members = [name in group for name in self.names]
+            others[np.ix_(members, members)] = False
+        return others
 
     def largest_leaks(self, i: int, most: int = 3) -> list[tuple[str, float]]:
         """The attributes that move most with attribute ``i``, and by how much (signed)."""
-        order = [j for j in np.argsort(-np.abs(self.moved[i])) if j != i][:most]
+        order = [j for j in np.argsort(-np.abs(self.moved[i])) if self._others[i, j]][:most]
         return [(self.names[j], float(self.moved[i, j])) for j in order]
 
     def to_dict(self) -> dict[str, Any]:
@@ -74,7 +86,7 @@ class Control:
             "reader": self.reader,
             "n": self.n,
             "mean_effect": float(self.effect.mean()),
-            "mean_leak": float(self.leak.mean()),
+            "mean_leak": float(np.nanmean(self.leak)) if np.isfinite(self.leak).any() else math.nan,
             "attributes": {
                 name: {
                     "effect": float(self.effect[i]),
@@ -112,7 +124,8 @@ def measure_control(
     """
     where = pick_device(device)
     generator, reader = bundle.generator().to(where), readers_of(bundle, where)[-1]
-    base = from_prior(bundle.prior(), latents, bundle.z_dim, seed)
+    prior = bundle.prior()
+    base = from_prior(prior, latents, bundle.z_dim, seed)
     names = bundle.vocabulary.names
     a = len(names)
     moved, error, on, off = np.zeros((a, a)), np.zeros((a, a)), np.zeros(a), np.zeros(a)
@@ -120,8 +133,7 @@ def measure_control(
     for i in range(a):
         levels, seen = [], []
         for value in (-1.0, 1.0):
-            conditions = base.conditions.copy()
-            conditions[:, i] = value
+            conditions = _with(prior, base.conditions, names[i], value, seed)
             faces = draw_levels(generator, RequestSet(base.requests, conditions, base.z), where)
             levels.append(faces[:_STRIP])
             seen.append(reader.seen(faces).astype(np.float64))
@@ -129,7 +141,23 @@ def measure_control(
         off[i], on[i] = seen[0][:, i].mean(), seen[1][:, i].mean()
         strips.append(np.stack(levels))
         tell("asking on and off", i + 1, a)
-    return Control(names, reader.name, latents, moved, error, on, off, np.stack(strips))
+    return Control(names, reader.name, latents, moved, error, on, off, np.stack(strips), prior.vocabulary.one_of)
+
+
+def _with(prior: Prior, base: npt.NDArray[np.float32], name: str, value: float, seed: int) -> npt.NDArray[np.float32]:
+    """Conditions (n, A) with one attribute set, and of its classes, if it is one, exactly one on."""
+    vocabulary, conditions = prior.vocabulary, base.copy()
+    i = vocabulary.index(name)
+    for group in vocabulary.one_of:
+        if name in group:
+            members = np.asarray([vocabulary.index(other) for other in vocabulary.names if other in group])
+            changed = np.flatnonzero(base[:, i] != value)
+            if value > 0:
+                conditions[np.ix_(changed, members)] = -1
+            elif len(changed):
+                conditions[np.ix_(changed, members)] = prior.sample({name: value}, seed, changed.tolist())[:, members]
+    conditions[:, i] = value
+    return conditions
 
 
 def _shift(difference: Floats) -> tuple[Floats, Floats]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.errors import DataError
+from cfgan.evaluation.accuracy import wilson_interval
 
 Features = npt.NDArray[np.floating[Any]]
 
@@ -59,7 +60,8 @@ def closeness(generated: npt.NDArray[np.float64], held_out: npt.NDArray[np.float
 
     Returns:
         ``share_closer``: share of generated faces nearer than all but 0.1 % of held-out ones (0.001 is as expected of
-        faces that are no copies); ``limit``, that distance; medians of both; ``histogram``: edges and both densities.
+        faces that are no copies), with ``interval`` (Wilson 95 %); ``limit``, that distance; medians and counts ``n``
+        and ``n_held_out`` of both; ``histogram``: edges and both densities.
 
     Raises:
         DataError: one of the two is empty.
@@ -67,13 +69,16 @@ def closeness(generated: npt.NDArray[np.float64], held_out: npt.NDArray[np.float
     if not len(generated) or not len(held_out):
         raise DataError("there are no distances to compare.")
     limit = float(np.quantile(held_out, CLOSE))
+    closer = int((generated < limit).sum())
     edges = np.linspace(0, float(max(generated.max(), held_out.max())) or 1.0, bins + 1)
     return {
-        "share_closer": float((generated < limit).mean()),
+        "share_closer": closer / len(generated),
+        "interval": list(wilson_interval(closer, len(generated))),
         "limit": limit,
         "median_generated": float(np.median(generated)),
         "median_held_out": float(np.median(held_out)),
         "n": len(generated),
+        "n_held_out": len(held_out),
         "histogram": {
             "edges": edges.tolist(),
             "generated": np.histogram(generated, edges, density=True)[0].tolist(),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Bools = npt.NDArray[np.bool_]
+Labels = npt.NDArray[np.floating[Any]]
 Levels = npt.NDArray[np.uint8]
 Tell = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -72,16 +73,17 @@ def readers_of(bundle: Bundle, device: torch.device) -> list[Reader]:
     return found
 
 
-def agreement(vocabulary: Vocabulary, drawn: RequestSet, seen: Bools, real: Bools, labels: Bools) -> dict[str, Any]:
+def agreement(vocabulary: Vocabulary, drawn: RequestSet, seen: Bools, real: Bools, labels: Labels) -> dict[str, Any]:
     """How far all attributes of whole conditions are seen as asked, with the reader's own agreement on real faces.
 
     Args:
         vocabulary: the A attributes.
         drawn: n draws.
         seen: bool (n, A), what a reader saw in them.
-        real, labels: bool (m, A), what it saw in held-out real faces, and their labels: the ceiling.
+        real: bool (m, A), what it saw in held-out real faces: the ceiling.
+        labels: (m, A) of those; above 0 present, below 0 absent, NaN unknown (takes no part).
     """
-    table = accuracy_table(vocabulary.names, drawn.conditions > 0, seen)
+    table = accuracy_table(vocabulary.names, drawn.conditions, seen)
     ceiling = accuracy_table(vocabulary.names, labels, real)
     return {
         "agreement": table["agreement"],
@@ -93,7 +95,7 @@ def agreement(vocabulary: Vocabulary, drawn: RequestSet, seen: Bools, real: Bool
 
 
 def single_attributes(
-    vocabulary: Vocabulary, drawn: RequestSet, seen: Bools, real: Bools, labels: Bools
+    vocabulary: Vocabulary, drawn: RequestSet, seen: Bools, real: Bools, labels: Labels
 ) -> dict[str, dict[str, Any]]:
     """Each attribute asked for alone and asked away: how often it is seen so, and in real faces that carry the label.
 
@@ -106,18 +108,18 @@ def single_attributes(
     table: dict[str, dict[str, Any]] = {}
     for i, name in enumerate(vocabulary.names):
         table[name] = {}
-        for word, value in (("yes", True), ("no", False)):
+        for word, value, sign in (("yes", True, 1), ("no", False, -1)):
             rows = (column == i) & (wanted == value)
-            carriers = labels[:, i] == value
+            carriers = sign * labels[:, i] > 0
             table[name][word] = _rate(seen[rows, i] == value, real[carriers, i] == value)
     return table
 
 
-def whole_request(vocabulary: Vocabulary, request: Request, seen: Bools, real: Bools, labels: Bools) -> dict[str, Any]:
+def whole_request(vocabulary: Vocabulary, request: Request, seen: Bools, real: Bools, labels: Labels) -> dict[str, Any]:
     """How often every attribute of one request is seen as asked; the same in real faces that carry them all."""
     columns = [vocabulary.index(name) for name in request]
     wanted = np.asarray([request[name] > 0 for name in request], dtype=bool)
-    carriers = (labels[:, columns] == wanted).all(1)
+    carriers = (labels[:, columns] * np.where(wanted, 1, -1) > 0).all(1)
     return _rate((seen[:, columns] == wanted).all(1), (real[carriers][:, columns] == wanted).all(1))
 
 
@@ -140,14 +142,23 @@ def _only(request: Request) -> tuple[str, float]:
 
 
 def _rate(met: Bools, real: Bools) -> dict[str, Any]:
-    rate = float(met.mean()) if len(met) else math.nan
-    ceiling = float(real.mean()) if len(real) else math.nan
+    return beside_real((int(met.sum()), len(met)), (int(real.sum()), len(real)))
+
+
+def beside_real(met: tuple[int, int], real: tuple[int, int]) -> dict[str, Any]:
+    """A rate on generated faces and the same on real ones, each given as (hits, n).
+
+    Returns:
+        rate, interval (Wilson 95 %) and n; ceiling (the rate on real faces; NaN without any), real (how many) and gap
+        (ceiling minus rate).
+    """
+    rate, ceiling = (hits / n if n else math.nan for hits, n in (met, real))
     return {
         "rate": rate,
-        "interval": list(wilson_interval(int(met.sum()), len(met))),
-        "n": len(met),
+        "interval": list(wilson_interval(*met)),
+        "n": met[1],
         "ceiling": ceiling,
-        "real": len(real),
+        "real": real[1],
         "gap": ceiling - rate,
     }
 

@@ -19,17 +19,20 @@ from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.reports import verdict
 from cfgan.reports.batch_folder import BatchFolder, Content, printable, read_folder
+from cfgan.reports.duplicates import near_duplicates
 from cfgan.reports.examples import Picture, each_of, pictures_of
 from cfgan.reports.figures import FAILING, SHORT, Ledger, gated
 from cfgan.reports.rates import LEAST
 from cfgan.reports.reading import SAME, BatchReading, CellReading, Tell, read_faces
 from cfgan.reports.real_faces import RealFaces, real_faces
 from cfgan.reports.relations import agreement, calibration, side_effects
+from cfgan.reports.witness_figures import sentences, witness_figures
 
 if TYPE_CHECKING:
     from cfgan.evaluation.readers import Reader
+    from cfgan.witnesses.witness import Witness
 
-FORMAT = "cfgan-report/1"
+FORMAT = "cfgan-report/1.1"
 REDRAW = 2000
 """Draws of a cell that are made again by default."""
 
@@ -67,6 +70,8 @@ def build_report(
     bundle: Bundle | None = None,
     *,
     redraw: int = REDRAW,
+    witnesses: Sequence[Witness] | None = None,
+    missing: Sequence[str] = (),
     device: str = "auto",
     tell: Tell = lambda stage, done, total: None,
 ) -> Report:
@@ -77,12 +82,15 @@ def build_report(
         bundle: whose readers read the faces, and which draws again what it made itself; None: the shipped bundle that
             made one of the batches, else the default one.
         redraw: most draws of a cell that are made again; 0 for none.
+        witnesses: external ones, which look too; None: nobody was asked to.
+        missing: a sentence about each witness that is not at hand.
         device: where to compute.
         tell: called with (stage, done, total).
 
     Raises:
         InputError: no folder, a folder twice, or one that is no finished batch.
         BundleError: the bundle is damaged.
+        ConfigError: there are witnesses, and dlib is missing.
     """
     if not folders:
         raise InputError("no batch is given.", field="batch")
@@ -102,6 +110,9 @@ def build_report(
             found = _read(str(k), name, batch, batch.content, bundle, readers, device, redraw, shown, tell)
             read.append(found)
             data[-1] |= _read_facts(found)
+            if "judge" in data[-1]["read_by"]:
+                told = lambda done, total, name=name: tell(f"{name}: comparing faces", done, total)  # noqa: E731
+                data[-1]["nearest"] = near_duplicates(batch, batch.content, bundle, device, told)
     any_own = any(item.own for item in read)
     deciding = "judge" if any("judge" in item.reading.thresholds for item in read) else "verifier"
     ledger = Ledger(bundle.vocabulary, real, deciding, any_own)
@@ -117,12 +128,16 @@ def build_report(
         data[int(item.id) - 1]["cells"] = cells
     overview = ledger.overview()
     ledger.settle()
+    heard = None
+    if witnesses is not None:
+        heard = witness_figures([(item.id, item.folder, item.content) for item in read], witnesses, missing, tell)
     exact = {reader: rate.to_dict() for reader, rate in ledger.whole.items()}
+    said = verdict.summary(data, overview, deciding, exact, len(ledger.tested))
     result = {
         "format": FORMAT,
         "cfgan": cfgan.__version__,
         **verdict.judged(data, overview, deciding, len(ledger.tested)),
-        "summary": verdict.summary(data, overview, deciding, exact, len(ledger.tested)),
+        "summary": [*said, *sentences(heard)],
         "bundle": _bundle_facts(bundle, real),
         "settings": {
             "redraw": redraw,
@@ -138,6 +153,7 @@ def build_report(
         "batches": data,
         "attributes": overview,
         "exact": exact,
+        "witnesses": heard,
         **_relations(read, bundle, real, deciding, any_own),
     }
     return Report(plain(result), pictures, _faces(read))
@@ -191,6 +207,7 @@ def _about(number: str, name: str, batch: BatchFolder) -> dict[str, Any]:
         "read_by": [],
         "redrawn": None,
         "twins": 0,
+        "nearest": None,
         "cells": [],
     }
 

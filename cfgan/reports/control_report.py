@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +18,31 @@ from cfgan.evaluation.accuracy import plain
 from cfgan.images_out import encode_png, grid
 from cfgan.reports.page import environment
 from cfgan.reports.plots import control_plot
+from cfgan.reports.real_faces import real_faces
+from cfgan.reports.ways import way_row
 
 if TYPE_CHECKING:
     from cfgan.evaluation.control import Control
+    from cfgan.evaluation.three_ways import Way
 
-FORMAT = "cfgan-control/1"
+FORMAT = "cfgan-control/1.1"
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
-def control_files(bundle: Bundle, control: Control, seed: int) -> dict[str, bytes]:
+def control_files(bundle: Bundle, control: Control, seed: int, ways: Sequence[Way] = ()) -> dict[str, bytes]:
     """The files of a control report, by name; the same bytes for the same figures.
 
-    ``control.json`` holds ``format``, ``cfgan``, ``bundle``, ``seed`` and what :meth:`Control.to_dict` gives;
-    ``control.csv`` the matrix of shifts, a row an attribute that was switched, a column one that was looked for.
+    ``control.json`` holds ``format``, ``cfgan``, ``bundle``, ``seed``, what :meth:`Control.to_dict` gives and
+    ``requests``, the rows of :func:`cfgan.reports.ways.way_row`; ``control.csv`` the matrix of shifts, a row an
+    attribute that was switched, a column one that was looked for.
+
+    Raises:
+        BundleError: the bundle's readings of real faces are damaged.
     """
+    real = real_faces(bundle)
     about = {"name": bundle.name, "digest": bundle.digest}
     data = {"format": FORMAT, "cfgan": cfgan.__version__, "bundle": about, "seed": seed, **plain(control.to_dict())}
+    data["requests"] = plain([way_row(way, real) for way in ways])
     return {
         "report.html": _page(data, control, about, seed).encode("utf-8"),
         "control.json": (json.dumps(data, indent=1, allow_nan=False) + "\n").encode("utf-8"),

@@ -66,6 +66,7 @@ def render_page(report: Report) -> str:
             readers=readers,
             tables=tables,
             both=[row for row in rows if row["readers"].get(deciding, {}).get("balanced")],
+            witnesses=_witnesses(data, deciding),
             cells=cells[:_CELLS],
             left_out=len(cells) - len(cells[:_CELLS]),
             pictures={key: _by_kind(found) for key, found in report.pictures.items()},
@@ -78,6 +79,23 @@ def render_page(report: Report) -> str:
             },
         )
     )
+
+
+def _witnesses(data: dict[str, Any], deciding: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Value that was asked for -> who saw it how often, over all requests: the deciding reader, then the witnesses."""
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for row in data["witnesses"]["rows"] if data["witnesses"] else ():
+        if row["cell"] is not None:
+            continue
+        title = row["attribute"] if row["value"] > 0 else f"-{row['attribute']}"
+        if title not in found:
+            readers: dict[str, Any] = next(
+                (each["readers"] for each in data["attributes"] if each["name"] == row["attribute"]), {}
+            )
+            figure = readers.get(deciding, {}).get("wanted" if row["value"] > 0 else "unwanted")
+            found[title] = [(deciding, {**figure, "delivered": figure["verified"]})] if figure else []
+        found[title].append((row["witness"], row))
+    return found
 
 
 def _by_kind(pictures: list[Picture]) -> dict[str, list[Picture]]:

@@ -24,6 +24,8 @@ _PROPERTIES = {
     _DRAWS: "--draws",
     _REAL: "--real",
 }
+COLOURS = {"ink": _INK, "muted": _MUTED, "here": _HERE, "draws": _DRAWS, "real": _REAL}
+"""What a plot elsewhere may draw in; :func:`to_svg` makes them the page's own."""
 _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "cfgan",
     "svg.fonttype": "none",
@@ -104,7 +106,7 @@ def rates_plot(overview: Sequence[Mapping[str, Any]], reader: str) -> str:
 
     text = "; ".join(f"{name} {_percent(figures['verified']['rate'])}" for name, figures in values)
     alt = f"Rates at which the {reader} sees what was asked for in the delivered faces: {text}. The table has all."
-    return _svg(draw, (_WIDTH, 1.1 + 0.42 * len(values)), "rates", alt)
+    return to_svg(draw, (_WIDTH, 1.1 + 0.42 * len(values)), "rates", alt)
 
 
 def reliability_plot(diagram: Mapping[str, Any], key: str) -> str:
@@ -140,7 +142,7 @@ def reliability_plot(diagram: Mapping[str, Any], key: str) -> str:
     points = "; ".join(f"{_percent(row['confidence'])} {_percent(row['rate'])}" for row in bins)
     truth = "are labelled so" if label else "the judge sees so"
     alt = f"Reliability over {diagram['over']}: probability by the {diagram['reader']}, how many {truth}: {points}"
-    return _svg(draw, (3.0, 3.0), key, alt)
+    return to_svg(draw, (3.0, 3.0), key, alt)
 
 
 def control_plot(names: Sequence[str], moved: npt.NDArray[np.float64], reader: str) -> str:
@@ -168,12 +170,12 @@ def control_plot(names: Sequence[str], moved: npt.NDArray[np.float64], reader: s
         figure.colorbar(mesh, ax=axes, shrink=0.5, label="seen more often (share of faces)")
 
     side = 2.2 + 0.16 * len(names)
-    return _svg(
+    return to_svg(
         draw, (side, side), "control", f"Heat map of what each of {len(names)} attributes moves, by the {reader}"
     )
 
 
-def _svg(draw: Any, size: tuple[float, float], key: str, alt: str) -> str:
+def to_svg(draw: Any, size: tuple[float, float], key: str, alt: str) -> str:
     """Draw a figure and make it fit for being part of a page: no prologue, own ids, colours from the page."""
     import matplotlib
     from matplotlib.figure import Figure

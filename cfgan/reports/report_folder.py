@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cfgan.errors import FolderError, InputError
 from cfgan.files import is_unused, read_json_object, replace_folder, write_bytes
 from cfgan.reports.page import render_page
-from cfgan.reports.tables import CONTROL, TABLES, csv_tables
+from cfgan.reports.tables import CONTROL, STATS, TABLES, csv_tables
 
 if TYPE_CHECKING:
     from cfgan.reports.batch_report import Report
@@ -81,10 +81,10 @@ def _is_report(out: Path) -> bool:
     of_batches = {"report.html", "report.json", *(f"{name}.csv" for name in TABLES)}
     try:
         found = {path.name for path in out.iterdir()}
-        for names, figures in ((of_batches, "report.json"), (set(CONTROL), "control.json")):
+        for names, figures in ((of_batches, "report.json"), (set(CONTROL), "control.json"), (set(STATS), "stats.json")):
             if found <= names and figures in found:
                 kind = str(read_json_object(out / figures).get("format", ""))
-                return kind.startswith(("cfgan-report/", "cfgan-control/"))
+                return kind.startswith(("cfgan-report/", "cfgan-control/", "cfgan-stats/"))
         return False
     except ValueError:
         return False

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 CONTROL = ("report.html", "control.json", "control.csv")
 """The files of a control report."""
 
-TABLES = ("cells", "attributes", "faces", "side_effects", "agreement", "calibration")
+_OF_DATA = ("attributes", "phi", "relations", "combinations", "problems", "sizes", "duplicates", "leakage")
+STATS = ("report.html", "stats.json", *(f"{name}.csv" for name in _OF_DATA))
+"""The files of a report on a data set."""
+
+TABLES = ("cells", "attributes", "faces", "witnesses", "side_effects", "agreement", "calibration")
 """Names of the tables, without their ending."""
 
 _RATES = ("verified", "unfiltered", "real", "real_without")
@@ -28,6 +32,7 @@ def csv_tables(report: Report) -> dict[str, bytes]:
         "cells": [_cell(batch, cell) for batch in data["batches"] for cell in batch["cells"]],
         "attributes": [row for batch in data["batches"] for cell in batch["cells"] for row in _rows(batch, cell)],
         "faces": report.faces,
+        "witnesses": [_witness(row) for row in data["witnesses"]["rows"]] if data["witnesses"] else [],
         "side_effects": data["side_effects"]["rows"] if data["side_effects"] else [],
         "agreement": [_agreement(row) for row in data["agreement"]["attributes"]] if data["agreement"] else [],
         "calibration": [
@@ -36,7 +41,7 @@ def csv_tables(report: Report) -> dict[str, bytes]:
             for bin_ in diagram["bins"]
         ],
     }
-    return {f"{name}.csv": _csv(rows) for name in TABLES if (rows := tables[name])}
+    return {f"{name}.csv": to_csv(rows) for name in TABLES if (rows := tables[name])}
 
 
 def _cell(batch: Mapping[str, Any], cell: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +73,13 @@ def _rows(batch: Mapping[str, Any], cell: Mapping[str, Any]) -> Iterable[dict[st
             yield {**row, **{key: figure[key] for key in ("short", "certain", "failing")}}
 
 
+def _witness(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {key: row[key] for key in ("witness", "attribute", "value", "cell", "unsaid")}
+    for what in ("delivered", "real", "real_without"):
+        flat |= _named(what, row[what])
+    return flat
+
+
 def _agreement(row: Mapping[str, Any]) -> dict[str, Any]:
     flat = {key: row[key] for key in ("name", "n", "observed", "kappa")}
     return {**flat, **{f"real.{key}": row["real"][key] if row["real"] else None for key in ("n", "observed", "kappa")}}
@@ -85,7 +97,7 @@ def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"confidence": row["confidence"], "rate": row["rate"], "low": low, "high": high, "n": row["n"]}
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
+def to_csv(rows: list[dict[str, Any]]) -> bytes:
     """UTF-8, a column for every key that any row has."""
     titles = list(dict.fromkeys(key for row in rows for key in row))
     buffer = io.StringIO()

@@ -80,11 +80,18 @@ def augment(images: Tensor, names: Sequence[str], strength: float, rng: torch.Ge
 
 
 def augment_for_classifier(
-    images: Tensor, rng: torch.Generator, *, shift_pixels: int, brightness: float, cutout_share: float
+    images: Tensor,
+    rng: torch.Generator,
+    *,
+    shift_pixels: int,
+    brightness: float,
+    cutout_share: float,
+    mirror: bool = True,
 ) -> Tensor:
     """What a classifier is trained on: mirrored, shifted, brightness and contrast changed, a small cut-out."""
     always = torch.ones(len(images), 1, 1, 1, device=images.device)
-    images = flip(images, rng, always)
+    if mirror:
+        images = flip(images, rng, always)
     if shift_pixels:
         images = shift(images, rng, always, shift_pixels / images.shape[2], reflect=True)
     if brightness:

@@ -96,7 +96,13 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
 
             saved.load_or_explain(load, run)
         saved.describe_run(
-            run, "classifier", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE, images=images
+            run,
+            "classifier",
+            to_dict(config),
+            data_digest=store.digest,
+            may_change=_MAY_CHANGE,
+            images=images,
+            defaults=to_dict(ClassifierConfig()),
         )
         saved.truncate_stats(run / "stats.jsonl", images)
         since, clock = images, time.monotonic()
@@ -110,6 +116,7 @@ def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress
                 shift_pixels=config.shift_pixels,
                 brightness=config.brightness,
                 cutout_share=config.cutout_share,
+                mirror=config.mirror,
             )
             with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
                 logits = model(batch)

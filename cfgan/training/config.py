@@ -39,6 +39,7 @@ class ClassifierConfig:
     shift_pixels: Annotated[int, Field(ge=0)] = 4  # random shift in each direction
     brightness: _Share = 0.25  # random brightness and contrast, relative
     cutout_share: _Share = 0.25  # side of the blanked square against the image's; 0: none
+    mirror: bool = True  # half of the images are seen mirrored; not for digits, letters, or left and right
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=0)] = 0  # CPU threads; 0: torch's choice
     device: str = "auto"  # auto, cpu, cuda, cuda:N
@@ -69,9 +70,9 @@ class GanConfig:
     attribute_images: Literal["real", "both"] = "real"  # what the attribute head learns from
     attribute_pull: _NotNegative = 0.5  # how strongly the attribute head pulls the generator
     start: str | None = None  # bundle whose generator and discriminator the run starts from; None: from noise
-    guide: str | None = None  # run folder of a trained classifier that pulls the generator as well
+    guide: str | None = None  # run folder of a trained classifier, or a bundle with a guide: pulls the generator too
     guide_pull: _NotNegative = 0.5  # how strongly the guide pulls the generator
-    features: str | None = None  # frozen features that more heads judge: run folder of a classifier, or a known network
+    features: str | None = None  # frozen features that more heads judge: a classifier, given as `guide` is
     feature_weight: _NotNegative = 0.5  # of those heads' loss, against the image discriminator's
     image_weight: _NotNegative = 1.0  # of the image discriminator's loss; 0: a projected discriminator alone
     rare_threshold: _Share = 0.1  # repeat-factor sampling: values rarer than this are drawn more often; 0: off
@@ -84,6 +85,7 @@ class GanConfig:
     ema_images: _NotNegative = 10_000  # half-life of the weight average that ships, images; 0: none
     augment: tuple[Literal["color", "translate", "cutout", "flip"], ...] = ("color", "translate", "cutout")
     augment_strength: _Share = 1.0  # probability with which each transform is applied to an image
+    mirror: bool = True  # half of the reals are seen mirrored; not for digits, letters, or left and right
     # Adapt it until (D(train) - D(validation)) / (D(train) - D(fake)) is this (Karras et al. 2020); None: not.
     augment_target: Annotated[float, Field(gt=0, lt=1)] | None = None
     adapt_images: _Count = 4_000  # images between two adaptations
@@ -110,6 +112,7 @@ class JudgeConfig:
     rate: _Positive = 3e-3  # peak learning rate of AdamW
     warmup_share: _Share = 0.3  # share of all images over which the rate rises; then it falls along a cosine
     weight_decay: _NotNegative = 0.05
+    mirror: bool = True  # half of the images are seen mirrored; not for digits, letters, or left and right
     seed: Annotated[int, Field(ge=0)] = 0
     threads: Annotated[int, Field(ge=0)] = 0  # CPU threads; 0: torch's choice
     device: str = "auto"  # auto, cpu, cuda, cuda:N

@@ -112,7 +112,14 @@ def _begin(store: Store, run: Path, config: GanConfig, players: Players, team: T
     team.wait()
     if team.writes:
         saved.describe_run(
-            run, "gan", to_dict(config), data_digest=store.digest, may_change=_MAY_CHANGE, images=images, change=change
+            run,
+            "gan",
+            to_dict(config),
+            data_digest=store.digest,
+            may_change=_MAY_CHANGE,
+            images=images,
+            change=change,
+            defaults=to_dict(GanConfig()),
         )
         saved.truncate_stats(run / "stats.jsonl", images)
     return images

@@ -50,9 +50,15 @@ def train_judge(store: Store, run: Path, config: JudgeConfig, progress: Progress
     judge.trunk.requires_grad_(False).eval()
     judge = judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     with saved.open_run(run), StopRequest() as stop, saved.use_threads(config.threads):
-        about = to_dict(config)
-        may_change = {"threads", "device", "log_images"}
-        saved.describe_run(run, "judge", about, data_digest=store.digest, may_change=may_change, images=0)
+        saved.describe_run(
+            run,
+            "judge",
+            to_dict(config),
+            data_digest=store.digest,
+            may_change={"threads", "device", "log_images"},
+            images=0,
+            defaults=to_dict(JudgeConfig()),
+        )
         rows = store.rows("train")
         total = len(rows) + config.images
         tell = progress or (lambda done, total, row: None)
@@ -122,7 +128,7 @@ def _fit(
             order = np.random.default_rng([config.seed, epoch]).permutation(len(maps))
         rows = np.sort(order[place : place + config.batch])
         x = torch.from_numpy(maps[rows]).to(device).float()
-        mirrored = torch.rand(len(rows), generator=rng) < 0.5
+        mirrored = (torch.rand(len(rows), generator=rng) < 0.5) & config.mirror
         x = torch.where(mirrored.to(device)[:, None, None, None], x.flip(3), x)
         loss = attribute_loss(head(x, config.dropout), torch.from_numpy(labels[rows]).to(device))
         saved.require_finite({"loss": loss}, images)

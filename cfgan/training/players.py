@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from cfgan.errors import ConfigError
+from cfgan.bundle import Bundle, open_bundle
+from cfgan.errors import ConfigError, InputError
 from cfgan.files import read_json_object, sha256_of
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_frozen
 from cfgan.networks.families import make_discriminator, make_generator
@@ -116,6 +117,9 @@ def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Pl
         raise ConfigError("without features there is nothing else that judges.", field="image_weight", value=0)
     guide = load_classifier(config.guide, "guide", device) if config.guide else None
     features = load_classifier(config.features, "features", device) if config.features else None
+    if guide is not None and guide.shape.attributes != shape.attributes:
+        known = f"it knows {guide.shape.attributes} attributes, the images {shape.attributes}"
+        raise ConfigError(f"{known}.", field="guide", value=config.guide)
     torch.manual_seed(config.seed)
     generator = make_generator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     discriminator = make_discriminator(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -136,17 +140,25 @@ def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Pl
         features=features,
         heads=heads,
         strength=config.augment_strength if config.augment_target is None else 0.0,
-        guides=_union(
-            *([sha256_of(Path(run) / "model.safetensors")] for run in (config.guide, config.features) if run)
-        ),
+        guides=_union(*([_classifier_digest(run)] for run in (config.guide, config.features) if run)),
     )
 
 
 def load_classifier(run: str, name: str, device: torch.device) -> AttributeClassifier:
-    """A trained classifier from its run folder, frozen. Raises ConfigError naming the setting if it is not there."""
+    """A trained classifier, frozen: from its run folder, or the guide of a bundle.
+
+    Raises:
+        ConfigError: there is none; names the setting.
+        BundleError: the bundle is damaged.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if (bundle := _bundle_of(run)) is not None:
+        guide = bundle.guide()
+        if guide is None:
+            raise ConfigError(f"{bundle.name} keeps no guide.", field=name, value=run)
+        return guide.to(device)
     folder = Path(run)
     try:
         about = read_json_object(folder / "model.json")
@@ -155,6 +167,21 @@ def load_classifier(run: str, name: str, device: torch.device) -> AttributeClass
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ConfigError(f"{run} holds no trained classifier ({error}).", field=name, value=run) from None
     return model.to(device)
+
+
+def _bundle_of(run: str) -> Bundle | None:
+    """The bundle that a setting names instead of a run, or None."""
+    if (Path(run) / "model.json").exists():
+        return None
+    try:
+        return open_bundle(run)
+    except InputError:
+        return None  # neither: what is missing of a run is said then
+
+
+def _classifier_digest(run: str) -> str:
+    bundle = _bundle_of(run)
+    return bundle.sums["guide.safetensors"] if bundle is not None else sha256_of(Path(run) / "model.safetensors")
 
 
 def _union(*lists: Iterable[str]) -> list[str]:

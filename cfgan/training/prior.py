@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.class_blocks import Blocks, block_scores, draw_one
 from cfgan.data.celeba import read_labels
 from cfgan.errors import DataError
 from cfgan.files import write_bytes
@@ -52,8 +53,9 @@ def fit_prior(
     if labels.ndim != 2 or labels.shape[1] != len(vocabulary) or not len(labels):
         raise DataError(f"labels have shape {labels.shape}, not (N, {len(vocabulary)}).", field="labels")
     x: Floats = np.sign(np.nan_to_num(labels)).astype(np.float32)
-    bias, weights = _pseudo_likelihood(x)
-    bias, weights = _match_moments(x, bias, weights, iterations, seed, progress)
+    blocks = Blocks.of(vocabulary, {}).drawn
+    bias, weights = _pseudo_likelihood(x, blocks)
+    bias, weights = _match_moments(x, bias, weights, blocks, iterations, seed, progress)
     present = (x > 0).astype(np.float64)
     pairs = (present.T @ present).round().astype(np.int64)
     seen = (x != 0).astype(np.float64)
@@ -61,7 +63,7 @@ def fit_prior(
     return Prior(vocabulary, bias.astype(np.float64), weights.astype(np.float64), pairs, known, len(x))
 
 
-def _pseudo_likelihood(x: Floats) -> tuple[Floats, Floats]:
+def _pseudo_likelihood(x: Floats, blocks: tuple[tuple[int, ...], ...]) -> tuple[Floats, Floats]:
     from sklearn.linear_model import LogisticRegression
 
     rows, a = x.shape
@@ -70,7 +72,10 @@ def _pseudo_likelihood(x: Floats) -> tuple[Floats, Floats]:
         known = x[:, i] != 0
         y = x[known, i] > 0
         others = np.arange(a) != i
-        if 0 < y.sum() < len(y) and a > 1:
+        for block in blocks:
+            if i in block:
+                others[list(block)] = False  # that one of them holds is not for weights to say
+        if 0 < y.sum() < len(y) and others.any():
             # The penalty keeps attributes that exclude each other exactly from running off to infinite weights.
             model = LogisticRegression(C=0.01 * rows, solver="newton-cholesky", max_iter=100)
             model.fit(x[known][:, others].astype(np.float64), y)
@@ -82,7 +87,13 @@ def _pseudo_likelihood(x: Floats) -> tuple[Floats, Floats]:
 
 
 def _match_moments(
-    x: Floats, bias: Floats, weights: Floats, iterations: int, seed: int, progress: Callable[[int, int], None] | None
+    x: Floats,
+    bias: Floats,
+    weights: Floats,
+    blocks: tuple[tuple[int, ...], ...],
+    iterations: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[Floats, Floats]:
     """Persistent contrastive divergence; the parameters of the last third of the steps are averaged."""
     rng = np.random.default_rng(seed)
@@ -92,6 +103,8 @@ def _match_moments(
     second = (x.T @ x) / (known.T @ known).clip(1)  # A A
     state = x[rng.integers(rows, size=_CHAINS)].T.copy()  # A chains
     state[state == 0] = -1
+    led = {block[0]: block for block in blocks}
+    alone = set(range(a)) - {i for block in blocks for i in block}
     bias, weights = bias.copy(), weights.copy()
     bias_sum, weights_sum, kept = np.zeros_like(bias), np.zeros_like(weights), 0
     for step in range(iterations):
@@ -99,14 +112,17 @@ def _match_moments(
         uniform = rng.random((a, _CHAINS), dtype=np.float32).clip(1e-7, 1 - 1e-7)
         logits = np.log(uniform / (1 - uniform))
         for i in range(a):
-            new = np.where(field[i] > logits[i], np.float32(1), np.float32(-1))
-            change = new - state[i]
-            moved = np.flatnonzero(change)
-            field[:, moved] += np.outer(weights[:, i], change[moved])
-            state[i] = new
+            if i in led:
+                chosen = draw_one(block_scores(field, weights, state, led[i]), uniform[list(led[i])])
+                for k, member in enumerate(led[i]):
+                    _set(state, field, weights, member, chosen == k)
+            elif i in alone:
+                _set(state, field, weights, i, field[i] > logits[i])
         rate = np.float32(_RATE * (1 - step / iterations) + 0.002)
         gap = second - state @ state.T / _CHAINS
         np.fill_diagonal(gap, 0)
+        for block in blocks:
+            gap[np.ix_(block, block)] = 0
         bias += rate * (first - state.mean(1))
         weights += rate * gap
         if step >= iterations * 2 // 3:
@@ -120,18 +136,29 @@ def _match_moments(
     return (bias_sum / kept).astype(np.float32), (weights_sum / kept).astype(np.float32)
 
 
+def _set(state: Floats, field: Floats, weights: Floats, i: int, present: npt.NDArray[np.bool_]) -> None:
+    """Give attribute ``i`` of all chains new values, and bring the log-odds of all others up to date."""
+    new = np.where(present, np.float32(1), np.float32(-1))
+    change = new - state[i]
+    moved = np.flatnonzero(change)
+    field[:, moved] += np.outer(weights[:, i], change[moved])
+    state[i] = new
+
+
 def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, npt.NDArray[np.float32]]:
     """Labels without images: the official ``list_attr_celeba.txt``, or a CSV of a file name and one column a label.
 
     Args:
-        path: ``.txt`` or ``.csv`` (also ``.csv.gz``). Values 1 are present; 0 and -1 are absent; empty is unknown.
+        path: ``.txt`` or ``.csv`` (also ``.csv.gz``). Values 1 are present; 0 or -1, not both in one file, are absent;
+            empty is unknown.
         rows: use the first so many only.
 
     Returns:
         The vocabulary and float32 (N, A) of 1, -1 and NaN.
 
     Raises:
-        DataError: missing, not a table, or a value other than those; names column and value.
+        DataError: missing, not a table, or a value other than those; names column and value. With both 0 and -1, 0 may
+            stand for unknown.
     """
     if path.suffix == ".txt":
         vocabulary, table = read_labels(path)
@@ -155,6 +182,12 @@ def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, n
                 value=bad.iloc[0],
             )
     values = frame.to_numpy(dtype=np.float32)
+    if (values == 0).any() and (values == -1).any():
+        raise DataError(
+            f"{path.name} holds 0 and -1: leave cells empty where nothing is known, and write 0 or -1, not both.",
+            field="labels",
+            value=0,
+        )
     values[values == 0] = -1
     return vocabulary, values
 

@@ -22,8 +22,9 @@ def repeat_factors(labels: Tensor, threshold: float) -> Tensor:
         float32 (N,), all at least 1.
     """
     factors = torch.ones(len(labels), device=labels.device)
+    known = torch.isfinite(labels).float().sum(0).clamp(min=1)  # A; rows without a label say nothing of how rare it is
     for value in (labels > 0, labels < 0):
-        frequency = value.float().mean(0)  # A
+        frequency = value.float().sum(0) / known  # A
         boost = (threshold / frequency.clamp(min=1 / len(labels))).sqrt().clamp(min=1)  # A
         factors = torch.maximum(factors, torch.where(value, boost, 1.0).amax(1))
     return factors

@@ -99,6 +99,7 @@ def describe_run(
     may_change: set[str],
     images: int,
     change: bool = False,
+    defaults: dict[str, Any] | None = None,
 ) -> None:
     """Write a run's resolved configuration, or check that a run that goes on is the same run.
 
@@ -111,6 +112,7 @@ def describe_run(
         images: images seen in the state that is gone on from.
         change: let a continued run change any other setting too; each change is noted in ``changes.jsonl`` with the
             number of images at which it took effect.
+        defaults: of the settings, for those that an older version did not have when the run was begun.
 
     Raises:
         FolderError: the folder holds a run of another kind, or with other settings; names the first that differs.
@@ -121,6 +123,7 @@ def describe_run(
         before = parse_yaml(read_text_limited(path), name=str(path))
         if not isinstance(before, dict) or before.get("kind") != kind:
             raise FolderError(f"{run} holds no {kind} run.", field="out", value=run)
+        before = {**(defaults or {}), **before}
         differing = {key: [before.get(key), value] for key, value in about.items() if before.get(key) != value}
         unexpected = {key: pair for key, pair in differing.items() if key not in may_change}
         if unexpected and not change:

@@ -23,7 +23,8 @@ class Inputs:
     Args:
         real: float (N, 3, H, W) in -1..1.
         labels: of the reals, float (N, A); NaN unknown.
-        condition: of the fakes and in the discriminator: the labels, unknown ones 0.
+        condition: of the fakes and in the discriminator: the labels, unknown ones 0. Losses that read attributes are
+            taken over ``labels``, so that nothing is pulled towards 0 where nothing is known.
         z: latents (N, Z).
     """
 
@@ -34,10 +35,11 @@ class Inputs:
 
 
 def draw_inputs(train: TensorData, weights: Tensor, config: GanConfig, rng: torch.Generator) -> Inputs:
-    """Reals (rare values more often, half of them mirrored) and one latent for each, with the same condition."""
+    """Reals (rare values more often; half of them mirrored, unless configured not) and a latent for each, with the same
+    condition."""
     device = weights.device
     rows = torch.multinomial(weights, config.batch, replacement=True, generator=rng)
-    mirrored = torch.rand(config.batch, generator=rng, device=device) < 0.5
+    mirrored = (torch.rand(config.batch, generator=rng, device=device) < 0.5) & config.mirror
     real, labels = train.batch(rows, mirrored)
     z = torch.randn(config.batch, config.z_dim, generator=rng, device=device)
     return Inputs(real, labels, torch.nan_to_num(labels), z)
@@ -127,7 +129,7 @@ def generator_loss(
             adversarial = losses.hinge_generator(judged.realness.float())
         else:
             adversarial = losses.relativistic_generator(realness_real, judged.realness.float())
-        pull = losses.attribute_loss(judged.attributes.float(), condition)
+        pull = losses.attribute_loss(judged.attributes.float(), inputs.labels)
         loss = config.image_weight * adversarial + config.attribute_pull * pull
         figures = {"g_loss": adversarial, "g_attributes": pull}
     if players.heads is not None and players.features is not None:
@@ -136,8 +138,8 @@ def generator_loss(
         loss = loss + config.feature_weight * figures["g_features"]
     if players.guide is not None:
         # Seen as the guide was trained to see, and never twice alike, so that no fixed pattern can please it.
-        seen = augment_for_classifier(fake, rng, shift_pixels=4, brightness=0.2, cutout_share=0.2)
-        figures["g_guide"] = losses.attribute_loss(players.guide(seen), condition)
+        seen = augment_for_classifier(fake, rng, shift_pixels=4, brightness=0.2, cutout_share=0.2, mirror=config.mirror)
+        figures["g_guide"] = losses.attribute_loss(players.guide(seen), inputs.labels)
         loss = loss + config.guide_pull * figures["g_guide"]
     return loss, figures
 

@@ -33,7 +33,8 @@ def attributes(
                 for name in vocabulary.names
             ]
             excluded = [sorted(group) for group in vocabulary.exclusive]
-            print_json({"bundle": opened.name, "attributes": listed, "exclusive": excluded})
+            classes = [sorted(group) for group in vocabulary.one_of]
+            print_json({"bundle": opened.name, "attributes": listed, "exclusive": excluded, "one_of": classes})
             return
         from rich.markup import escape
         from rich.table import Table
@@ -48,6 +49,7 @@ def attributes(
                 head = title if place == 0 else ""
                 table.add_row(escape(head), escape(name), percent(float(shares[name])), f"p = {thresholds[name]:.3f}")
         console().print(table)
-        console().print(
-            "\nAt most one of each:", *("  " + ", ".join(sorted(g)) for g in vocabulary.exclusive), sep="\n"
-        )
+        others = [group for group in vocabulary.exclusive if group not in vocabulary.one_of]
+        for heading, sets in (("At most one of each:", others), ("Exactly one of each:", [*vocabulary.one_of])):
+            if sets:
+                console().print(f"\n{heading}", *("  " + ", ".join(sorted(each)) for each in sets), sep="\n")

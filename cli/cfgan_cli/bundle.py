@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cfgan_cli.output import console, exit_codes, print_json, progress_bar
+from cfgan_cli.witnesses import FaceApi
 
 app = typer.Typer(help="Bundles: info, verify, build.", no_args_is_help=True)
 
@@ -66,12 +67,19 @@ def build(
     verifier: Annotated[Path | None, typer.Option(help="Run folder of `cfgan train verifier`.")] = None,
     judge: Annotated[Path | None, typer.Option(help="Run folder of `cfgan train judge`.")] = None,
     prior: Annotated[Path | None, typer.Option(help="File of `cfgan train prior`.")] = None,
+    guide: Annotated[
+        Path | None, typer.Option(help="Run folder of the classifier that pulled the generator, to go on from.")
+    ] = None,
     keep: Annotated[
         str | None, typer.Option(help="A bundle that everything comes from that is not given otherwise.")
     ] = None,
     name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
     data: Annotated[str | None, typer.Option(help="What it was trained on, for the card.")] = None,
     licence: Annotated[str | None, typer.Option(help="Under what terms the weights may be used, for the card.")] = None,
+    faces: Annotated[
+        bool | None,
+        typer.Option(help="Whether the images are faces. Default: as in --keep, else yes.", show_default=False),
+    ] = None,
     measure_on: Annotated[
         Path | None, typer.Option(help="A packed store: the card gets everything `cfgan evaluate --data` measures.")
     ] = None,
@@ -79,6 +87,13 @@ def build(
         list[Path] | None,
         typer.Option(help="A Markdown file that the card ends with, an ablation say. Repeatable."),
     ] = None,
+    face_api: FaceApi = None,
+    privacy_images: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Training images (and as many held-out and drawn ones) compared by face embedding; 0: none."
+        ),
+    ] = 3000,
     draws: Annotated[int, typer.Option(min=100, help="Draws behind the card's figures on generated faces.")] = 2720,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
 ) -> None:
@@ -91,13 +106,15 @@ def build(
 
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None
-        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store)
+        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces)
         with progress_bar(quiet=quiet, unit="draws") as update:
             built = build_bundle(
                 out,
                 parts,
                 draws=draws,
                 attached=attach or (),
+                face_api=face_api,
+                privacy_images=privacy_images,
                 tell=lambda stage, done, total: update(stage, done, total, ""),
             )
         if not quiet:

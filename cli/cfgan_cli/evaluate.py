@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.output import console, exit_codes, percent, print_json, progress_bar
+from cfgan_cli.output import console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.witnesses import FaceApi, open_if
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +34,20 @@ def evaluate(
         list[str] | None, typer.Option("--attrs", help="A whole request to measure, such as Male,Smiling. Repeatable.")
     ] = None,
     each: Annotated[int, typer.Option(min=2, help="Draws for and against each attribute alone.")] = 34,
-    detector: Annotated[bool, typer.Option(help="Count in how many draws a face detector finds a face.")] = True,
+    detector: Annotated[
+        bool | None,
+        typer.Option(
+            help="Count in how many draws a face detector finds a face. Default: where the bundle is of faces."
+        ),
+    ] = None,
+    privacy_images: Annotated[
+        int,
+        typer.Option(min=0, help="Of --data: training images (and as many draws) compared by face embedding; 0: none."),
+    ] = 3000,
+    witness: Annotated[
+        bool, typer.Option("--witness", help="Of --data: external witnesses look too; needs the extra 'witness'.")
+    ] = False,
+    face_api: FaceApi = None,
     draws: Annotated[int, typer.Option("--draws", "-n", min=100, help="Draws to measure.")] = 2720,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same draws.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -53,6 +67,7 @@ def evaluate(
         from cfgan.files import write_json
 
         opened = open_bundle(bundle)
+        look_for_faces = opened.of_faces if detector is None else detector
         with progress_bar(quiet=quiet or as_json, unit="draws") as update:
 
             def tell(stage: str, done: int, total: int) -> None:
@@ -64,11 +79,11 @@ def evaluate(
                 result = _against(
                     opened,
                     data,
-                    {"draws": draws, "each": each, "split": split, "seed": seed},
+                    {"draws": draws, "each": each, "split": split, "seed": seed, "privacy_images": privacy_images},
                     extractor or ["judge" if "judge" in opened.config else "verifier"],
                     inception_weights,
                     attrs,
-                    detector,
+                    lambda: _lookers(look_for_faces, privacy_images if opened.of_faces else 0, witness, face_api),
                     device,
                     tell,
                 )
@@ -96,7 +111,7 @@ def _against(
     extractors: list[str],
     inception_weights: Path | None,
     attrs: list[str] | None,
-    detector: bool,
+    lookers: Callable[[], dict[str, Any]],
     device: str,
     tell: Any,
 ) -> dict[str, Any]:
@@ -118,11 +133,25 @@ def _against(
     from cfgan.devices import pick_device
     from cfgan.evaluation.card import Plan, default_requests, measure
     from cfgan.evaluation.chosen import extractors_for
-    from cfgan.evaluation.detector import FaceDetector
 
     plan = Plan(**counts, requests=tuple(requests) or default_requests(bundle))
     opened = extractors_for(bundle, extractors, pick_device(device), inception_weights)
-    return measure(bundle, store, plan, opened, detector=FaceDetector() if detector else None, device=device, tell=tell)
+    return measure(bundle, store, plan, opened, **lookers(), device=device, tell=tell)
+
+
+def _lookers(detector: bool, privacy_images: int, witness: bool, face_api: Path | None) -> dict[str, Any]:
+    """What looks at the faces beside the bundle's own classifiers, as arguments of ``measure``."""
+    from cfgan.errors import ConfigError
+    from cfgan.evaluation.detector import FaceDetector
+    from cfgan.evaluation.identity import IdentityExtractor
+
+    found: dict[str, Any] = {"detector": FaceDetector() if detector else None}
+    if privacy_images:
+        try:
+            found["identity"] = IdentityExtractor()
+        except ConfigError as error:
+            message(f"No comparison with training images by face embedding: {error}", style="yellow")
+    return {**found, "witnesses": open_if(witness, face_api)[0] or ()}
 
 
 def _show_accuracy(table: Mapping[str, Any]) -> None:
@@ -172,11 +201,22 @@ def _show_card(card: Mapping[str, Any]) -> None:
             f"diversity inside a single-attribute request, against real faces with that label: "
             f"{percent(row['ratio'])} on average, least {percent(row['least']['ratio'])} ({row['least']['attribute']})"
         )
-    if "memorisation" in card:
-        row = card["memorisation"]
+    for key in ("memorisation", "privacy"):
+        if row := card.get(key):
+            low, high = map(percent, row["interval"])
+            out.print(
+                f"nearer to one of {row['training_images']:,} training images, by {row['extractor']}, than 99.9 % of "
+                f"{row['n_held_out']:,} held-out real faces are: {percent(row['share_closer'])} "
+                f"({low} to {high}) of {row['n']:,} draws (0.1 % is expected of faces that are no copies)"
+            )
+    for name, row in card.get("witnesses", {}).items():
+        parts = [
+            f"{percent(row[word]['rate'])} ({_interval(row[word]['interval'])}; real {percent(row[word]['ceiling'])})"
+            for word in ("yes", "no")
+        ]
         out.print(
-            f"nearer to a training image than 99.9 % of held-out real faces are: {percent(row['share_closer'])} of the "
-            "draws (0.1 % is expected of faces that are no copies)"
+            f"witness {name}: {row['attribute']} seen in {parts[0]} of {row['yes']['n']:,} draws that were to have it, "
+            f"unseen in {parts[1]} of {row['no']['n']:,} others; no face found in {row['unsaid']:,}"
         )
     readers = list(card["accuracy"])
     for title, key in (("requests as in the data: mean agreement", "agreement"), ("mean balanced", "balanced")):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import cfgan
-from cfgan_cli import attributes, balance, batch, bundle, data, evaluate, generate, report, spec, train, verify
+from cfgan_cli import attributes, balance, batch, bundle, data, evaluate, generate, report, spec, testset, train, verify
 
 # Read by OpenMP when torch is loaded later: threads that wait for each other sleep instead of spinning, so that
 # encoding and writing images get the processor meanwhile. On two cores the main job ran 15 % faster.
@@ -29,6 +29,7 @@ app.command("balance")(balance.balance)
 app.add_typer(spec.app, name="spec")
 app.add_typer(batch.app, name="batch")
 app.add_typer(report.app, name="report")
+app.add_typer(testset.app, name="testset")
 app.add_typer(bundle.app, name="bundle")
 app.add_typer(data.app, name="data")
 app.add_typer(train.app, name="train")

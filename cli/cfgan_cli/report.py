@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, progress_bar
+from cfgan_cli.witnesses import FaceApi, open_if
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
 
@@ -45,6 +47,10 @@ def batch(
         typer.Option(help="Whose judge reads the faces: a name or a folder. Default: the shipped one that made them."),
     ] = None,
     redraw: Annotated[int, typer.Option(min=0, help="Draws of each request made again at most; 0: none.")] = 2000,
+    witness: Annotated[
+        bool, typer.Option("--witness", help="External witnesses look too; needs the extra 'witness'.")
+    ] = False,
+    face_api: FaceApi = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless the verdict is that they hold.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON object.")] = False,
@@ -66,12 +72,15 @@ def batch(
         from cfgan.reports.batch_report import build_report
         from cfgan.reports.report_folder import write_report
 
+        witnesses, missing = open_if(witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as update:
 
             def tell(stage: str, done: int, total: int) -> None:
                 update(stage, done, total, "")
 
-            report = build_report(batches, opened, redraw=redraw, device=device, tell=tell)
+            report = build_report(
+                batches, opened, redraw=redraw, witnesses=witnesses, missing=missing, device=device, tell=tell
+            )
         files = write_report(out, report)
     data = report.data
     if as_json:
@@ -95,6 +104,9 @@ def control(
     latents: Annotated[
         int, typer.Option("--latents", "-n", min=2, help="Faces made both ways for each attribute.")
     ] = 64,
+    draws: Annotated[
+        int, typer.Option(min=0, help="Draws for requests as in the data, balanced and rare, each; 0: none.")
+    ] = 640,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same faces.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
@@ -103,6 +115,7 @@ def control(
     """Report what each attribute of a bundle moves: itself, and what it should not.
 
     Every attribute is asked for and asked away with the latents and all others held fixed; the judge looks.
+    Requests are also drawn as in the data, balanced, and rare, to see how much of them is met.
     Writes report.html, control.json and control.csv, all or nothing.
     """
     with exit_codes():
@@ -113,17 +126,17 @@ def control(
         opened = open_bundle(bundle)
 
         from cfgan.evaluation.control import measure_control
+        from cfgan.evaluation.three_ways import three_ways
         from cfgan.reports.control_report import control_files
 
         with progress_bar(quiet=quiet or as_json, unit="attributes") as update:
-            found = measure_control(
-                opened,
-                latents=latents,
-                seed=seed,
-                device=device,
-                tell=lambda stage, done, total: update(stage, done, total, ""),
-            )
-        files = control_files(opened, found, seed)
+
+            def tell(stage: str, done: int, total: int) -> None:
+                update(stage, done, total, "")
+
+            found = measure_control(opened, latents=latents, seed=seed, device=device, tell=tell)
+            ways = three_ways(opened, draws=draws, seed=seed, device=device, tell=tell) if draws else []
+        files = control_files(opened, found, seed, ways)
         replace_report(out.resolve(), files)
     if as_json:
         sys.stdout.write(files["control.json"].decode("utf-8"))
@@ -136,4 +149,11 @@ def control(
             markup=False,
             soft_wrap=True,
         )
+        for row in json.loads(files["control.json"])["requests"]:
+            console().print(
+                f"Requests, {row['name']}: {percent(row['seen']['rate'])} of the values seen "
+                f"(real faces {percent(row['ceiling'])}), {row['draws']:,} draws",
+                markup=False,
+                soft_wrap=True,
+            )
         console().print(f"{out / 'report.html'}", markup=False, soft_wrap=True)

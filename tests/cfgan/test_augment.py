@@ -46,3 +46,11 @@ def test_rare_values_are_drawn_more_often() -> None:
     assert (repeat_factors(labels, 0.0) == 1).all()
     labels[:, 0] = torch.nan
     assert torch.isfinite(repeat_factors(labels, 0.09)).all()
+
+
+def test_a_classifier_of_digits_never_sees_them_mirrored() -> None:
+    images = torch.rand(16, 3, 8, 8)
+    plain = {"shift_pixels": 0, "brightness": 0.0, "cutout_share": 0.0}
+    torch.testing.assert_close(augment_for_classifier(images, rng(), mirror=False, **plain), images)  # type: ignore[arg-type]
+    seen = augment_for_classifier(images, rng(), mirror=True, **plain)  # type: ignore[arg-type]
+    assert not torch.equal(seen, images)

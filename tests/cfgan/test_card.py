@@ -3,19 +3,23 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from helpers import make_bundle, small_store
+import torch
+from helpers import draw_celeba, make_bundle, small_store
 
 from cfgan.bundle import Bundle
-from cfgan.data.store import Store
+from cfgan.data.celeba import read_celeba
+from cfgan.data.store import Store, pack
 from cfgan.devices import pick_device
 from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.evaluation.card import Plan, measure
 from cfgan.evaluation.chosen import extractors_for
 from cfgan.prior import Prior
+from cfgan.reports.distances import distance_histograms
 from cfgan.vocabulary import Vocabulary
 
 NAMES = ("Red", "Round", "Cat")
@@ -76,3 +80,42 @@ def test_data_that_does_not_fit_is_refused_by_name(judged: Bundle, store: Store,
     plain_bundle = make_bundle(tmp_path / "plain", prior.vocabulary, prior)
     with pytest.raises(InputError, match="has no judge"):
         extractors_for(plain_bundle, ["judge"], device)
+
+
+class Copyist:
+    """A face embedder to whom a face is its mean colour; counts what it has read."""
+
+    name, digest, dimensions, read = "mean colour", "c" * 64, 3, 0
+
+    def __call__(self, levels: torch.Tensor) -> torch.Tensor:
+        self.read += len(levels)
+        return levels.float().mean((2, 3))
+
+
+def test_copies_are_looked_for_by_face_embedding_too_and_training_images_are_read_once(
+    judged: Bundle, tmp_path: Path
+) -> None:
+    big = pack(read_celeba(draw_celeba(tmp_path / "c", 80, NAMES)), tmp_path / "s", 16)[0]
+    plan = Plan(draws=40, each=2, rare_requests=1, privacy_images=10, seed=1)
+    embedder = Copyist()
+
+    def privacy() -> dict[str, Any]:
+        chosen = extractors_for(judged, ["judge"], pick_device("cpu"))
+        return measure(judged, big, plan, chosen, identity=embedder, device="cpu")
+
+    card = privacy()
+    found, by_judge = card["privacy"], card["memorisation"]
+    assert (found["extractor"], found["training_images"], found["n"], found["n_held_out"]) == (
+        "mean colour",
+        10,
+        10,
+        10,
+    )
+    assert by_judge["training_images"] == len(big.rows("train")) and by_judge["n"] == len(big.rows("validation"))
+    low, high = found["interval"]
+    assert low <= found["share_closer"] <= high and len(found["histogram"]["edges"]) == 41
+    assert embedder.read == 30
+    assert privacy()["privacy"] == found and embedder.read == 40, "only the generated faces are embedded again"
+    picture = distance_histograms({"judge": by_judge, "face": found})
+    assert picture.count(b"distance to the nearest training image") == 2
+    assert picture == distance_histograms({"judge": by_judge, "face": found}) and b"<image" not in picture

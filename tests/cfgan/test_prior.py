@@ -78,6 +78,9 @@ def test_it_holds_no_rows_and_survives_the_disk(prior: Prior, tmp_path: Path) ->
 def test_label_tables_are_checked(tmp_path: Path) -> None:
     good = tmp_path / "l.csv"
     good.write_text("id,A,B\n1,1,0\n2,-1,\n")
+    with pytest.raises(DataError, match="0 or -1, not both"):
+        read_label_table(good)  # 0 may stand for unknown
+    good.write_text("id,A,B\n1,1,0\n2,0,\n")
     vocabulary, values = read_label_table(good)
     assert vocabulary.names == ("A", "B")
     np.testing.assert_array_equal(values, [[1, -1], [-1, np.nan]])

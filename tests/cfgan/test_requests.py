@@ -67,7 +67,7 @@ def test_a_request_is_repeated_with_other_faces(prior: Prior) -> None:
 def test_single_attribute_rates_by_hand() -> None:
     draws = drawn([{"A": 1.0}, {"A": 1.0}, {"A": -1.0}, {"B": 1.0}])
     seen = np.array([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 1]], dtype=bool)
-    labels = np.array([[1, 0, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], dtype=bool)
+    labels = np.array([[1, -1, -1], [1, -1, -1], [-1, -1, -1], [-1, 1, -1]], dtype=np.float32)
     real = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0]], dtype=bool)
     table = single_attributes(ABC, draws, seen, real, labels)
     assert table["A"]["yes"]["rate"] == 0.5 and table["A"]["yes"]["n"] == 2 and table["A"]["yes"]["ceiling"] == 1
@@ -75,11 +75,18 @@ def test_single_attribute_rates_by_hand() -> None:
     assert table["A"]["yes"]["gap"] == 0.5
     assert table["B"]["yes"]["rate"] == 0 and np.isnan(table["C"]["yes"]["rate"])
     assert mean_of(table, ("yes",), "rate") == pytest.approx(0.25)
+    labels[2, 0] = np.nan  # unknown: it carries neither
+    assert single_attributes(ABC, draws, seen, real, labels)["A"]["no"] == {
+        **table["A"]["no"],
+        "ceiling": 1.0,
+        "real": 1,
+        "gap": 0.0,
+    }
 
 
 def test_whole_requests_and_agreement_by_hand() -> None:
     seen = np.array([[1, 0, 0], [1, 1, 0]], dtype=bool)
-    labels = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 0]], dtype=bool)
+    labels = np.array([[1, -1, 1], [1, -1, -1], [-1, -1, -1]], dtype=np.float32)
     real = np.array([[1, 0, 1], [0, 0, 0], [0, 0, 0]], dtype=bool)
     figures = whole_request(ABC, {"A": 1.0, "B": -1.0}, seen, real, labels)
     assert figures["rate"] == 0.5 and figures["ceiling"] == 0.5 and figures["real"] == 2
@@ -88,6 +95,8 @@ def test_whole_requests_and_agreement_by_hand() -> None:
     assert requested_values(ABC, draws, seen)["value"]["rate"] == 0.75
     whole = agreement(ABC, draws, seen, real, labels)
     assert whole["agreement"] == pytest.approx(5 / 6) and whole["ceiling"] == pytest.approx(8 / 9)
+    labels[1, 1] = np.nan
+    assert whole_request(ABC, {"A": 1.0, "B": -1.0}, seen, real, labels)["real"] == 1
 
 
 def test_diversity_of_points_by_hand() -> None:

@@ -195,3 +195,14 @@ def test_settings_that_do_not_fit_the_images_are_refused_before_anything_is_writ
         train_gan(store, tmp_path / "c", wider, change=True)
     assert (tmp_path / "c" / "config.yaml").read_text() == before
     assert not any((tmp_path / name).exists() for name in "ab")
+
+
+def test_a_run_begun_before_a_setting_existed_goes_on_with_its_default(store: Store, tmp_path: Path) -> None:
+    train_classifier(store, tmp_path / "run", make_config(ClassifierConfig, SEEN))
+    path = tmp_path / "run" / "config.yaml"
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("mirror")))
+    older = path.read_text()
+    with pytest.raises(FolderError, match="mirror = True, not False"):
+        train_classifier(store, tmp_path / "run", make_config(ClassifierConfig, SEEN | {"mirror": False}))
+    assert path.read_text() == older
+    train_classifier(store, tmp_path / "run", make_config(ClassifierConfig, SEEN))

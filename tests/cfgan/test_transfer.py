@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL, make_bundle, small_store
+from helpers import SEEN, SMALL, make_bundle, small_store
 
-from cfgan.bundle import Bundle
-from cfgan.errors import ConfigError
+from cfgan.bundle import Bundle, write_bundle
+from cfgan.bundle_parts import Parts, assemble
+from cfgan.errors import ConfigError, InputError
 from cfgan.prior import Prior
-from cfgan.training.config import GanConfig, make_config
+from cfgan.training.classifier import train_classifier
+from cfgan.training.config import ClassifierConfig, GanConfig, make_config
 from cfgan.training.gan import train_gan
 from cfgan.training.players import gan_shape, make_players
 from cfgan.training.transfer import start_from
@@ -62,3 +64,26 @@ def test_networks_of_another_shape_are_refused_by_name(source: Bundle) -> None:
     players = make_players(config, gan_shape(config, 3, 16), CPU)
     with pytest.raises(ConfigError, match=r"width = 8, this run 12; say --set width=8"):
         start_from(players, Vocabulary(("a", "b", "c")), source)
+
+
+def test_training_goes_on_from_a_bundle_alone_with_the_guide_that_it_keeps(tmp_path: Path, source: Bundle) -> None:
+    store = small_store(tmp_path, ("Round", "Dog", "Red"))
+    train_classifier(store, tmp_path / "guide", make_config(ClassifierConfig, SEEN))
+    guide = str(tmp_path / "guide")
+    train_gan(store, tmp_path / "gan", make_config(GanConfig, SETTINGS | {"guide": guide, "features": guide}))
+    config, weights = assemble(Parts(tmp_path / "gan", keep=source, guide=tmp_path / "guide"))
+    built = write_bundle(tmp_path / "built", config, weights, "")
+    again = SETTINGS | dict.fromkeys(("start", "guide", "features"), str(built.path))
+    train_gan(store, tmp_path / "more", make_config(GanConfig, again))
+    kept, weights = assemble(Parts(tmp_path / "more", keep=built))
+    assert kept["training"]["guides"] == config["training"]["guides"]  # the same classifier, by its digest
+    assert weights["guide.safetensors"] == (tmp_path / "guide" / "model.safetensors").read_bytes()
+
+    train_classifier(store, tmp_path / "other", make_config(ClassifierConfig, SEEN | {"seed": 1}))
+    with pytest.raises(InputError, match="has not guided"):
+        assemble(Parts(tmp_path / "gan", keep=source, guide=tmp_path / "other"))
+    with pytest.raises(ConfigError, match="keeps no guide"):
+        train_gan(store, tmp_path / "none", make_config(GanConfig, SETTINGS | {"guide": str(source.path)}))
+    two = small_store(tmp_path / "two", ("Round", "Dog"))
+    with pytest.raises(ConfigError, match="knows 3 attributes, the images 2"):
+        train_gan(two, tmp_path / "none", make_config(GanConfig, SETTINGS | {"guide": guide}))

@@ -117,10 +117,13 @@ def test_wilson_against_its_defining_equation(k: int, n: int) -> None:
 
 
 def test_accuracy_table_by_hand() -> None:
-    asked = np.asarray([[1, 0], [1, 0], [0, 0], [0, 0]], dtype=bool)
+    asked = np.asarray([[1, -1], [1, -1], [-1, -1], [-1, -1]], dtype=np.float32)
     seen = np.asarray([[1, 1], [0, 0], [0, 0], [0, 0]], dtype=bool)
     table = accuracy_table(("A", "B"), asked, seen)
     a, b = table["attributes"]["A"], table["attributes"]["B"]
     assert (a["yes"], a["no"], a["balanced"], a["agreement"]) == (0.5, 1.0, 0.75, 0.75)
     assert math.isnan(b["yes"]) and b["no"] == 0.75
     assert table["agreement"] == 0.75 and table["balanced"] == 0.75
+    asked[:2, 1] = math.nan  # unknown labels are neither wanted nor unwanted
+    b = accuracy_table(("A", "B"), asked, seen)["attributes"]["B"]
+    assert b["no"] == 1.0 and b["agreement"] == 1.0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,19 @@ def test_wrong_input_is_one_message_and_exit_code_2(
     result = run("evaluate", judged.path, "--data", store.path, *arguments)
     assert result.exit_code == 2 and says in " ".join(result.stderr.split()), result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_what_is_missing_is_a_line_and_not_an_error(
+    judged: Bundle, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("CFGAN_FACE_API", raising=False)
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    common = ["evaluate", judged.path, "--data", store.path, "--split", "train", "-n", 100, "--each", 2]
+    result = run(*common, "--no-detector", "--witness", "--json")
+    assert result.exit_code == 0, result.output
+    said = " ".join(result.stderr.split())
+    assert "by face embedding" in said and "cfgan[identity]" in said and "cfgan[witness]" in said and "npm pack" in said
+    assert "privacy" not in json.loads(result.stdout) and "witnesses" not in json.loads(result.stdout)
+    refused = run(*common, "--no-detector", "--witness", "--face-api", tmp_path)
+    assert refused.exit_code == 2 and "is not the unpacked npm package" in " ".join(refused.stderr.split())

@@ -205,3 +205,28 @@ def test_help_is_quick() -> None:
         assert cfgan("--help").returncode == 0
         times.append(time.monotonic() - start)
     assert min(times) < 1.0, "0.3 to 0.5 s on a free core"
+
+
+def test_the_card_says_how_near_training_images_are_and_what_witnesses_see() -> None:
+    from cfgan.bundle_build import model_card
+
+    bundle = open_bundle("celeba64")
+    copies = {"share_closer": 0.002, "interval": [0.001, 0.004], "median_generated": 0.61, "median_held_out": 0.62}
+    copies |= {"extractor": "dlib-resnet", "training_images": 3000, "n": 2000, "n_held_out": 2500}
+    figure = {"rate": 0.951, "interval": [0.93, 0.97], "n": 1000, "ceiling": 0.944, "real": 1004, "gap": -0.007}
+    witness = {
+        "attribute": "Male",
+        "source": "some package",
+        "licence": "MIT",
+        "digest": "",
+        "yes": figure,
+        "no": figure,
+    }
+    witnesses = {"some gender": {**witness, "unsaid": 7, "unsaid_real": 54}}
+    evaluation = {**bundle.config["evaluation"], "privacy": copies, "witnesses": witnesses}
+    card = model_card({**bundle.config, "evaluation": evaluation}, bundle, pictures={"distances.svg"})
+    line = "by face embedding, dlib-resnet: 0.2 % (95 %: 0.1 to 0.4) of 2,000 draws are nearer to the nearest of 3,000"
+    assert line in card and "2,500 held-out real faces" in card and "](distances.svg)" in card
+    assert "| some gender | Male | 95.1 of 1000 | 93.0-97.0 | 94.4 of 1004 |" in card and "| 7 (54) |" in card
+    plain = model_card({**bundle.config, "evaluation": bundle.config["evaluation"]}, bundle)
+    assert "by features of the judge" in plain and "distances.svg" not in plain and "witness" not in plain

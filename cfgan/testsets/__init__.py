@@ -1,0 +1,1 @@
+"""Targeted test sets for imposter detection: build, export, score."""

@@ -1,0 +1,164 @@
+"""Building a test set: spec -> faces -> comparisons -> folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cfgan
+from cfgan.bundle import Bundle
+from cfgan.errors import SpecError
+from cfgan.files import read_json_object, sha256_of
+from cfgan.interrupt import StopRequest
+from cfgan.spec import Cell
+from cfgan.testsets.describe import describe
+from cfgan.testsets.designs import Built, cells_of, factorial, matched, stated_names, transect
+from cfgan.testsets.folder import PROTOCOL
+from cfgan.testsets.pairing import Values
+from cfgan.testsets.spec import MatchedModel, Plan
+from cfgan.testsets.studio import Studio, Tell
+from cfgan.testsets.writer import TestsetWriter
+
+if TYPE_CHECKING:
+    from cfgan.witnesses.face_embedder import FaceEmbedder
+
+
+@dataclass(frozen=True)
+class TestsetSummary:
+    """What a build gave: counts as in ``protocol.json``, unmet quotas, and how long it took."""
+
+    __test__ = False  # not for pytest, whatever its name
+
+    out: Path
+    counts: dict[str, Any]
+    unmet: dict[str, int]
+    survival: dict[str, dict[str, Any]]
+    seconds: float
+
+    @property
+    def complete(self) -> bool:
+        """Whether every quota was met."""
+        return not self.unmet
+
+
+def check_testset_plan(plan: Plan, bundle: Bundle) -> list[str]:
+    """Refuse a plan that cannot be built and collect warnings about implausible requests.
+
+    Raises:
+        SpecError: numbers and folds that do not go together, or a level without the embedder that it needs.
+        RequestError: a request that contradicts itself.
+        InputError: error rates that the embedder's figures do not support.
+        ConfigError: the embedder's extra is missing.
+    """
+    model = plan.model
+    if isinstance(model, MatchedModel) and "nearest" in model.levels and not model.identity.enabled:
+        raise SpecError("the level nearest needs the embedder.", field="identity.enabled", value=False)
+    prior = bundle.prior()
+    warnings: list[str] = []
+    for role, cell in cells_of(plan, bundle.vocabulary).items():
+        for warning in prior.check(cell.request):
+            warnings.append(f"{role}: {warning}")
+    prior.check(plan.request)
+    if plan.design != "detection":
+        _embedder(plan)
+    return warnings
+
+
+def build_testset(
+    bundle: Bundle, plan: Plan, out: Path, *, device: str = "auto", tell: Tell | None = None
+) -> TestsetSummary:
+    """Build a test set, or go on with an unfinished one.
+
+    Args:
+        bundle: the model.
+        plan: of :func:`cfgan.testsets.spec.read_testset_spec`.
+        out: new or empty folder, or this same set unfinished.
+        device: where to compute.
+        tell: called with (stage, done, total).
+
+    Returns:
+        The summary; where quotas could not be met, it and the set name them.
+
+    Raises:
+        As :func:`check_testset_plan`; DataError: the user's own images or labels cannot be used.
+        FolderError: the folder holds something else.
+        StorageError: the disk refused; what is stored stays and can be resumed.
+        StoppedError: a stop was asked for; run again to resume.
+    """
+    started = time.monotonic()
+    check_testset_plan(plan, bundle)
+    embedder = _embedder(plan) if plan.design != "detection" else None
+    writer = TestsetWriter(out, _header(bundle, plan, embedder))
+    if writer.complete:
+        protocol = read_json_object(out / PROTOCOL)
+        seconds = time.monotonic() - started
+        return TestsetSummary(out, protocol["counts"], protocol["unmet"], protocol.get("survival", {}), seconds)
+    with StopRequest() as stop, contextlib.closing(writer):
+        writer.begin()
+        detection = plan.design == "detection"
+        studio = Studio(
+            bundle,
+            plan,
+            writer,
+            embedder,
+            device,
+            stop,
+            tell or (lambda stage, done, total: None),
+            marked=not detection,
+        )
+        built = _design(studio, plan, cells_of(plan, bundle.vocabulary))
+        protocol = describe(studio, built)
+    seconds = time.monotonic() - started
+    return TestsetSummary(out, protocol["counts"], built.unmet, protocol.get("survival", {}), seconds)
+
+
+def _design(studio: Studio, plan: Plan, cells: Mapping[str, Cell]) -> Built:
+    if plan.design == "detection":
+        from cfgan.testsets.detection import detection
+
+        return detection(studio)
+    if plan.design == "gallery":
+        from cfgan.testsets.gallery import gallery
+
+        return gallery(studio)
+    bundle = studio.bundle
+    judged = bundle.judge_calibration.threshold if bundle.judge_calibration is not None else None
+    stated = stated_names(plan, bundle.vocabulary)
+    values = Values(bundle.vocabulary, stated, bundle.calibration.threshold, judged)
+    return {"matched": matched, "transect": transect, "factorial": factorial}[plan.design](studio, cells, values)
+
+
+def _embedder(plan: Plan) -> FaceEmbedder | None:
+    """The embedder, if the plan wants one. Raises ConfigError, InputError."""
+    if not plan.model.identity.enabled:
+        return None
+    from cfgan.witnesses.face_embedder import FaceEmbedder
+    from cfgan.witnesses.operating_points import similarity_at
+
+    similarity_at("fmr", plan.model.identity.screen_fmr)
+    similarity_at("fnmr", plan.model.identity.keep_fnmr)
+    return FaceEmbedder()
+
+
+def _header(bundle: Bundle, plan: Plan, embedder: FaceEmbedder | None) -> dict[str, Any]:
+    """What identifies a set: the same header, the same bytes."""
+    return {
+        "bundle": {"name": bundle.name, "digest": bundle.digest},
+        "cfgan": cfgan.__version__,
+        "spec": plan.resolved,
+        "embedder": {"name": embedder.name, "digest": embedder.digest} if embedder else None,
+        "brought": _digest(plan.brought) if plan.brought is not None else None,
+    }
+
+
+def _digest(path: Path) -> str:
+    """sha256 over the user's own files: their names and contents."""
+    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
+    listed = [[each.relative_to(path.parent).as_posix(), sha256_of(each)] for each in files]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

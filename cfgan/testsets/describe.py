@@ -1,0 +1,232 @@
+"""What a finished test set says of itself: pairs or items, attributes, protocol, manifest, datasheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cfgan.files import write_json, write_text
+from cfgan.reports.rates import Rate
+from cfgan.reports.real_faces import real_faces
+from cfgan.testsets.designs import Built
+from cfgan.testsets.folder import (
+    ATTRIBUTES,
+    DATASHEET,
+    MANIFEST,
+    PROTOCOL,
+    SPEC,
+    write_items,
+    write_pairs,
+)
+from cfgan.testsets.studio import Studio
+from cfgan.testsets.writer import Face
+from cfgan.witnesses.operating_points import operating_points
+from cfgan.yaml_files import dump_yaml
+
+_TEMPLATE = Path(__file__).parent.parent / "templates" / "datasheet.md.j2"
+
+
+def describe(studio: Studio, built: Built) -> dict[str, Any]:
+    """Write everything but the images into the set's folder. Returns the protocol. Raises StorageError."""
+    protocol = _protocol(studio, built)
+    rates = attribute_rates(studio)
+
+    def write(out: Path) -> None:
+        if studio.plan.design == "detection":
+            write_items(out, built.items)
+        else:
+            write_pairs(out, built.pairs)
+        write_text(out / ATTRIBUTES, _attributes(studio))
+        write_json(out / PROTOCOL, protocol)
+        write_text(out / SPEC, dump_yaml(studio.plan.resolved))
+        write_text(out / DATASHEET, _datasheet(studio, built, protocol, rates))
+        write_json(out / MANIFEST, _manifest(studio, protocol))
+
+    studio.writer.finish(write)
+    return protocol
+
+
+def _faces(studio: Studio) -> Iterator[Face]:
+    for faces in studio.writer.faces.values():
+        yield from faces
+
+
+def _protocol(studio: Studio, built: Built) -> dict[str, Any]:
+    plan = studio.plan
+    images = sum(len(faces) for faces in studio.writer.faces.values())
+    counts: dict[str, Any]
+    if plan.design == "detection":
+        labels = Counter(item.label for item in built.items if item.file)
+        slots = sum(not item.file for item in built.items)
+        strata = Counter(item.stratum for item in built.items)
+        counts = {"items": len(built.items), **dict(sorted(labels.items())), "slots": slots, "strata": dict(strata)}
+        how = "CSV with the columns item,score, a row for every item that has a file; more is more likely generated"
+    else:
+        mated = Counter(pair.mated for pair in built.pairs)
+        counts = {
+            "pairs": len(built.pairs),
+            "mated": mated["1"],
+            "nonmated": mated["0"],
+            "presumed": mated["presumed"],
+            "strata": dict(Counter(pair.stratum for pair in built.pairs)),
+        }
+        how = "CSV with the columns pair,score, a row for every pair; more is more alike"
+    protocol: dict[str, Any] = {
+        "folds": plan.model.folds,
+        "subject_disjoint": True,
+        "counts": {**counts, "subjects": studio.writer.subjects, "images": images},
+        "unmet": built.unmet,
+        "scores": f"{how}; an empty score is a failure to acquire.",
+        "draws": studio.writer.tallies,
+    }
+    if studio.embedder is not None:
+        points = operating_points()
+        identity = plan.model.identity
+        protocol["embedder"] = {
+            "name": studio.embedder.name,
+            "digest": studio.embedder.digest,
+            "auc": points["auc"],
+            "eer": points["eer"],
+            "measured_on": f"{points['people']} people, {points['data']}",
+            "screen": {"how": identity.screen, "fmr": identity.screen_fmr, "similarity": studio.screen},
+            "keep": {"fnmr": identity.keep_fnmr, "similarity": studio.keep},
+        }
+    if survival := _survival(studio):
+        protocol["survival"] = survival
+    return protocol
+
+
+def _survival(studio: Studio) -> dict[str, dict[str, Any]]:
+    """Change -> how many faces it was tried on, and in how many it took effect and the face stayed the same one."""
+    found = {}
+    for role, tally in studio.writer.tallies.items():
+        if "plain_survived" in tally:
+            faces = studio.writer.stored(role)
+            tried = tally["done"]
+            strengths = sorted(face.strength for face in faces)
+            found[role] = {
+                "tried": tried,
+                "plain": Rate(tally["plain_survived"], tried).to_dict(),
+                "kept": Rate(tally["survived"], tried).to_dict(),
+                "plain_moved": tally["plain_moved"],
+                "moved": tally["moved"],
+                "median_strength": strengths[len(strengths) // 2] if strengths else None,
+            }
+    return found
+
+
+def attribute_rates(studio: Studio) -> list[dict[str, Any]]:
+    """How often verifier and judge see each requested value, a row a role and value, beside real faces with it."""
+    bundle = studio.bundle
+    real = real_faces(bundle)
+    thresholds = {"verifier": bundle.calibration.threshold}
+    if bundle.judge_calibration is not None:
+        thresholds["judge"] = bundle.judge_calibration.threshold
+    rows = []
+    for role, faces in studio.writer.faces.items():
+        values = sorted({(n, v) for face in faces for n, v in face.requested.items() if abs(v) == 1})
+        for name, value in sorted(values, key=lambda each: bundle.vocabulary.index(each[0])):
+            i = bundle.vocabulary.index(name)
+            row: dict[str, Any] = {"role": role, "name": name, "value": value}
+            for reader, threshold in thresholds.items():
+                asked = [face for face in faces if face.requested.get(name) == value and getattr(face, reader)]
+                seen = sum((getattr(face, reader)[i] >= threshold[i]) == (value > 0) for face in asked)
+                row[reader] = Rate(int(seen), len(asked)).to_dict() if asked else None
+                row[f"real_{reader}"] = None
+                if real is not None and reader in real.seen and (rate := real.rate(reader, name, value)).n:
+                    row[f"real_{reader}"] = rate.to_dict()
+            rows.append(row)
+    return rows
+
+
+def _attributes(studio: Studio) -> str:
+    names = studio.bundle.vocabulary.names
+    requested = [n for n in names if any(n in face.requested for face in _faces(studio))]
+    readers = ["verifier", *(["judge"] if any(face.judge for face in _faces(studio)) else [])]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["file", "subject", "seed", "draw", "role", "of", "strength", "face_found", "sha256"]
+        + [f"requested.{name}" for name in requested]
+        + [f"condition.{name}" for name in names]
+        + [f"{reader}.{name}" for reader in readers for name in names]
+    )
+    for face in _faces(studio):
+        found = "" if face.found is None else int(face.found)
+        row: list[Any] = [face.file, face.subject, face.seed, face.draw, face.role, face.of]
+        row += [f"{face.strength:g}" if face.of else "", found, face.digest]
+        row += [f"{face.requested[n]:g}" if n in face.requested else "" for n in requested]
+        row += [f"{v:g}" for v in face.condition] or [""] * len(names)
+        for reader in readers:
+            row += list(getattr(face, reader)) or [""] * len(names)
+        writer.writerow(row)
+    return out.getvalue()
+
+
+def _manifest(studio: Studio, protocol: dict[str, Any]) -> dict[str, Any]:
+    header = studio.writer.header
+    return {
+        "format": header["format"],
+        "design": studio.plan.design,
+        "name": studio.plan.model.name or studio.plan.design,
+        "synthetic": True,
+        "bundle": header["bundle"],
+        "embedder": header["embedder"],
+        "cfgan": header["cfgan"],
+        "licence": studio.bundle.config.get("licence", ""),
+        "counts": protocol["counts"],
+        "header": header,
+    }
+
+
+def _datasheet(studio: Studio, built: Built, protocol: dict[str, Any], rates: list[dict[str, Any]]) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["pct"] = _percent
+    plan, config = studio.plan, studio.bundle.config
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        plan=plan,
+        model=plan.model,
+        header=studio.writer.header,
+        bundle=studio.bundle,
+        data=config.get("data", ""),
+        licence=config.get("licence", ""),
+        protocol=protocol,
+        counts=protocol["counts"],
+        unmet=built.unmet,
+        notes=built.notes,
+        rates=rates,
+        least=_least_fmr(built),
+        alike=_alike(built),
+    )
+
+
+def _least_fmr(built: Built) -> dict[str, float]:
+    """Stratum -> the false match rate that its non-mated comparisons can show at best (rule of three)."""
+    counts = Counter(pair.stratum for pair in built.pairs if pair.mated == "0")
+    return {stratum: min(1.0, 3 / count) for stratum, count in counts.items()}
+
+
+def _alike(built: Built) -> dict[str, dict[str, float]]:
+    """Stratum and kind -> median and extremes of the embedder's similarity."""
+    found: dict[str, list[float]] = {}
+    for pair in built.pairs:
+        if pair.similarity is not None:
+            kind = "non-mated" if pair.mated == "0" else "presumed mated" if pair.mated == "presumed" else "mated"
+            found.setdefault(f"{pair.stratum}, {kind}", []).append(pair.similarity)
+    return {
+        key: {"n": len(listed), "least": min(listed), "median": sorted(listed)[len(listed) // 2], "most": max(listed)}
+        for key, listed in found.items()
+    }
+
+
+def _percent(rate: dict[str, Any] | None) -> str:
+    if rate is None or not rate["n"]:
+        return "-"
+    low, high = rate["interval"]
+    return f"{100 * rate['rate']:.1f} % ({100 * low:.0f}-{100 * high:.0f}) of {rate['n']:,}"

@@ -1,0 +1,222 @@
+"""The folder of a test set: what stands in it, and reading it back.
+
+::
+
+    manifest.json           format, design, spec, digests of bundle and embedder, versions, counts, licence
+    images/SUBJECT/SUBJECT_0001.png ...   a folder a subject; subjects are synthetic and numbered, s00001 and on
+    attributes.csv          a row an image: file, subject, seed, draw, what was requested, given and read
+    pairs.csv               comparison sets: a row a comparison, see :class:`Pair`
+    items.csv               detection sets: a row a presentation, see :class:`Item`
+    protocol.json           folds, counts, screening, thresholds, how scores are to be given
+    datasheet.md            a datasheet (Gebru et al., "Datasheets for Datasets", CACM 2021)
+    spec.yaml               the resolved spec; building it again gives the same bytes
+    checksums.sha256        sha256 of every other file, in the format of sha256sum; written last
+
+A comparison is *mated* if both faces are one person's, *non-mated* if not (ISO/IEC 19795-1). Two pictures that the
+generator made from one latent with another attribute are only presumed to be mated.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from cfgan.errors import FolderError
+from cfgan.files import read_json_object, write_text
+
+FORMAT = "cfgan-testset/1"
+MANIFEST, PAIRS, ITEMS = "manifest.json", "pairs.csv", "items.csv"
+CHECKSUMS = "checksums.sha256"
+ATTRIBUTES, PROTOCOL, DATASHEET, SPEC = "attributes.csv", "protocol.json", "datasheet.md", "spec.yaml"
+
+Mated = Literal["0", "1", "presumed"]
+Label = Literal["attack", "bona_fide"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One comparison.
+
+    Args:
+        pair: its name, p000001 and on.
+        a: the enrolled face: a file of the set, or ``gallery/PERSON/FILE``, which the user keeps.
+        b: the probe: a file of the set.
+        mated: "0" two persons, "1" one person, "presumed" one latent with a changed attribute.
+        stratum: what kind of comparison it is, such as "nearest" or "Smiling"; figures are reported by it.
+        group: comparisons of one group share their enrolled face, so that strata can be compared pair by pair.
+        matched: stated attribute values that both faces show, such as ("Male", "-Eyeglasses").
+        differing: stated attribute values of b that a has not.
+        moved: values of b that were not meant to differ from a, but do by the judge.
+        similarity: by the set's embedder, more is more alike; None where there is none.
+        fold: 1..k; no subject is in two folds.
+    """
+
+    pair: str
+    a: str
+    b: str
+    mated: Mated
+    stratum: str
+    group: str
+    matched: tuple[str, ...]
+    differing: tuple[str, ...]
+    moved: tuple[str, ...]
+    similarity: float | None
+    fold: int
+
+
+@dataclass(frozen=True)
+class Item:
+    """One presentation to a detector of generated faces (ISO/IEC 30107-3).
+
+    Args:
+        item: its name, i000001 and on.
+        file: a file of the set; empty for a slot that the user's own image is to fill.
+        label: "attack", generated, or "bona_fide", a real face that the user brought.
+        stratum: the attribute values by which attacks and bona fide faces were matched, such as "Male,Eyeglasses".
+        fold: 1..k.
+    """
+
+    item: str
+    file: str
+    label: Label
+    stratum: str
+    fold: int
+
+
+def subject_of(file: str) -> str:
+    """The subject that a file of :class:`Pair` shows: the folder that it lies in."""
+    return file.split("/")[-2]
+
+
+@dataclass(frozen=True)
+class Testset:
+    """An opened test set; ``pairs`` is empty in detection sets, ``items`` in the others."""
+
+    __test__ = False  # not for pytest, whatever its name
+
+    path: Path
+    manifest: dict[str, Any]
+    protocol: dict[str, Any]
+    pairs: tuple[Pair, ...]
+    items: tuple[Item, ...]
+
+    @property
+    def design(self) -> str:
+        """matched, transect, factorial, gallery or detection."""
+        return str(self.manifest["design"])
+
+
+def open_testset(path: Path) -> Testset:
+    """Read a finished test set. Images are not opened, checksums not compared.
+
+    Raises:
+        FolderError: no test set, unfinished, of another format or damaged; names the file and the line.
+    """
+    if not path.is_dir():
+        raise FolderError(f"there is no folder {path}.", field="testset", value=path)
+    if not (path / CHECKSUMS).exists():
+        unfinished = (path / "journal.jsonl").exists()
+        what = "is an unfinished test set: run the command that made it again" if unfinished else "is no test set"
+        raise FolderError(f"{path} {what}.", field="testset", value=path)
+    try:
+        manifest, protocol = read_json_object(path / MANIFEST), read_json_object(path / PROTOCOL)
+        if manifest.get("format") != FORMAT:
+            found = manifest.get("format")
+            raise FolderError(f"{path} has format {found!r}, not {FORMAT}.", field="testset", value=path)
+        detection = str(manifest["design"]) == "detection"
+        pairs = () if detection else tuple(_pair(row) for row in _rows(path / PAIRS, Pair))
+        items = tuple(_item(row) for row in _rows(path / ITEMS, Item)) if detection else ()
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise FolderError(f"{path} is damaged: {error}.", field="testset", value=path) from None
+    return Testset(path, manifest, protocol, pairs, items)
+
+
+def write_rows(path: Path, kind: type[Pair] | type[Item], rows: Iterable[Pair | Item]) -> None:
+    """Write pairs or items as CSV, atomically. Raises StorageError."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow([field.name for field in fields(kind)])
+    writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
+    write_text(path, out.getvalue())
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ";".join(value)
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    return "" if value is None else str(value)
+
+
+def _rows(path: Path, kind: type[Pair] | type[Item]) -> Iterable[dict[str, str]]:
+    names = [field.name for field in fields(kind)]
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            reader = csv.DictReader(handle)
+            if list(reader.fieldnames or ()) != names:
+                raise ValueError(f"{path.name} does not have the columns {', '.join(names)}")
+            for row in reader:
+                if None in row or None in row.values():
+                    raise ValueError(f"{path.name} line {reader.line_num} has too many or too few columns")
+                try:
+                    _check(row)
+                except ValueError as error:
+                    raise ValueError(f"{path.name} line {reader.line_num}: {error}") from None
+                yield row
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path.name} cannot be read ({error})") from None
+
+
+def _check(row: dict[str, str]) -> None:
+    if not row["fold"].isdigit():
+        raise ValueError(f"fold {row['fold']!r} is no number")
+    if row.get("mated", "0") not in ("0", "1", "presumed"):
+        raise ValueError(f"mated {row['mated']!r} is neither 0, 1 nor presumed")
+    if row.get("label", "attack") not in ("attack", "bona_fide"):
+        raise ValueError(f"label {row['label']!r} is neither attack nor bona_fide")
+    if not math.isfinite(float(row.get("similarity") or 0)):
+        raise ValueError(f"similarity {row['similarity']!r} is no finite number")
+
+
+def _pair(row: dict[str, str]) -> Pair:
+    return Pair(
+        pair=row["pair"],
+        a=row["a"],
+        b=row["b"],
+        mated=row["mated"],  # type: ignore[arg-type]
+        stratum=row["stratum"],
+        group=row["group"],
+        matched=_values(row["matched"]),
+        differing=_values(row["differing"]),
+        moved=_values(row["moved"]),
+        similarity=float(row["similarity"]) if row["similarity"] else None,
+        fold=int(row["fold"]),
+    )
+
+
+def _item(row: dict[str, str]) -> Item:
+    return Item(row["item"], row["file"], row["label"], row["stratum"], int(row["fold"]))  # type: ignore[arg-type]
+
+
+def _values(text: str) -> tuple[str, ...]:
+    return tuple(text.split(";")) if text else ()
+
+
+def value_name(name: str, present: bool) -> str:
+    """An attribute value as it stands in the columns: "Smiling" or "-Smiling"."""
+    return name if present else f"-{name}"
+
+
+def write_pairs(path: Path, pairs: Sequence[Pair]) -> None:
+    """Write ``pairs.csv`` into a folder. Raises StorageError."""
+    write_rows(path / PAIRS, Pair, pairs)
+
+
+def write_items(path: Path, items: Sequence[Item]) -> None:
+    """Write ``items.csv`` into a folder. Raises StorageError."""
+    write_rows(path / ITEMS, Item, items)

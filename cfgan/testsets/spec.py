@@ -1,0 +1,250 @@
+"""Test-set specs: which faces are compared with which, and how many. Same parser and rules as attribute specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cfgan.errors import RequestError, SpecError, nearest
+from cfgan.files import user_path
+from cfgan.request import Request, format_request, request_from
+from cfgan.spec import MAX_CELLS, MAX_COUNT, Cell, VerifySpec, merge_settings
+from cfgan.spec_files import TESTSETS, load_spec_file
+from cfgan.validation import validated
+from cfgan.vocabulary import Vocabulary
+
+Attributes = str | list[str] | dict[str, bool | float]
+_Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+_FORBID = ConfigDict(extra="forbid", frozen=True)
+
+# The draws after which a request gives up: more than in a batch, since a set asks for combinations that are rare.
+_LEAST_DRAWS, _DRAWS_A_FACE = 5_000, 200
+
+
+class IdentitySpec(BaseModel):
+    """How the face embedder is used."""
+
+    model_config = _FORBID
+
+    enabled: bool = Field(True, description="false: no embedder; nothing is screened, and `nearest` cannot be had")
+    screen: Literal["pairs", "all"] = Field(
+        "pairs", description="no non-mated comparison, or no two subjects at all, above the embedder's threshold"
+    )
+    screen_fmr: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.001, description="that threshold: the embedder's at this false match rate on real pairs"
+    )
+    keep_fnmr: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.01, description="presumed mated pairs are kept above the threshold at this false non-match rate"
+    )
+    require_face: bool = Field(True, description="leave out faces that its detector does not find")
+
+
+class TestsetModel(BaseModel):
+    """What every test set has."""
+
+    __test__ = False  # not for pytest, whatever its name
+    model_config = _FORBID
+
+    name: Annotated[str, Field(max_length=80)] | None = Field(None, description="shown in reports")
+    description: str | None = Field(None, description="what the set is for")
+    attributes: Attributes = Field("", description="what all faces show, as in attribute specs")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same set")
+    free: Literal["natural", "neutral"] | dict[str, bool | float] = Field(
+        "natural", description="free attributes, as in attribute specs"
+    )
+    truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(None, description="as in attribute specs")
+    verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
+    identity: IdentitySpec = Field(default_factory=lambda: IdentitySpec())
+    folds: Annotated[int, Field(ge=1, le=100)] = Field(10, description="parts without a common subject")
+
+
+class MatchedModel(TestsetModel):
+    """Non-mated pairs of faces that share the stated attributes, in graded hardness."""
+
+    design: Literal["matched"]
+    pairs: _Count = Field(500, description="comparisons at each level")
+    levels: Annotated[list[Literal["random", "matched", "nearest"]], Field(min_length=1)] = Field(
+        ["random", "matched", "nearest"],
+        description="probe is any face; one with the attributes; of those the most similar",
+    )
+    per_face: Annotated[int, Field(ge=1, le=100)] = Field(1, description="comparisons of one enrolled face at a level")
+    change: list[str] = Field(
+        default_factory=list, description="also presumed mated pairs: each of these attributes changed"
+    )
+
+
+class TransectModel(TestsetModel):
+    """One face, one attribute changed at a time, everything else held: presumed mated pairs."""
+
+    design: Literal["transect"]
+    subjects: _Count = Field(100, description="faces that are changed")
+    change: Annotated[list[str], Field(min_length=1)] = Field(
+        description="attributes, each changed alone; `-Young`: from with to without"
+    )
+    search: bool = Field(True, description="look for the weakest condition that moves the attribute")
+    imposters: Annotated[int, Field(ge=0, le=100)] = Field(1, description="non-mated comparisons a subject")
+
+
+class FactorialModel(TestsetModel):
+    """Every combination of some attributes in equal numbers."""
+
+    design: Literal["factorial"]
+    cross: Annotated[list[str], Field(min_length=1, max_length=12)] = Field(description="attributes to combine")
+    per_cell: _Count = Field(40, description="faces of each combination")
+    per_face: Annotated[int, Field(ge=1, le=100)] = Field(1, description="non-mated comparisons of a face in its cell")
+    change: list[str] = Field(
+        default_factory=list, description="also presumed mated pairs: each of these attributes changed"
+    )
+
+
+class GalleryModel(TestsetModel):
+    """Imposters for enrolled people: each shows what that person shows."""
+
+    design: Literal["gallery"]
+    gallery: str = Field(description="folder of images (a subfolder a person, or an image a person), or attributes CSV")
+    match: list[str] | None = Field(
+        None, description="attributes to match; default: all that the verifier reads well, where it is sure"
+    )
+    imposters: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="faces for each person")
+    copy_gallery: bool = Field(False, description="copy the people's images into the set")
+
+
+class DetectionModel(TestsetModel):
+    """Generated faces against the user's real ones, alike in all but that."""
+
+    design: Literal["detection"]
+    attacks: _Count = Field(200, description="generated faces")
+    bona_fide: str | None = Field(None, description="folder of real faces; without it slots are left for them")
+    match: list[str] | None = Field(None, description="attributes whose shares are made equal")
+
+
+Model = TypeVar("Model", bound=TestsetModel)
+MODELS: dict[str, type[TestsetModel]] = {
+    "matched": MatchedModel,
+    "transect": TransectModel,
+    "factorial": FactorialModel,
+    "gallery": GalleryModel,
+    "detection": DetectionModel,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A validated spec.
+
+    Args:
+        model: one of :data:`MODELS`.
+        request: what all faces show; canonical names.
+        resolved: the spec as plain values that give the same set.
+        brought: the folder or file of the user's own that it names: the gallery, or the bona fide faces.
+    """
+
+    model: TestsetModel
+    request: Request
+    resolved: dict[str, Any]
+    brought: Path | None = None
+
+    @property
+    def design(self) -> str:
+        """The key of the model in :data:`MODELS`."""
+        return str(self.resolved["design"])
+
+    def cell(self, name: str, request: Request, count: int, place: int, *, verified: bool = True) -> Cell:
+        """A request of this set with an own seed: cells of different ``place`` share no latents."""
+        import numpy as np
+
+        words = np.random.SeedSequence(self.model.seed, spawn_key=(place,)).generate_state(1, np.uint64)
+        verify = self.model.verify if verified else VerifySpec(enabled=False)
+        if verify.max_draws is None:
+            verify = verify.model_copy(update={"max_draws": max(_LEAST_DRAWS, _DRAWS_A_FACE * count)})
+        free: str | Request = self.resolved["free"]
+        if isinstance(free, dict):
+            free = {key: value for key, value in free.items() if key not in request}
+        return Cell(name, request, count, int(words[0] >> np.uint64(1)), free, self.model.truncation, verify)
+
+
+def read_testset_spec(name_or_path: str, vocabulary: Vocabulary, overrides: Mapping[str, Any] | None = None) -> Plan:
+    """Read a test-set spec, by path or by the name of a shipped one.
+
+    Raises:
+        SpecError, RequestError, VocabularyError: names file, field, value and the nearest valid one.
+    """
+    values = load_spec_file(name_or_path, kind=TESTSETS)
+    return make_testset_plan(values, vocabulary, overrides, source=name_or_path)
+
+
+def make_testset_plan(
+    values: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    source: str = "spec",
+) -> Plan:
+    """Validate plain values as a spec file holds them. Raises as :func:`read_testset_spec`."""
+    values = merge_settings({k: v for k, v in values.items() if k != "extends"}, overrides or {})
+    design = values.get("design")
+    if design not in MODELS:
+        raise SpecError(
+            f"{design!r} is none of {', '.join(MODELS)}." if design else f"one of {', '.join(MODELS)} is expected.",
+            field=f"{source}: design",
+            value=design,
+            nearest=nearest(str(design), MODELS) if design else (),
+        )
+    model = validated(MODELS[design], values, source)
+    request = request_from(model.attributes, vocabulary, field=f"{source}: attributes")
+    request = {name: request[name] for name in vocabulary.names if name in request}
+    free: str | Request = model.free if isinstance(model.free, str) else {}
+    if isinstance(model.free, dict):
+        free = request_from(model.free, vocabulary, field=f"{source}: free")
+        if both := [name for name in free if name in request]:
+            raise RequestError(f"{both[0]} is requested already.", field=f"{source}: free", value=both[0])
+    resolved = {**model.model_dump(exclude_none=True), "attributes": dict(request), "free": free}
+    resolved["verify"] = model.verify.model_dump(exclude_none=True)
+    for key in ("change", "cross", "match"):
+        if (listed := resolved.get(key)) is not None:
+            resolved[key] = _names(listed, vocabulary, request, f"{source}: {key}", signed=key == "change")
+    brought = None
+    for key in {"gallery", "bona_fide"} & resolved.keys():
+        # Only its name stands in what is written: no path of this machine leaves it.
+        brought = user_path(resolved[key], field=f"{source}: {key}")
+        if not brought.exists():
+            raise SpecError(f"there is no {brought}.", field=f"{source}: {key}", value=resolved[key])
+        resolved[key] = brought.name
+    return Plan(model, request, resolved, brought)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a test-set spec: one of the designs."""
+    from pydantic.json_schema import models_json_schema
+
+    designs, definitions = models_json_schema([(model, "validation") for model in MODELS.values()])
+    return {"title": "cfgan test-set spec", "oneOf": list(designs.values()), **definitions}
+
+
+def _names(listed: list[str], vocabulary: Vocabulary, request: Request, where: str, *, signed: bool) -> list[str]:
+    """Canonical names, with a sign where one may stand; each once, none that is requested with the same sign."""
+    found: list[str] = []
+    for item in listed:
+        ((name, value),) = _one(item, vocabulary, where).items()
+        if not signed and value < 0:
+            raise SpecError(f"{item!r}: a plain name is expected.", field=where, value=item, nearest=[name])
+        if name in request and (not signed or request[name] == value):
+            raise RequestError(f"{name} is requested already.", field=where, value=item)
+        text = format_request({name: value})
+        if name in [each.lstrip("-") for each in found]:
+            raise SpecError(f"{name} stands there twice.", field=where, value=item)
+        found.append(text)
+    if len(found) > 12 and not signed:
+        raise SpecError(f"at most 12 attributes ({MAX_CELLS:,} combinations).", field=where, value=len(found))
+    return found
+
+
+def _one(item: str, vocabulary: Vocabulary, where: str) -> Request:
+    request = request_from(item, vocabulary, field=where)
+    if len(request) != 1 or abs(next(iter(request.values()))) != 1:
+        raise SpecError(f"{item!r}: one attribute is expected, wanted or unwanted.", field=where, value=item)
+    return request

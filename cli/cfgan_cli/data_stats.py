@@ -1,0 +1,186 @@
+"""``cfgan data stats``: what is in a data set."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cfgan_cli.output import console, exit_codes, percent, progress_bar
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_RELATIONS, _PAIRS = 12, 6  # shown on the terminal
+_PHRASES = {"exclusive": "{} never with {}", "implies": "{} always with {}", "one_of": "{} or else {}"}
+
+
+def stats(
+    source: Annotated[
+        Path,
+        typer.Argument(help="A packed store, a CelebA folder, a folder of images (with --labels), or a label table."),
+    ],
+    labels: Annotated[
+        Path | None, typer.Option(help="The label table of a folder of images: .csv, .csv.gz, .tsv or .parquet.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns that are labels, such as Hat,Smile. Default: all that remain.")
+    ] = None,
+    file_column: Annotated[str | None, typer.Option(help="Column of the file names.")] = None,
+    split_column: Annotated[str | None, typer.Option(help="Column of the splits. Default: one called split.")] = None,
+    person_column: Annotated[str | None, typer.Option(help="Column that says who is in an image.")] = None,
+    identity: Annotated[
+        Path | None,
+        typer.Option(help="File of lines 'image person', as identity_CelebA.txt: finds people in two splits."),
+    ] = None,
+    images: Annotated[bool, typer.Option(help="Also open the images, where there are any.")] = True,
+    combinations: Annotated[str, typer.Option(help="Sizes of combinations whose rarest are listed.")] = "2,3",
+    tolerance: Annotated[
+        float, typer.Option(help="Exceptions that an exclusive or implied pair may have: share of the rarer value.")
+    ] = 0.01,
+    distance: Annotated[int, typer.Option(help="Bits of 256 that near duplicates differ in at most.")] = 16,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Decoding threads.")] = 2,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+) -> None:
+    """Look at a data set: how common each attribute is, what goes together, what is broken or there twice.
+
+    With --out it writes report.html, stats.json and CSV tables, all or nothing. The page holds mean
+    images: where images show people, keep it to yourself.
+    """
+    with exit_codes():
+        from cfgan.data.source import Columns, open_source
+        from cfgan.reports.data_report import Settings, build_data_report
+
+        settings = Settings(
+            images=images,
+            sizes=_sizes(combinations),
+            tolerance=tolerance,
+            distance=distance,
+            workers=workers,
+        )
+        settings.check()
+        if out is not None:
+            _check_out(out, source)
+        chosen = Columns(
+            [name.strip() for name in (columns or "").split(",") if name.strip()],
+            file_column,
+            split_column,
+            person_column,
+        )
+        opened = open_source(source, labels=labels, columns=chosen, identity=identity)
+        # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        with progress_bar(quiet=quiet or as_json, unit="") as update:
+            report = build_data_report(
+                opened, settings, tell=lambda stage, done, total: update(stage, done, total, "") if total else None
+            )
+        if out is not None:
+            from cfgan.reports.data_page import data_files
+            from cfgan.reports.report_folder import replace_report
+
+            replace_report(out.resolve(), data_files(report))
+        if as_json:
+            from cfgan.reports.data_page import stats_json
+
+            sys.stdout.write(stats_json(report).decode("utf-8"))
+        elif not quiet:
+            _show(report.data)
+            if out is not None:
+                console().print(f"\n{out / 'report.html'}", markup=False, soft_wrap=True)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    from cfgan.errors import InputError
+
+    try:
+        return tuple(sorted({int(part) for part in text.split(",") if part.strip()}))
+    except ValueError:
+        raise InputError(
+            f"{text!r}: whole numbers with commas are expected, such as 2,3.", field="--combinations", value=text
+        ) from None
+
+
+def _check_out(out: Path, source: Path) -> None:
+    from cfgan.errors import InputError
+    from cfgan.reports.report_folder import check_out
+
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise InputError(f"{out} lies inside the data set {source}.", field="--out", value=out)
+    check_out(out, [])
+
+
+def _show(data: dict[str, Any]) -> None:
+    out = console()
+    out.print(_attributes(data))
+    lines = [""]
+    found = data["relations"]["found"]
+    if found:
+        lines.append(f"Exclusive and implied: {len(found):,} of {data['relations']['tested']:,} cells")
+        for row in found[:_RELATIONS]:
+            phrase = _PHRASES[row["kind"]].format(row["first"], row["second"])
+            lines.append(f"  {phrase}: {row['exceptions']:,} otherwise, {row['expected']:,.0f} expected by chance")
+    strongest = [f"{row['first']} {row['second']} {row['phi']:+.2f}" for row in data["association"]["strongest"]]
+    if strongest:
+        lines.append(f"Strongest phi: {'; '.join(strongest[:_PAIRS])}")
+    for entry in data["combinations"]:
+        rarest = [f"{' '.join(row['values'])} {row['count']:,}" for row in entry["rarest"][:_PAIRS]]
+        said = "; ".join(rarest) if entry["counted"] else "too many to count"
+        lines.append(f"Rarest of {entry['size']}: {said}")
+    whole = data["whole"]
+    lines.append(f"Whole rows: {whole['distinct']:,} different among {whole['rows']:,}, {whole['once']:,} once")
+    lines += _images(data)
+    lines += ["", *(f"! {line}" for line in data["findings"])]
+    for line in lines:
+        out.print(_printable(line), markup=False, soft_wrap=True)
+
+
+def _attributes(data: dict[str, Any]) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    titles = ["attribute", "share", "95 %", "yes", "no", "imbalance"]
+    missing = any(row["missing"] or row["undecided"] for row in data["attributes"])
+    splits = list(data["source"]["splits"] or {})
+    for title in [*titles, *(["missing"] if missing else []), *splits]:
+        table.add_column(title, justify="left" if title == "attribute" else "right", no_wrap=True)
+    for row in sorted(data["attributes"], key=lambda row: -1.0 if row["rate"] is None else -row["rate"]):
+        low, high = row["interval"]
+        table.add_row(
+            escape(_printable(row["name"])),
+            percent(row["rate"]),
+            "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
+            f"{row['yes']:,}",
+            f"{row['no']:,}",
+            "one value" if row["imbalance"] is None else f"{row['imbalance']:.1f} : 1",
+            *([f"{row['missing'] + row['undecided']:,}"] if missing else []),
+            *(percent(row["splits"][name]["rate"]) for name in splits),
+        )
+    return table
+
+
+def _images(data: dict[str, Any]) -> list[str]:
+    images, duplicates = data["images"], data["duplicates"]
+    if images is None:
+        return []
+    sizes = [f"{row['width']} x {row['height']} ({row['images']:,})" for row in images["sizes"]["commonest"][:3]]
+    more = f" and {images['sizes']['distinct'] - 3:,} more" if images["sizes"]["distinct"] > 3 else ""
+    formats = "".join(f", {name} {n:,}" for name, n in images["formats"].items())
+    lines = [f"Images: {images['readable']:,} of {images['count']:,} read{formats}; {', '.join(sizes)}{more}"]
+    parts = [
+        f"{what} {duplicates[kind]['groups']:,}"
+        for kind, what in (("file", "same bytes"), ("pixels", "same pixels"), ("near", "nearly"))
+    ]
+    return [*lines, f"Groups of duplicates: {', '.join(parts)}"]
+
+
+def _printable(text: str) -> str:
+    """A name from a stranger's table must not steer the terminal."""
+    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)

@@ -1,0 +1,163 @@
+"""``cfgan testset``: targeted test sets for imposter detection."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cfgan_cli import testset_export, testset_score
+from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
+
+app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
+app.command("export")(testset_export.export)
+app.command("check")(testset_export.check)
+app.command("info")(testset_export.info)
+app.command("score")(testset_score.score)
+
+
+@app.command("build")
+def build(
+    spec: Annotated[str, typer.Argument(help="A test-set spec: a file, or the name of a shipped one.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set: new, empty, or this set unfinished.")],
+    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    seed: Annotated[int | None, typer.Option(min=0, help="Wins over the spec's.")] = None,
+    pairs: Annotated[int | None, typer.Option(min=1, help="Of `matched`: comparisons at each level.")] = None,
+    subjects: Annotated[int | None, typer.Option(min=1, help="Of `transect`: faces that are changed.")] = None,
+    folds: Annotated[int | None, typer.Option(min=1, help="Parts without a common subject.")] = None,
+    gallery: Annotated[str | None, typer.Option(help="Of `gallery`: a folder of people, or a CSV.")] = None,
+    bona_fide: Annotated[str | None, typer.Option(help="Of `detection`: a folder of real faces.")] = None,
+    screen: Annotated[bool, typer.Option("--identity/--no-identity", help="Use the face embedder.")] = True,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+) -> None:
+    """Build a test set: faces, comparisons, protocol, datasheet.
+
+    Designs: matched imposters, transects, factorial, against a gallery, synthetic against real. Run the
+    same command again after Ctrl-C or a kill: it goes on where it was. Exit code 3: a quota was not met.
+    """
+    with exit_codes():
+        from cfgan.bundle import open_bundle
+        from cfgan.testsets.spec import read_testset_spec
+
+        opened = open_bundle(bundle)
+        given = {
+            "seed": seed,
+            "pairs": pairs,
+            "subjects": subjects,
+            "folds": folds,
+            "gallery": gallery,
+            "bona_fide": bona_fide,
+        }
+        overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        if not screen:
+            overrides["identity"] = {"enabled": False}
+        plan = read_testset_spec(spec, opened.vocabulary, overrides)
+
+        from cfgan.testsets.build import build_testset, check_testset_plan
+
+        for warning in check_testset_plan(plan, opened):
+            message(f"Warning: {warning}", style="yellow")
+        with progress_bar(quiet=quiet or as_json, unit="faces") as update:
+
+            def tell(stage: str, done: int, total: int) -> None:
+                update(stage, done, total, "")
+
+            summary = build_testset(opened, plan, out, device=device, tell=tell)
+    if as_json:
+        print_json(
+            {
+                "out": str(out),
+                "complete": summary.complete,
+                "counts": summary.counts,
+                "unmet": summary.unmet,
+                "survival": summary.survival,
+                "seconds": round(summary.seconds, 2),
+            }
+        )
+    elif not quiet:
+        _show(plan.design, summary)
+    if not summary.complete:
+        raise typer.Exit(EXIT_SHORT)
+
+
+def _show(design: str, summary: Any) -> None:
+    from rich.table import Table
+
+    counts = summary.counts
+    table = Table("stratum", "pairs" if "pairs" in counts else "items", box=None)
+    for stratum, count in counts["strata"].items():
+        table.add_row(stratum, f"{count:,}")
+    console().print(table)
+    for change, row in summary.survival.items():
+        console().print(
+            f"{change}: {percent(row['kept']['rate'])} of {row['tried']:,} faces stay the same person with the change "
+            f"({percent(row['plain']['rate'])} without the search)",
+            markup=False,
+            soft_wrap=True,
+        )
+    for quota, missing in summary.unmet.items():
+        message(f"Not met: {quota}: {missing:,} missing", style="yellow")
+    console().print(
+        f"{design}: {counts['images']:,} images of {counts['subjects']:,} subjects in {summary.out} "
+        f"({summary.seconds:.1f} s)",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+@app.command("baseline")
+def baseline(
+    folder: Annotated[Path, typer.Argument(help="A test set with comparisons.", metavar="FOLDER")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file of scores: CSV, pair,score.")],
+    gallery: Annotated[Path | None, typer.Option(help="The enrolled faces, where the set does not hold them.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+) -> None:
+    """Score a test set with the face embedder: a system to compare yours with, and a file to copy.
+
+    Two faces are scored by minus the distance of their embeddings; where no face is found the score is
+    empty, a failure to acquire.
+    """
+    with exit_codes():
+        from cfgan.testsets.baseline import baseline_scores, write_scores
+        from cfgan.testsets.folder import open_testset
+        from cfgan.witnesses.face_embedder import FaceEmbedder
+
+        opened = open_testset(folder)
+        with progress_bar(quiet=quiet, unit="faces") as update:
+
+            def tell(done: int, total: int) -> None:
+                update("embedding", done, total, "")
+
+            count = write_scores(out, baseline_scores(opened, FaceEmbedder(), gallery=gallery, progress=tell))
+        if not quiet:
+            console().print(f"{count:,} scores in {out}", markup=False, soft_wrap=True)
+
+
+@app.command("list")
+def list_specs(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False) -> None:
+    """List the shipped test-set specs."""
+    with exit_codes():
+        from cfgan.spec_files import TESTSETS, load_spec_file, shipped_specs
+
+        found = {name: load_spec_file(str(path), kind=TESTSETS) for name, path in shipped_specs(TESTSETS).items()}
+        if as_json:
+            print_json({name: {k: values.get(k) for k in ("design", "description")} for name, values in found.items()})
+            return
+        from rich.table import Table
+
+        table = Table("name", "design", "what for", box=None)
+        for name, values in found.items():
+            table.add_row(name, str(values.get("design")), str(values.get("description", "")))
+        console().print(table)
+
+
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of test-set specs."""
+    with exit_codes():
+        from cfgan.testsets.spec import json_schema
+
+        print_json(json_schema())

@@ -1,0 +1,256 @@
+"""``cfgan testset score``: where a system fails on a test set, from the scores that it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_SHOWN = 12  # parts of a kind shown on the terminal
+
+
+def score(
+    testset: Annotated[Path, typer.Argument(help="A test set's folder.", metavar="DIR")],
+    scores: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV or Parquet: a row a comparison (pair, score) or presentation (item, score). An empty score is a "
+            "failure to acquire.",
+            metavar="SCORES",
+        ),
+    ],
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Your system's threshold: a score of that much or more is a match, or an attack."),
+    ] = None,
+    at: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="A fixed FMR to look at (detection sets: BPCER, and APCER), 0 to 1. Repeatable. By default 0.01 and "
+            "0.001; in detection sets 0.01 and 0.05.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Stratum whose non-mated comparisons thresholds of --at are chosen on, for each fold on the others. "
+            "By default 'random' where it is there, else all.",
+            metavar="STRATUM",
+        ),
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(
+            help="Stratum that others are compared with, face by face. By default 'random' where it is there, else all "
+            "others.",
+            metavar="STRATUM",
+        ),
+    ] = None,
+    distance: Annotated[bool, typer.Option("--distance", help="Less is more alike, or more an attack.")] = False,
+    key_column: Annotated[
+        str | None, typer.Option(help="Column of names: pair, or item in detection sets.", show_default=False)
+    ] = None,
+    score_column: Annotated[str, typer.Option(help="Column of scores.")] = "score",
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Count comparisons without a row as failures to acquire.")
+    ] = False,
+    resamples: Annotated[int, typer.Option(min=100, max=100_000, help="Of subjects, for the intervals.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the resamples.")] = 0,
+    flag_error_rate: Annotated[
+        float, typer.Option(min=1e-6, max=0.5, help="Chance that anything is flagged in a system without a difference.")
+    ] = 0.05,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Exit 1 if the FMR (detection sets: APCER) of any stratum is above this at the first operating point.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older score report.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all figures as one JSON object.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+) -> None:
+    """Score a system on a test set: error rates by stratum and attribute, worst first.
+
+    FMR and FNMR (ISO/IEC 19795-1) or APCER and BPCER (ISO/IEC 30107-3) at your threshold and at fixed
+    rates, with 95 % intervals by resampling subjects; what each stratum changes, face by face; equal
+    error rates and DET curves; failures to acquire. Nothing is scored on fewer comparisons than the set
+    holds: missing, double, unknown and unreadable rows are named, and the exit code is 2.
+
+    --out writes report.html, score.json and CSV tables, all or nothing.
+    """
+    with exit_codes():
+        from cfgan.reports.score_report import check_out, write_score_report
+        from cfgan.testsets.comparisons import join_scores, names_of
+        from cfgan.testsets.folder import open_testset
+        from cfgan.testsets.score_tables import read_scores
+        from cfgan.testsets.scoring import Settings, score_testset
+
+        opened = open_testset(testset)
+        if out is not None:
+            check_out(out, testset)
+        detection = opened.design == "detection"
+        names, optional = names_of(opened)
+        key = key_column or ("item" if detection else "pair")
+        table = read_scores(scores, names, key=key, column=score_column, optional=optional)
+        comparisons = join_scores(opened, table, distance=distance, allow_missing=allow_missing)
+        settings = Settings(
+            threshold=threshold,
+            rates=tuple(at) if at else (0.01, 0.05) if detection else (0.01, 0.001),
+            threshold_from=threshold_from,
+            baseline=baseline,
+            resamples=resamples,
+            seed=seed,
+            flag_error_rate=flag_error_rate,
+        )
+        with progress_bar(quiet=quiet or as_json, unit="resamples") as update:
+            data = score_testset(
+                opened,
+                comparisons,
+                table,
+                settings,
+                tell=lambda stage, done, total: update(stage, done, total, ""),
+            )
+        if out is not None:
+            write_score_report(out, testset, data)
+    if as_json:
+        print_json(data)
+    elif not quiet:
+        _show(data)
+        if out is not None:
+            console().print(f"\n{out / 'report.html'}", markup=False, soft_wrap=True)
+    if data["scores"]["without_row"]:
+        message(f"{data['scores']['without_row']:,} without a row were counted as failures.", style="bold yellow")
+    if fail_above is not None and (above := _above(data, fail_above)):
+        message(f"Above {percent(fail_above)} at {data['points'][0]['name']}: {', '.join(above)}", style="bold red")
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _above(data: Mapping[str, Any], most: float) -> list[str]:
+    """Strata whose FMR or APCER is above a limit, with it."""
+    return [
+        f"{row['name']} ({row['error']} {percent(row['rates'][0]['rate'])})"
+        for row in data["rows"]
+        if row["family"] == "stratum" and row["error"] in ("FMR", "APCER") and row["rates"][0]["rate"] > most
+    ]
+
+
+def _show(data: Mapping[str, Any]) -> None:
+    from cfgan.reports.score_words import KINDS, changes, findings, headline, share, span, verdict
+
+    out = console()
+    style = {"weak": "bold yellow", "even": "green", "unproven": "yellow"}[verdict(data)]
+    out.print(headline(data), style=style, markup=False, soft_wrap=True)
+    for sentence in findings(data)[:5]:
+        out.print(f"  {sentence}", markup=False, soft_wrap=True)
+    for sentence in changes(data)[:4]:
+        out.print(sentence, markup=False, soft_wrap=True)
+    out.print()
+    out.print(_points(data))
+    for key, kind in KINDS.items():
+        rows = [row for row in data["rows"] if row["kind"] == key]
+        if rows:
+            out.print(f"\n{kind.error}, {kind.name}, worst first", style="bold", markup=False)
+            out.print(_rows(rows[:_SHOWN]))
+            if len(rows) > _SHOWN:
+                out.print(f"and {len(rows) - _SHOWN:,} more; --out writes all", style="dim", markup=False)
+    if data["differences"]:
+        out.print("\nScore and errors inside groups of one enrolled face", style="bold", markup=False)
+        out.print(_differences(data))
+    term = "D-EER" if data["testset"]["design"] == "detection" else "EER"
+    for curve in (curve for curve in data["curves"] if not curve["stratum"]):
+        out.print(
+            f"\n{term} {share(curve['eer'])} ({span(curve['interval'])}), {KINDS[curve['kind']].name}", markup=False
+        )
+    if data["support"]:
+        support = data["support"]
+        out.print(
+            f"{support['independent']:,} independent of {support['comparisons']:,} comparisons that thresholds come "
+            f"from: no rate under {share(support['rule_of_three'])} can be shown (rule of three)",
+            markup=False,
+            soft_wrap=True,
+        )
+    for note in data["notes"]:
+        message(note)
+
+
+def _points(data: Mapping[str, Any]) -> Table:
+    from cfgan.reports.score_words import KINDS
+
+    whole = [row for row in data["rows"] if row["family"] == "all"]
+    titles = [f"{row['error']}, {KINDS[row['kind']].name}" for row in whole]
+    table = _table("operating point", "threshold", *titles, "enough")
+    for k, point in enumerate(data["points"]):
+        rates = [_rate(row["rates"][k]) for row in whole]
+        table.add_row(point["name"], f"{point['threshold']:.6g}", *rates, "yes" if point["supported"] else "no")
+    return table
+
+
+def _rows(rows: Sequence[Mapping[str, Any]]) -> Table:
+    from rich.markup import escape
+
+    from cfgan.reports.score_words import FAMILIES, share
+
+    points = [rate["point"] for rate in rows[0]["rates"]]
+    table = _table("", "part", "n", *points, "others", "gap", "flag", rows[0]["failure_term"])
+    for row in rows:
+        cells = [_rate(rate) for rate in row["rates"]]
+        name = escape(row["name"]) or "all"
+        family = FAMILIES.get(row["family"], "")
+        n, failed = f"{row['scored']:,}", share(row["failure_rate"])
+        table.add_row(family, name, n, *cells, share(row["rest"]), _gap(row), row["flag"], failed)
+    return table
+
+
+def _gap(row: Mapping[str, Any]) -> str:
+    """Points above those that it is compared with."""
+    if row["gap"] is None:
+        return "-"
+    return f"{100 * row['gap']:+.1f}" + (" in strata" if row["compared"] == "strata" else "")
+
+
+def _differences(data: Mapping[str, Any]) -> Table:
+    from rich.markup import escape
+
+    points = [f"errors at {point['name']}" for point in data["points"]]
+    table = _table("stratum", "against", "faces", "score", "95 %", *points)
+    for row in data["differences"][:_SHOWN]:
+        low, high = row["score"]["interval"]
+        cells = [f"{100 * rate['value']:+.2f} points ({_points_span(rate['interval'])})" for rate in row["rates"]]
+        spread = "-" if low is None else f"{low:+.3g} to {high:+.3g}"
+        against = escape(row["against"]) or "all others"
+        table.add_row(
+            escape(row["stratum"]), against, f"{row['groups']:,}", f"{row['score']['value']:+.3g}", spread, *cells
+        )
+    return table
+
+
+def _table(*titles: str) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for k, title in enumerate(titles):
+        table.add_column(title, justify="left" if k == 0 or title in ("part", "against", "flag") else "right")
+    return table
+
+
+def _rate(rate: Mapping[str, Any]) -> str:
+    from cfgan.reports.score_words import share, span
+
+    return f"{share(rate['rate'])} ({span(rate['interval'])})"
+
+
+def _points_span(ends: Sequence[float | None]) -> str:
+    low, high = ends
+    return "too few errors" if low is None or high is None else f"{100 * low:+.2f} to {100 * high:+.2f}"

@@ -1,0 +1,35 @@
+"""Opening external witnesses for a command, and saying which are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cfgan_cli.output import message
+
+if TYPE_CHECKING:
+    from cfgan.witnesses.witness import Witness
+
+FaceApi = Annotated[
+    Path | None,
+    typer.Option("--face-api", envvar="CFGAN_FACE_API", help="An unpacked npm package with two more witnesses."),
+]
+"""The option that names the folder of ``@vladmandic/face-api``."""
+
+
+def open_if(wanted: bool, face_api: Path | None) -> tuple[list[Witness] | None, list[str]]:
+    """The witnesses, and a sentence about each that is missing, told on stderr too; None where they are not wanted.
+
+    Raises:
+        InputError: the folder is not the package.
+    """
+    if not wanted:
+        return None, []
+    from cfgan.witnesses.witness import open_witnesses
+
+    opened, missing = open_witnesses(face_api)
+    for sentence in missing:
+        message(sentence, style="yellow")
+    return opened, missing
