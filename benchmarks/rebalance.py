@@ -56,8 +56,8 @@ class Arm:
     Args:
         weights: whether each class weighs the same in the loss.
         oversample: whether half of each batch has the attribute.
-        augment: whether images are mirrored at random. Shifts by 1 or 2 pixels, changes of brightness and cut-outs were
-            tried on the first seed of Eyeglasses and Bald: in so few steps on aligned faces they made every arm worse.
+        augment: whether images are mirrored at random. Shifts, changes of brightness and cut-outs were tried on the
+            first seed of Eyeglasses and Bald, where mirroring alone did best: faces are aligned, and steps are few.
         synthetic: whether verified faces are added, as many as positives are missing: with the attribute, without it.
         real: whether as many real positives are added instead, as far as there are; what better data would give.
         verifier: whether nothing is trained, and the bundle's verifier reads the test images.
