@@ -7,16 +7,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from cfgan.balance import AtLeast, Equal, Ratio, Target
-from cfgan.errors import SpecError, nearest
+from cfgan.errors import SpecError
 from cfgan.request import parse_request
 from cfgan.spec import VerifySpec
+from cfgan.validation import validated
 from cfgan.vocabulary import Vocabulary
 from cfgan.yaml_files import parse_yaml, read_text_limited
-
-FREE_LABELS = ("unknown", "verifier", "condition")
 
 
 class BalanceSpec(BaseModel):
@@ -78,21 +77,7 @@ class BalanceSpec(BaseModel):
 
 def make_balance_spec(values: Mapping[str, Any], *, source: str = "command line") -> BalanceSpec:
     """Validate plain values. Raises SpecError: names source, field, value and the nearest valid name."""
-    for key in values:
-        if key not in BalanceSpec.model_fields:
-            close = nearest(str(key), BalanceSpec.model_fields)
-            raise SpecError(f"there is no setting {key!r}.", field=source, value=key, nearest=close)
-    try:
-        return BalanceSpec.model_validate(values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path = ".".join(str(part) for part in first["loc"]) or "target"
-        close = nearest(str(first["input"]), FREE_LABELS) if path == "free_labels" else []
-        shown = repr(first["input"])[:60]
-        message = first["msg"][:1].lower() + first["msg"][1:]
-        raise SpecError(
-            f"{shown}: {message}.", field=f"{source}: {path}", value=first["input"], nearest=close
-        ) from None
+    return validated(BalanceSpec, values, source)
 
 
 def read_balance_spec(path: Path, overrides: Mapping[str, Any]) -> BalanceSpec:

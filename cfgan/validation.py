@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -23,7 +23,7 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Mode
         where: what the values were read from, for the message.
 
     Raises:
-        SpecError: an unknown setting or a value that does not fit; carries the nearest settings.
+        SpecError: an unknown setting or a value that does not fit; carries the nearest settings or words.
     """
     for key in values:
         if key not in model.model_fields:
@@ -37,10 +37,20 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Mode
         shown = repr(first["input"])
         shown = shown if len(shown) < 60 else shown[:57] + "..."
         message = first["msg"][:1].lower() + first["msg"][1:]
-        close = nearest(path[-1], _settings(model, path[:-1])) if first["type"] == "extra_forbidden" else []
+        close = []
+        if first["type"] == "extra_forbidden":
+            close = nearest(path[-1], _settings(model, path[:-1]))
+        elif first["type"] == "literal_error" and isinstance(first["input"], str):
+            close = nearest(first["input"], _words(model, path))
         raise SpecError(
             f"{shown}: {message}.", field=f"{where}: {'.'.join(path)}", value=first["input"], nearest=close
         ) from None
+
+
+def _words(model: type[BaseModel], path: list[str]) -> list[str]:
+    """The words that a setting of the model takes, where it takes nothing else."""
+    field = model.model_fields.get(path[0]) if len(path) == 1 else None
+    return [] if field is None or get_origin(field.annotation) is not Literal else list(get_args(field.annotation))
 
 
 def _settings(model: type[BaseModel], path: list[str]) -> list[str]:

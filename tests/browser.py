@@ -33,6 +33,7 @@ _OPTIONS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--remote-debugging-pipe",
 )
+_COMPLAINTS = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
 
 
 def find_browser() -> str | None:
@@ -87,6 +88,45 @@ class Page:
         self.call("Page.navigate", url=path.resolve().as_uri())
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._next(60)
+
+    def open_whole(self, path: Path, *, width: int, scheme: str) -> list[str]:
+        """Open a page that needs no network, complains of nothing and fits; the addresses it asked for.
+
+        What is wider than the page scrolls in a box of its own, which the keyboard reaches.
+        """
+        self.open(path, width=width, scheme=scheme, mobile=width < 500)
+        asked = [event["params"]["request"]["url"] for event in self.events if event["method"].endswith("WillBeSent")]
+        assert [url for url in asked if not url.startswith("data:")] == [path.resolve().as_uri()], asked
+        complaints = [event for event in self.events if event["method"] in _COMPLAINTS]
+        assert complaints == [], complaints
+        found = self.ask("document.documentElement.scrollWidth")
+        assert found <= width, f"{found} px wide in a window of {width} px"
+        reached = "[...document.querySelectorAll('.scroll')].every(e => e.tabIndex === 0 && e.ariaLabel)"
+        assert self.ask(reached), "a box that scrolls is out of the keyboard's reach, or has no name"
+        return asked
+
+    def sticking_out(self) -> list[str]:
+        """Tag and class of what ends right of the window, boxes that scroll and plots left aside."""
+        outside = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, svg') &&
+            e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + ' ' + e.className)"""
+        found: list[str] = self.ask(outside)
+        return found
+
+    def lost_links(self) -> int:
+        """How many links lead to no part of the page."""
+        lost = "[...document.links].filter(a => !document.getElementById(decodeURIComponent(a.hash.slice(1)))).length"
+        found: int = self.ask(lost)
+        return found
+
+    def heading_levels(self) -> list[int]:
+        """1 to 4 of every heading, in the order of the page."""
+        levels: list[int] = self.ask("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])")
+        return levels
+
+    def plots_are_described(self) -> bool:
+        """Whether every plot has a sentence for those who do not see it."""
+        described = "[...document.querySelectorAll('svg')].every(s => s.getAttribute('aria-label').length > 20)"
+        return bool(self.ask(described))
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression on the page."""

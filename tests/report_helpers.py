@@ -16,8 +16,10 @@ from helpers import make_bundle
 from safetensors.numpy import save
 
 import cfgan.evaluation.readers
+import cfgan.reports.report_folder
 from cfgan.bundle import Bundle, write_bundle
 from cfgan.calibration import Calibration
+from cfgan.errors import StorageError
 from cfgan.evaluation.readers import Reader
 from cfgan.generation import generate
 from cfgan.prior import Prior
@@ -73,6 +75,24 @@ def judge_with(monkeypatch: pytest.MonkeyPatch, order: list[int] | None) -> None
         return [first, Reader("judge", exchanged, Calibration(*parts), device)]  # type: ignore[arg-type]
 
     monkeypatch.setattr(cfgan.evaluation.readers, "readers_of", readers)
+
+
+def check_all_or_nothing(write: Callable[[Path], object], out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report is written to ``out``; on a full disk it stays as it was, and none comes to stand beside it."""
+    write(out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(path: Path, data: bytes) -> None:
+        if path.suffix == ".csv":
+            raise OSError(28, "No space left on device")
+        path.write_bytes(data)
+
+    monkeypatch.setattr(cfgan.reports.report_folder, "write_bytes", full)
+    for folder in (out, out.parent / "new"):
+        with pytest.raises(StorageError, match="the disk is full"):
+            write(folder)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in out.parent.iterdir()] == [out.name]
 
 
 def report_on(*folders: Path, bundle: Bundle, **options: Any) -> Report:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from cfgan.data.celeba import read_labels
 from cfgan.data.image_files import is_manifest
 from cfgan.data.label_files import FILE_COLUMNS
+from cfgan.data.label_values import NO, YES
 from cfgan.errors import DataError, InputError, nearest
 from cfgan.files import user_path
 from cfgan.vocabulary import Vocabulary
@@ -34,7 +35,7 @@ PERSON_COLUMNS = ("identity", "person", "person_id", "subject", "subject_id")
 """Titles by which the column that says who is in an image is known."""
 
 _REQUESTED = "requested."
-_WORDS = {"true": 1.0, "yes": 1.0, "t": 1.0, "y": 1.0, "false": -1.0, "no": -1.0, "f": -1.0, "n": -1.0}
+_WORDS = dict.fromkeys(YES, 1.0) | dict.fromkeys(NO, -1.0)
 # What stands among words in a column that is not all numbers; grades do not.
 _WORDS |= {"1": 1.0, "1.0": 1.0, "0": -1.0, "0.0": -1.0, "-1": -1.0, "-1.0": -1.0}
 _UNKNOWN = ["", "?", "nan", "NaN", "NAN", "na", "NA", "n/a", "N/A", "null", "NULL", "none", "None"]

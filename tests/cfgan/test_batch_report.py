@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import make_bundle
-from report_helpers import Make, batch_maker, judge_with, judged_bundle, report_on, with_readings
+from report_helpers import Make, judge_with, report_on, with_readings
 
 from cfgan.bundle import Bundle
 from cfgan.prior import Prior
@@ -16,24 +16,6 @@ from cfgan.reports.page import render_page
 from cfgan.reports.rates import Rate, balanced, gap_below, kappa, reliability, shared_z
 from cfgan.reports.real_faces import real_faces
 from cfgan.vocabulary import Vocabulary
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior: Prior) -> Bundle:
-    """Tiny random networks: what its judge says has nothing to do with what was asked for."""
-    return judged_bundle(tmp_path_factory.mktemp("report"), vocabulary, prior)
-
-
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Make:
-    return batch_maker(tmp_path_factory.mktemp("batches"), bundle)
-
-
-@pytest.fixture
-def honest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A judge that sees what is there: as tiny networks draw nothing, that is what the verifier sees."""
-    judge_with(monkeypatch, None)
-
 
 # Figures
 

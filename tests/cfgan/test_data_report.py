@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from data_helpers import NAMES, ROWS, Planted, plant, planted_labels
 from helpers import draw_celeba, small_store
+from report_helpers import check_all_or_nothing
 
-import cfgan.reports.report_folder
 from cfgan.data.image_scan import LEAST_IMAGES, MeanImages
 from cfgan.data.source import Columns, Source, open_source, read_identities
 from cfgan.data.twins import crossing, label_conflicts, shared
-from cfgan.errors import DataError, FolderError, InputError, StoppedError, StorageError
+from cfgan.errors import DataError, FolderError, InputError, StoppedError
 from cfgan.reports.data_page import data_files, stats_schema
 from cfgan.reports.data_report import DataReport, Settings, build_data_report
 from cfgan.reports.report_folder import check_out, replace_report
@@ -152,20 +152,7 @@ def test_figures_follow_their_schema_and_have_tables_and_a_page(report: DataRepo
 
 def test_all_is_written_or_nothing(report: DataReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, files = tmp_path / "r", data_files(report)
-    replace_report(out, files)
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-
-    def full(path: Path, data: bytes) -> None:
-        if path.suffix == ".csv":
-            raise OSError(28, "No space left on device")
-        path.write_bytes(data)
-
-    monkeypatch.setattr(cfgan.reports.report_folder, "write_bytes", full)
-    for folder in (out, tmp_path / "new"):
-        with pytest.raises(StorageError, match="the disk is full"):
-            replace_report(folder, files)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+    check_all_or_nothing(lambda folder: replace_report(folder, files), out, monkeypatch)
     check_out(out, [])
     (out / "mine.txt").write_text("not a part of it")
     with pytest.raises(FolderError, match="something else"):

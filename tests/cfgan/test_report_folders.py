@@ -11,33 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_helpers import Make, batch_maker, judge_with, judged_bundle, report_on, sign_again
+from report_helpers import Make, check_all_or_nothing, report_on, sign_again
 
-import cfgan.reports.report_folder
 from cfgan.bundle import Bundle
-from cfgan.errors import FolderError, InputError, StorageError
-from cfgan.prior import Prior
+from cfgan.errors import FolderError, InputError
 from cfgan.reports.page import render_page
 from cfgan.reports.report_folder import check_out, write_report
-from cfgan.vocabulary import Vocabulary
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior: Prior) -> Bundle:
-    """Tiny random networks: what its judge says has nothing to do with what was asked for."""
-    return judged_bundle(tmp_path_factory.mktemp("report"), vocabulary, prior)
-
-
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Make:
-    return batch_maker(tmp_path_factory.mktemp("batches"), bundle)
-
-
-@pytest.fixture
-def honest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A judge that sees what is there: as tiny networks draw nothing, that is what the verifier sees."""
-    judge_with(monkeypatch, None)
-
 
 # Folders that are not what they say
 
@@ -188,20 +167,7 @@ def test_all_of_a_report_is_written_or_nothing(
 ) -> None:
     report = report_on(make("few", attributes="Red", count=5), bundle=bundle)
     out = tmp_path / "r"
-    write_report(out, report)
-    before = {path.name: path.read_bytes() for path in out.iterdir()}
-
-    def full(path: Path, data: bytes) -> None:
-        if path.suffix == ".csv":
-            raise OSError(28, "No space left on device")
-        path.write_bytes(data)
-
-    monkeypatch.setattr(cfgan.reports.report_folder, "write_bytes", full)
-    for folder in (out, tmp_path / "new"):
-        with pytest.raises(StorageError, match="the disk is full"):
-            write_report(folder, report)
-    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+    check_all_or_nothing(lambda folder: write_report(folder, report), out, monkeypatch)
     (out / "mine.txt").write_text("not a part of the report")
     with pytest.raises(FolderError, match="something else"):
         check_out(out, [])

@@ -8,28 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_helpers import Make, batch_maker, judge_with, judged_bundle, report_on
+from report_helpers import Make, judge_with, report_on
 
 import cfgan.evaluation.witnessed
 import cfgan.reports.witness_figures
 from cfgan.bundle import Bundle, write_bundle
 from cfgan.evaluation.witnessed import witnessed
-from cfgan.prior import Prior
 from cfgan.reports.duplicates import NEAR, nearest_others, nearest_pair
 from cfgan.reports.page import render_page
 from cfgan.reports.tables import csv_tables
 from cfgan.vocabulary import Vocabulary
 from cfgan.witnesses.real_faces import RealFigures, RealReadings
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior: Prior) -> Bundle:
-    return judged_bundle(tmp_path_factory.mktemp("report"), vocabulary, prior)
-
-
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Make:
-    return batch_maker(tmp_path_factory.mktemp("batches"), bundle)
 
 
 class Finder:

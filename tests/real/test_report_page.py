@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Page, find_browser, open_browser
+from browser import Page
 from report_helpers import judged_bundle
 
 from cfgan.bundle import open_bundle
@@ -48,31 +47,13 @@ def page(
     return tmp / "report" / "report.html"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    program = find_browser()
-    if program is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    with open_browser(program) as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [380, 1100])
 def test_it_opens_from_disk_whole_and_fits(browser: Page, page: Path, width: int, scheme: str) -> None:
-    browser.open(page, width=width, scheme=scheme, mobile=width < 500)
-    asked = [event["params"]["request"]["url"] for event in browser.events if event["method"].endswith("WillBeSent")]
-    assert [url for url in asked if not url.startswith("data:")] == [page.resolve().as_uri()]
-    complaints = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
-    assert [event for event in browser.events if event["method"] in complaints] == []
+    browser.open_whole(page, width=width, scheme=scheme)
     assert browser.ask("[...document.images].every(i => i.complete && i.naturalWidth > 0) && document.images.length")
-    assert browser.ask("document.documentElement.scrollWidth") <= width
     assert browser.ask("document.title") != "run" and browser.ask("document.scripts.length") == 0
-    # Whatever is wider than the page scrolls inside a box of its own, which the keyboard reaches.
-    outside = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, svg') &&
-        e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + ' ' + e.className)"""
-    assert browser.ask(outside) == []
-    assert browser.ask("[...document.querySelectorAll('.scroll')].every(e => e.tabIndex === 0 && e.ariaLabel)")
+    assert browser.sticking_out() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -100,9 +81,8 @@ def test_its_letters_stand_out_from_what_is_behind_them(browser: Page, page: Pat
 
 def test_every_link_leads_somewhere_and_headings_go_down_one_step_at_a_time(browser: Page, page: Path) -> None:
     browser.open(page, width=900)
-    lost = "[...document.links].filter(a => !document.getElementById(decodeURIComponent(a.hash.slice(1)))).length"
-    assert browser.ask("document.links.length") > 6 and browser.ask(lost) == 0
-    levels = browser.ask("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => +h.tagName[1])")
+    assert browser.ask("document.links.length") > 6 and browser.lost_links() == 0
+    levels = browser.heading_levels()
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
-    assert browser.ask("[...document.querySelectorAll('svg')].every(s => s.getAttribute('aria-label').length > 20)")
+    assert browser.plots_are_described()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from browser import Page, find_browser, open_browser
+from browser import Page
 from score_helpers import draw_pairs, make_set, score_pairs, simulate
 
 from cfgan.reports.score_report import write_score_report
@@ -29,28 +28,11 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp / "report" / "report.html"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Page]:
-    program = find_browser()
-    if program is None:
-        pytest.skip("there is no Chromium here: apt-get install chromium")
-    with open_browser(program) as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [380, 1100])
 def test_it_opens_from_disk_whole_and_fits(browser: Page, page: Path, width: int, scheme: str) -> None:
-    browser.open(page, width=width, scheme=scheme, mobile=width < 500)
-    asked = [event["params"]["request"]["url"] for event in browser.events if event["method"].endswith("WillBeSent")]
+    asked = browser.open_whole(page, width=width, scheme=scheme)
     assert asked == [page.resolve().as_uri()]
-    complaints = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
-    assert [event for event in browser.events if event["method"] in complaints] == []
-    assert browser.ask("document.documentElement.scrollWidth") <= width
-    outside = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll, svg') &&
-        e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + ' ' + e.className)"""
-    assert browser.ask(outside) == []
-    assert browser.ask("[...document.querySelectorAll('.scroll')].every(e => e.tabIndex === 0 && e.ariaLabel)")
-    lost = "[...document.links].filter(a => !document.getElementById(decodeURIComponent(a.hash.slice(1)))).length"
-    assert browser.ask("document.links.length") >= 6 and browser.ask(lost) == 0
+    assert browser.sticking_out() == []
+    assert browser.ask("document.links.length") >= 6 and browser.lost_links() == 0
     assert browser.ask("document.querySelectorAll('svg').length") == 3
