@@ -24,6 +24,11 @@ to it than real faces without the attribute are, and for rare attributes it is s
 """
 
 
+SUREST = 0.999
+"""The most that a gate asks for. A classifier that makes no mistake in the held-out faces is sure of them to the last
+digit, and a generated face that is as plain to see may still be a little short of that."""
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Per attribute: p = sigmoid(slope * logit + intercept), and the probability from which it counts as present.
@@ -61,7 +66,7 @@ class Calibration:
         slope, intercept, threshold = (
             np.asarray(data[name], dtype=np.float64) for name in ("slope", "intercept", "threshold")
         )
-        gates = (np.asarray(data.get(name, ()), dtype=np.float64) for name in ("gate_yes", "gate_no"))
+        gates = (np.minimum(np.asarray(data.get(name, ()), np.float64), SUREST) for name in ("gate_yes", "gate_no"))
         return cls(slope, intercept, threshold, tuple(str(name) for name in data.get("method", ())), *gates)
 
 
@@ -93,8 +98,8 @@ def fit_calibration(logits: Floats, labels: Floats) -> Calibration:
             slope[i], intercept[i] = _scaling(x, y, method[i])
             p = _sigmoid(slope[i] * x + intercept[i])
             threshold[i] = best_threshold(p, y)
-            gate_yes[i] = max(threshold[i], np.quantile(p[y], 1 - GATE_RECALL))
-            gate_no[i] = max(1 - threshold[i], np.quantile(1 - p[~y], 1 - GATE_RECALL))
+            gate_yes[i] = min(SUREST, max(threshold[i], np.quantile(p[y], 1 - GATE_RECALL)))
+            gate_no[i] = min(SUREST, max(1 - threshold[i], np.quantile(1 - p[~y], 1 - GATE_RECALL)))
     return Calibration(slope, intercept, threshold, tuple(method), gate_yes, gate_no)
 
 
