@@ -11,7 +11,7 @@ from cfgan.errors import SpecError, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 
-_INNER = ("function", "dict[", "list[", "literal[", "model")  # pydantic's own words in the place of an error
+_INNER = ("function-", "dict[", "list[", "literal[")  # pydantic's own words in the place of an error
 
 
 def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Model:
@@ -33,7 +33,9 @@ def validated(model: type[Model], values: Mapping[str, Any], where: str) -> Mode
         return model.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        path = [part for part in map(str, first["loc"]) if not part.startswith(_INNER)]
+        *outer, last = map(str, first["loc"]) if first["loc"] else ("",)
+        path = [part for part in outer if not part.startswith(_INNER)]
+        path += [] if last.startswith(_INNER) and first["type"] != "extra_forbidden" else [last]
         shown = repr(first["input"])
         shown = shown if len(shown) < 60 else shown[:57] + "..."
         message = first["msg"][:1].lower() + first["msg"][1:]

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from cfgan.data.images import load_rgb
+from cfgan.data.images import FORMATS
+from cfgan.data.pictures import read_square
 from cfgan.errors import DataError, FolderError
 from cfgan.files import write_text
 from cfgan.testsets.folder import Testset
-from cfgan.witnesses.face_embedder import similarity
+from cfgan.witnesses.face_embedder import SIDE, similarity
 
 if TYPE_CHECKING:
     from cfgan.witnesses.face_embedder import FaceEmbedder
@@ -44,7 +46,7 @@ def baseline_scores(
     files = sorted({file for pair in testset.pairs for file in (pair.a, pair.b)})
     vectors: dict[str, npt.NDArray[np.float32] | None] = {}
     for done, file in enumerate(files, start=1):
-        seen = embedder(_levels(_path(testset.path, file, gallery)))
+        seen = embedder(_levels(_path(testset.path, file, gallery), file))
         vectors[file] = seen.vectors[0] if seen.found[0] else None
         if progress:
             progress(done, len(files))
@@ -77,5 +79,10 @@ def _path(folder: Path, file: str, gallery: Path | None) -> Path:
     return found[0]
 
 
-def _levels(path: Path) -> npt.NDArray[np.uint8]:
-    return np.asarray(load_rgb(path)).transpose(2, 0, 1)[None]
+def _levels(path: Path, name: str) -> npt.NDArray[np.uint8]:
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            side = image.width if image.width == image.height else SIDE
+        return read_square(path, side).transpose(2, 0, 1)[None]  # square ones as they are
+    except (OSError, DataError) as error:
+        raise DataError(f"{name}: {error}", field="testset", value=name) from None

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import cfgan
 from cfgan.bundle import Bundle
-from cfgan.errors import SpecError
+from cfgan.data.image_files import find_images
+from cfgan.errors import FolderError, RequestError, SpecError
 from cfgan.files import read_json_object, sha256_of
 from cfgan.interrupt import StopRequest
+from cfgan.prior import check_exclusive
 from cfgan.spec import Cell
+from cfgan.testsets.brought import check_brought
 from cfgan.testsets.describe import describe
-from cfgan.testsets.designs import Built, cells_of, factorial, matched, stated_names, transect
+from cfgan.testsets.designs import Built, cells_of, changes, factorial, matched, stated_names, transect
 from cfgan.testsets.folder import PROTOCOL
 from cfgan.testsets.pairing import Values
 from cfgan.testsets.spec import MatchedModel, Plan
@@ -31,7 +34,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TestsetSummary:
-    """What a build gave: counts as in ``protocol.json``, unmet quotas, and how long it took."""
+    """What a build gave: counts as in ``protocol.json``, unmet quotas, what changes survived, how long it took, and
+    what it means that a changed face was kept."""
 
     __test__ = False  # not for pytest, whatever its name
 
@@ -40,6 +44,8 @@ class TestsetSummary:
     unmet: dict[str, int]
     survival: dict[str, dict[str, Any]]
     seconds: float
+
+    kept_means: str = "show the change"
 
     @property
     def complete(self) -> bool:
@@ -64,7 +70,14 @@ def check_testset_plan(plan: Plan, bundle: Bundle) -> list[str]:
     for role, cell in cells_of(plan, bundle.vocabulary).items():
         for warning in prior.check(cell.request):
             warnings.append(f"{role}: {warning}")
-    prior.check(plan.request)
+    if plan.design in ("gallery", "detection"):
+        warnings += prior.check(plan.request)
+    for name, value in changes(plan, bundle.vocabulary).items():
+        if any(name in group for group in bundle.vocabulary.one_of):
+            raise RequestError(
+                f"{name} is one class of several: nothing else could be held.", field="change", value=name
+            )
+        check_exclusive(bundle.vocabulary, {**plan.request, name: value})
     if plan.design != "detection":
         _embedder(plan)
     return warnings
@@ -96,9 +109,13 @@ def build_testset(
     embedder = _embedder(plan) if plan.design != "detection" else None
     writer = TestsetWriter(out, _header(bundle, plan, embedder))
     if writer.complete:
-        protocol = read_json_object(out / PROTOCOL)
+        try:
+            protocol = read_json_object(out / PROTOCOL)
+        except ValueError as error:
+            raise FolderError(f"{out} was this set, but is damaged: {error}.", field="out", value=out) from None
         seconds = time.monotonic() - started
-        return TestsetSummary(out, protocol["counts"], protocol["unmet"], protocol.get("survival", {}), seconds)
+        return _summary(out, protocol, seconds)
+    check_brought(plan, bundle.size)
     with StopRequest() as stop, contextlib.closing(writer):
         writer.begin()
         detection = plan.design == "detection"
@@ -114,8 +131,12 @@ def build_testset(
         )
         built = _design(studio, plan, cells_of(plan, bundle.vocabulary))
         protocol = describe(studio, built)
-    seconds = time.monotonic() - started
-    return TestsetSummary(out, protocol["counts"], built.unmet, protocol.get("survival", {}), seconds)
+    return _summary(out, protocol, time.monotonic() - started)
+
+
+def _summary(out: Path, protocol: Mapping[str, Any], seconds: float) -> TestsetSummary:
+    means = "show the change and stay the same person" if "embedder" in protocol else "show the change"
+    return TestsetSummary(out, protocol["counts"], protocol["unmet"], protocol.get("survival", {}), seconds, means)
 
 
 def _design(studio: Studio, plan: Plan, cells: Mapping[str, Cell]) -> Built:
@@ -158,7 +179,8 @@ def _header(bundle: Bundle, plan: Plan, embedder: FaceEmbedder | None) -> dict[s
 
 
 def _digest(path: Path) -> str:
-    """sha256 over the user's own files: their names and contents."""
-    files = [path] if path.is_file() else sorted(each for each in path.rglob("*") if each.is_file())
-    listed = [[each.relative_to(path.parent).as_posix(), sha256_of(each)] for each in files]
+    """sha256 over the user's own table, or over the names and contents of their images."""
+    if path.is_file():
+        return sha256_of(path)
+    listed = [[file.name, "" if file.problem else sha256_of(file.path)] for file in find_images([path]).files]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from cfgan.files import write_json, write_text
 from cfgan.reports.rates import Rate
 from cfgan.reports.real_faces import real_faces
+from cfgan.request import format_request
 from cfgan.testsets.designs import Built
 from cfgan.testsets.folder import (
     ATTRIBUTES,
@@ -77,7 +79,8 @@ def _protocol(studio: Studio, built: Built) -> dict[str, Any]:
         how = "CSV with the columns pair,score, a row for every pair; more is more alike"
     protocol: dict[str, Any] = {
         "folds": plan.model.folds,
-        "subject_disjoint": True,
+        # Whom the user's own images show is not known.
+        "subject_disjoint": plan.design != "detection" or plan.brought is None,
         "counts": {**counts, "subjects": studio.writer.subjects, "images": images},
         "unmet": built.unmet,
         "scores": f"{how}; an empty score is a failure to acquire.",
@@ -100,6 +103,11 @@ def _protocol(studio: Studio, built: Built) -> dict[str, Any]:
     return protocol
 
 
+def _holds_real_images(studio: Studio) -> bool:
+    brought = studio.plan.brought is not None
+    return brought and (studio.plan.design == "detection" or bool(studio.plan.resolved.get("copy_gallery")))
+
+
 def _survival(studio: Studio) -> dict[str, dict[str, Any]]:
     """Change -> how many faces it was tried on, and in how many it took effect and the face stayed the same one."""
     found = {}
@@ -107,14 +115,14 @@ def _survival(studio: Studio) -> dict[str, dict[str, Any]]:
         if "plain_survived" in tally:
             faces = studio.writer.stored(role)
             tried = tally["done"]
-            strengths = sorted(face.strength for face in faces)
+            strengths = [face.strength for face in faces]
             found[role] = {
                 "tried": tried,
                 "plain": Rate(tally["plain_survived"], tried).to_dict(),
                 "kept": Rate(tally["survived"], tried).to_dict(),
                 "plain_moved": tally["plain_moved"],
                 "moved": tally["moved"],
-                "median_strength": strengths[len(strengths) // 2] if strengths else None,
+                "median_strength": statistics.median(strengths) if strengths else None,
             }
     return found
 
@@ -127,7 +135,7 @@ def attribute_rates(studio: Studio) -> list[dict[str, Any]]:
     if bundle.judge_calibration is not None:
         thresholds["judge"] = bundle.judge_calibration.threshold
     rows = []
-    for role, faces in studio.writer.faces.items():
+    for role, faces in _by_kind(studio).items():
         values = sorted({(n, v) for face in faces for n, v in face.requested.items() if abs(v) == 1})
         for name, value in sorted(values, key=lambda each: bundle.vocabulary.index(each[0])):
             i = bundle.vocabulary.index(name)
@@ -141,6 +149,23 @@ def attribute_rates(studio: Studio) -> list[dict[str, Any]]:
                     row[f"real_{reader}"] = rate.to_dict()
             rows.append(row)
     return rows
+
+
+def _by_kind(studio: Studio) -> dict[str, list[Face]]:
+    """The faces of each role, those of a gallery's people together."""
+    kinds: dict[str, list[Face]] = {}
+    for role, faces in studio.writer.faces.items():
+        kinds.setdefault("imposters" if studio.plan.design == "gallery" else role, []).extend(faces)
+    return kinds
+
+
+def _draws(studio: Studio) -> dict[str, dict[str, int]]:
+    """What the draws of each role came to, those of a gallery's people together."""
+    kinds: dict[str, Counter[str]] = {}
+    for role, tally in studio.writer.tallies.items():
+        if "draws" in tally:
+            kinds.setdefault("imposters" if studio.plan.design == "gallery" else role, Counter()).update(tally)
+    return {role: dict(tally) for role, tally in kinds.items()}
 
 
 def _attributes(studio: Studio) -> str:
@@ -173,7 +198,8 @@ def _manifest(studio: Studio, protocol: dict[str, Any]) -> dict[str, Any]:
         "format": header["format"],
         "design": studio.plan.design,
         "name": studio.plan.model.name or studio.plan.design,
-        "synthetic": True,
+        # The user's own images may lie among the generated ones: attributes.csv and items.csv say which.
+        "synthetic": "in part" if _holds_real_images(studio) else True,
         "bundle": header["bundle"],
         "embedder": header["embedder"],
         "cfgan": header["cfgan"],
@@ -201,6 +227,9 @@ def _datasheet(studio: Studio, built: Built, protocol: dict[str, Any], rates: li
         unmet=built.unmet,
         notes=built.notes,
         rates=rates,
+        draws=_draws(studio),
+        real_images=_holds_real_images(studio),
+        shown=format_request(plan.request),
         least=_least_fmr(built),
         alike=_alike(built),
     )
@@ -220,7 +249,7 @@ def _alike(built: Built) -> dict[str, dict[str, float]]:
             kind = "non-mated" if pair.mated == "0" else "presumed mated" if pair.mated == "presumed" else "mated"
             found.setdefault(f"{pair.stratum}, {kind}", []).append(pair.similarity)
     return {
-        key: {"n": len(listed), "least": min(listed), "median": sorted(listed)[len(listed) // 2], "most": max(listed)}
+        key: {"n": len(listed), "least": min(listed), "median": statistics.median(listed), "most": max(listed)}
         for key, listed in found.items()
     }
 

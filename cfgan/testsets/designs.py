@@ -75,16 +75,16 @@ def cells_of(plan: Plan, vocabulary: Vocabulary) -> dict[str, Cell]:
     request = base_request(plan, vocabulary)
     if isinstance(model, MatchedModel):
         count = math.ceil(model.pairs / model.per_face)
-        _require_folds(count, model.folds, model.per_face, "pairs")
+        _require_folds(count, model.folds, _least_in_fold(model), "pairs")
         cells = {"enrolled": plan.cell("enrolled", request, count, 0)}
         if "random" in model.levels:
             cells["random"] = plan.cell("random", {}, count, 1, verified=False)
         return cells
     if isinstance(model, TransectModel):
-        _require_folds(model.subjects, model.folds, model.imposters, "subjects")
+        _require_folds(model.subjects, model.folds, 2 * model.imposters + 1, "subjects")
         return {"base": plan.cell("base", request, model.subjects, 0)}
     if isinstance(model, FactorialModel):
-        _require_folds(model.per_cell, model.folds, model.per_face, "per_cell")
+        _require_folds(model.per_cell, model.folds, 2 * model.per_face + 1, "per_cell")
         cross = plan.resolved["cross"]
         cells = {}
         for place, signs in enumerate(itertools.product((1.0, -1.0), repeat=len(cross))):
@@ -97,9 +97,18 @@ def cells_of(plan: Plan, vocabulary: Vocabulary) -> dict[str, Cell]:
     return {}
 
 
-def _require_folds(subjects: int, folds: int, each: int, what: str) -> None:
-    """Every fold needs enough subjects that each can be compared with ``each`` others, two of them to spare."""
-    least = each + 2
+def _least_in_fold(model: MatchedModel) -> int:
+    """Subjects that a fold needs.
+
+    Among themselves n faces can be compared n (n - 1) / 2 times. Where the nearest are taken first, one to spare.
+    """
+    if model.levels == ["random"]:
+        return model.per_face + 1
+    return 2 * model.per_face + (2 if "nearest" in model.levels else 1)
+
+
+def _require_folds(subjects: int, folds: int, least: int, what: str) -> None:
+    """Every fold needs enough subjects for the comparisons that are wanted in it."""
     if subjects // folds < least:
         most = subjects // least
         raise SpecError(

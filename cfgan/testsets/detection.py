@@ -8,11 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.image_files import find_images
-from cfgan.data.pictures import read_square
-from cfgan.errors import DataError
 from cfgan.images_out import encode_png
 from cfgan.request import format_request
+from cfgan.testsets.brought import bona_fide_images, read_image
 from cfgan.testsets.designs import Built
 from cfgan.testsets.folder import Item, Label
 from cfgan.testsets.pairing import fold_of
@@ -32,9 +30,6 @@ def detection(studio: Studio) -> Built:
 
     All images are re-encoded alike: the model's size, PNG stored without compression and without metadata, so that
     neither the length of a file nor what stands in it tells one kind from the other.
-
-    Raises:
-        DataError: a bona fide image cannot be read; names it.
     """
     model = studio.plan.model
     if not isinstance(model, DetectionModel):
@@ -93,22 +88,14 @@ def _signs(name: str) -> dict[str, float]:
 
 def _real_faces(studio: Studio) -> list[Face]:
     """Read, re-encode and store the user's faces; goes on where the writer stands."""
-    brought = studio.plan.brought
-    files = find_images([brought]).files if brought is not None else []
+    images = bona_fide_images(studio.plan.brought) if studio.plan.brought is not None else []
     done = len(studio.writer.stored(REAL))
-    while done < len(files):
+    while done < len(images):
         studio.stop.raise_if_asked(f"{done} bona fide faces are in {studio.writer.out}; the same command goes on")
-        levels = []
-        for file in files[done : done + _STEP]:
-            try:
-                if file.problem:
-                    raise DataError(file.problem)
-                levels.append(read_square(file.path, studio.bundle.size).transpose(2, 0, 1))
-            except DataError as error:
-                raise DataError(f"{file.name}: {error}", field="bona_fide", value=file.name) from None
-        studio.writer.add(REAL, {"images": done + len(levels)}, _encoded(studio, np.stack(levels), done))
+        levels = np.stack([read_image(image, studio.bundle.size, "bona_fide") for image in images[done : done + _STEP]])
+        studio.writer.add(REAL, {"images": done + len(levels)}, _encoded(studio, levels, done))
         done += len(levels)
-        studio.tell(REAL, done, len(files))
+        studio.tell(REAL, done, len(images))
     return studio.writer.stored(REAL)
 
 

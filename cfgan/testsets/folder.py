@@ -45,7 +45,8 @@ class Pair:
 
     Args:
         pair: its name, p000001 and on.
-        a: the enrolled face: a file of the set, or ``gallery/PERSON/FILE``, which the user keeps.
+        a: the enrolled face: a file of the set, or ``gallery/PERSON/FILE``, which the user keeps; of several images
+            of a person the one that is most like b.
         b: the probe: a file of the set.
         mated: "0" two persons, "1" one person, "presumed" one latent with a changed attribute.
         stratum: what kind of comparison it is, such as "nearest" or "Smiling"; figures are reported by it.

@@ -9,13 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.image_files import find_images
 from cfgan.data.label_files import read_label_file
-from cfgan.data.pictures import read_square
 from cfgan.errors import DataError, RequestError, SpecError
-from cfgan.files import is_safe_name
+from cfgan.files import make_folder, write_bytes
 from cfgan.prior import check_exclusive
 from cfgan.request import Request
+from cfgan.testsets.brought import checked_name, gallery_images, is_table, read_image
 from cfgan.testsets.designs import Built
 from cfgan.testsets.folder import Pair, value_name
 from cfgan.testsets.pairing import fold_of
@@ -49,7 +48,8 @@ class Person:
 def gallery(studio: Studio) -> Built:
     """For each person imposters that match that person's attributes; see :class:`GalleryModel`.
 
-    No image of the gallery is copied unless ``copy_gallery`` asks for it. The pairs name the person's first image.
+    No image of the gallery is copied unless ``copy_gallery`` asks for it. The pairs name the person's image that is
+    most like the imposter, the first one without an embedder.
 
     Raises:
         DataError: an image or a row of the gallery cannot be used; names it.
@@ -61,16 +61,16 @@ def gallery(studio: Studio) -> Built:
     names = _matched_names(studio, model)
     people = _people(studio, studio.plan.brought, names)
     for place, person in enumerate(people):
-        request = {**studio.plan.request, **person.request}
+        request = _joined(studio, person)
         cell = studio.plan.cell(person.name, request, model.imposters, _FIRST_CELL + place)
         faces = studio.subjects(f"imposters of {person.name}", cell, unlike=list(person.vectors))
         built.quota(f"imposters of {person.name}", model.imposters, len(faces))
-        enrolled = f"gallery/{person.name}/{Path(person.files[0]).name if person.files else ''}"
         for face in faces:
+            file, similarity = _nearest(person, face)
             built.pairs.append(
                 Pair(
                     pair=f"p{len(built.pairs) + 1:06d}",
-                    a=enrolled,
+                    a=f"gallery/{person.name}/{file}",
                     b=face.file,
                     mated="0",
                     stratum="gallery",
@@ -78,7 +78,7 @@ def gallery(studio: Studio) -> Built:
                     matched=tuple(value_name(name, value > 0) for name, value in request.items()),
                     differing=(),
                     moved=(),
-                    similarity=_nearest(person, face),
+                    similarity=similarity,
                     fold=fold_of(place, model.folds),
                 )
             )
@@ -88,6 +88,16 @@ def gallery(studio: Studio) -> Built:
     if without:
         built.notes.append(f"{without} of {len(people)} people show no attribute that the verifier is sure of.")
     return built
+
+
+def _joined(studio: Studio, person: Person) -> Request:
+    """What everybody shows and what the person shows. Raises DataError where they exclude each other."""
+    request = {**studio.plan.request, **person.request}
+    try:
+        check_exclusive(studio.bundle.vocabulary, request)
+    except RequestError as error:
+        raise DataError(f"{person.name}: {error}", field="gallery", value=person.name) from None
+    return request
 
 
 def _matched_names(studio: Studio, model: GalleryModel) -> list[str]:
@@ -104,31 +114,19 @@ def _matched_names(studio: Studio, model: GalleryModel) -> list[str]:
 
 def _people(studio: Studio, path: Path, names: Sequence[str]) -> list[Person]:
     """The gallery's people in the order of their names, each with the values to match."""
-    if path.is_file() and path.suffix.casefold() in (".csv", ".tsv", ".txt"):
+    if is_table(path):
         return _from_table(studio, path, names)
-    images: dict[str, list[tuple[str, Path]]] = {}
-    for file in find_images([path]).files:
-        if file.problem:
-            raise DataError(f"{file.name}: {file.problem}", field="gallery", value=file.name)
-        folder, _, name = file.name.rpartition("/")
-        person = folder.split("/")[0] if folder else Path(name).stem
-        images.setdefault(_checked(person), []).append((file.name, file.path))
     people = []
-    for place, (name, listed) in enumerate(sorted(images.items())):
+    images = gallery_images(path)
+    for place, (name, listed) in enumerate(images.items()):
         studio.stop.raise_if_asked("the same command goes on")
-        levels = np.stack([_read(label, file, studio.bundle.size) for label, file in listed])
+        levels = np.stack([read_image(image, studio.bundle.size, "gallery") for image in listed])
         probability = studio.verifier.probability(levels).astype(np.float64).mean(0)
         vectors = studio.embedder(levels).vectors if studio.embedder else np.zeros((0, 0), np.float32)
-        people.append(Person(name, tuple(label for label, _ in listed), _sure(studio, probability, names), vectors))
+        request = _sure(studio, probability, names)
+        people.append(Person(name, tuple(label for label, _ in listed), request, vectors))
         studio.tell("gallery", place + 1, len(images))
     return people
-
-
-def _read(label: str, file: Path, size: int) -> npt.NDArray[np.uint8]:
-    try:
-        return np.ascontiguousarray(read_square(file, size).transpose(2, 0, 1))
-    except DataError as error:
-        raise DataError(f"{label}: {error}", field="gallery", value=label) from None
 
 
 def _from_table(studio: Studio, path: Path, names: Sequence[str]) -> list[Person]:
@@ -137,11 +135,7 @@ def _from_table(studio: Studio, path: Path, names: Sequence[str]) -> list[Person
     for name, row in table.rows.items():
         values = dict(zip(table.names, table.values[row].tolist(), strict=True))
         request = {each: float(values[each]) for each in names if values.get(each, 0)}
-        try:
-            check_exclusive(studio.bundle.vocabulary, request)
-        except RequestError as error:
-            raise DataError(f"{name}: {error}", field="gallery", value=name) from None
-        people.append(Person(_checked(name), (), request, np.zeros((0, 0), np.float32)))
+        people.append(Person(checked_name(name), (), request, np.zeros((0, 0), np.float32)))
     return people
 
 
@@ -165,28 +159,20 @@ def _sure(studio: Studio, probability: npt.NDArray[np.float64], names: Sequence[
     return request
 
 
-def _checked(name: str) -> str:
-    if not name or any(ord(letter) < 32 or letter in "/\\;," for letter in name) or name in (".", ".."):
-        raise DataError(f"{name!r} cannot be the name of a person in a table.", field="gallery", value=name)
-    return name
-
-
-def _nearest(person: Person, face: Face) -> float | None:
+def _nearest(person: Person, face: Face) -> tuple[str, float | None]:
+    """The person's image that is most like a face, by its name alone, and the similarity."""
+    names = [Path(file).name for file in person.files]
     if not len(person.vectors) or not len(face.vector):
-        return None
-    return -float(np.linalg.norm(person.vectors - face.vector, axis=1).min())
+        return (names[0] if names else ""), None
+    distance = np.linalg.norm(person.vectors - face.vector, axis=1)
+    return names[int(distance.argmin())], -float(distance.min())
 
 
 def _copy(studio: Studio, people: Sequence[Person]) -> None:
-    from cfgan.files import make_folder, write_bytes
-
     brought = studio.plan.brought
     for person in people:
+        folder = studio.writer.out / "gallery" / person.name
         for file in person.files:
-            name = Path(file).name
-            if not is_safe_name(name) or not is_safe_name(person.name):
-                raise DataError(f"{file!r}: the name cannot be copied.", field="copy_gallery", value=file)
-            folder = studio.writer.out / "gallery" / person.name
             make_folder(folder)
             if brought is not None:
-                write_bytes(folder / name, (brought / file).read_bytes())
+                write_bytes(folder / Path(file).name, (brought / file).read_bytes())

@@ -58,8 +58,9 @@ def nearest(
     """Give every enrolled face the ``each`` most similar probes that are allowed; no two faces are compared twice."""
     pairs: list[tuple[int, int]] = []
     seen: set[frozenset[int]] = set()
+    among = vectors[list(probes)]
     for face in enrolled:
-        distance = np.linalg.norm(vectors[list(probes)] - vectors[face], axis=1)
+        distance = np.linalg.norm(among - vectors[face], axis=1)
         found = 0
         for place in np.argsort(distance, kind="stable"):
             if found == each:

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cfgan.errors import RequestError, SpecError, nearest
 from cfgan.files import user_path
 from cfgan.request import Request, format_request, request_from
-from cfgan.spec import MAX_CELLS, MAX_COUNT, Cell, VerifySpec, merge_settings
+from cfgan.spec import MAX_COUNT, Cell, VerifySpec, merge_settings
 from cfgan.spec_files import TESTSETS, load_spec_file
 from cfgan.validation import validated
 from cfgan.vocabulary import Vocabulary
+
+TABLES = (".csv", ".tsv", ".txt")
+"""How the name of a gallery ends that is a table of attributes."""
 
 Attributes = str | list[str] | dict[str, bool | float]
 _Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -72,6 +75,14 @@ class MatchedModel(TestsetModel):
         description="probe is any face; one with the attributes; of those the most similar",
     )
     per_face: Annotated[int, Field(ge=1, le=100)] = Field(1, description="comparisons of one enrolled face at a level")
+
+    @field_validator("levels")
+    @classmethod
+    def _once(cls, value: list[str]) -> list[str]:
+        if len(set(value)) < len(value):
+            raise ValueError("a level stands there twice")
+        return value
+
     change: list[str] = Field(
         default_factory=list, description="also presumed mated pairs: each of these attributes changed"
     )
@@ -119,7 +130,9 @@ class DetectionModel(TestsetModel):
     design: Literal["detection"]
     attacks: _Count = Field(200, description="generated faces")
     bona_fide: str | None = Field(None, description="folder of real faces; without it slots are left for them")
-    match: list[str] | None = Field(None, description="attributes whose shares are made equal")
+    match: Annotated[list[str], Field(max_length=12)] | None = Field(
+        None, description="attributes whose shares are made equal"
+    )
 
 
 Model = TypeVar("Model", bound=TestsetModel)
@@ -187,7 +200,7 @@ def make_testset_plan(
     """Validate plain values as a spec file holds them. Raises as :func:`read_testset_spec`."""
     values = merge_settings({k: v for k, v in values.items() if k != "extends"}, overrides or {})
     design = values.get("design")
-    if design not in MODELS:
+    if not isinstance(design, str) or design not in MODELS:
         raise SpecError(
             f"{design!r} is none of {', '.join(MODELS)}." if design else f"one of {', '.join(MODELS)} is expected.",
             field=f"{source}: design",
@@ -211,9 +224,11 @@ def make_testset_plan(
     for key in {"gallery", "bona_fide"} & resolved.keys():
         # Only its name stands in what is written: no path of this machine leaves it.
         brought = user_path(resolved[key], field=f"{source}: {key}")
-        if not brought.exists():
-            raise SpecError(f"there is no {brought}.", field=f"{source}: {key}", value=resolved[key])
-        resolved[key] = brought.name
+        if not resolved[key] or not brought.exists():
+            raise SpecError(f"there is no {resolved[key]!r}.", field=f"{source}: {key}", value=resolved[key])
+        if brought.is_file() and (key == "bona_fide" or brought.suffix.casefold() not in TABLES):
+            raise SpecError("a folder of images is expected.", field=f"{source}: {key}", value=resolved[key])
+        resolved[key] = brought.resolve().name
     return Plan(model, request, resolved, brought)
 
 
@@ -238,8 +253,6 @@ def _names(listed: list[str], vocabulary: Vocabulary, request: Request, where: s
         if name in [each.lstrip("-") for each in found]:
             raise SpecError(f"{name} stands there twice.", field=where, value=item)
         found.append(text)
-    if len(found) > 12 and not signed:
-        raise SpecError(f"at most 12 attributes ({MAX_CELLS:,} combinations).", field=where, value=len(found))
     return found
 
 

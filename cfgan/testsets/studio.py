@@ -84,8 +84,8 @@ class Studio:
         """
         faces = self.writer.stored(role)
         tally = self.writer.tally(role) or dict.fromkeys(("draws", "rejected", "no_face", "too_alike"), 0)
-        # Without verification a draw may still be left out for its face.
-        most = cell.max_draws if cell.verify.enabled else cell.verify.max_draws or 2 * cell.count
+        # Without verification a draw may still be left out for its face; Cell.max_draws knows nothing of that.
+        most = cell.verify.max_draws or cell.max_draws
         while len(faces) < cell.count and tally["draws"] < most:
             self.stop.raise_if_asked(f"{len(faces)} of {role} are in {self.writer.out}; the same command goes on")
             start = tally["draws"]
@@ -187,7 +187,7 @@ class Studio:
         requested = {**base.requested, name: value}
         seen = self._gate(requested).passes(probability)
         passed = np.asarray([row.all() for row in seen], dtype=bool)
-        if not search:
+        if not (search and self.plan.model.verify.enabled):  # where nothing is verified every strength would pass
             passed &= np.arange(len(STRENGTHS)) == _PLAIN
         made: dict[int, Face] = {}
 

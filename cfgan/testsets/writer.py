@@ -136,7 +136,8 @@ class TestsetWriter:
         """
         make_folder(self.out)
         self._open.enter_context(lock_folder(self.out))
-        remove_partials(self.out)
+        for folder in (self.out, *(path for path in self.out.rglob("*") if path.is_dir())):
+            remove_partials(folder)
         if self._journal.exists():
             self._replay(repair=True)
         else:
@@ -213,9 +214,12 @@ class TestsetWriter:
         """
         write(self.out)
         kept = {face.file for faces in self.faces.values() for face in faces}
-        for path in sorted((self.out / "images").rglob("*.png")):
-            if path.relative_to(self.out).as_posix() not in kept:
-                path.unlink()  # written, but killed before its journal line
+        for folder in sorted((self.out / "images").iterdir()):
+            for path in folder.iterdir():
+                if path.relative_to(self.out).as_posix() not in kept:
+                    path.unlink()  # written, but killed before its journal line
+            if folder.name not in self._images:
+                folder.rmdir()
         digests = {face.file: face.digest for faces in self.faces.values() for face in faces}
         for path in _others(self.out, digests):
             digests[path.relative_to(self.out).as_posix()] = sha256_of(path)

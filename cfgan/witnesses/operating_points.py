@@ -75,8 +75,7 @@ class _Held:
         """One threshold, as it turns out on these people."""
         pairs = self._same & ~np.eye(len(self._same), dtype=bool) if mated else ~self._same
         wrong = pairs & (self._alike < similarity if mated else self._alike >= similarity)
-        of = ((self._weights @ pairs.astype(np.float32)) * self._weights).sum(1)
-        found = ((self._weights @ wrong.astype(np.float32)) * self._weights).sum(1) / of
+        found = self._counts(wrong, mated=mated) / self._counts(pairs, mated=mated)
         low, high = np.quantile(found[1:], [0.025, 0.975])
         return {
             "rate": rate,
@@ -84,6 +83,12 @@ class _Held:
             "reported": round(float(found[0]), 6),
             "interval": [round(float(low), 6), round(float(high), 6)],
         }
+
+    def _counts(self, pairs: npt.NDArray[np.bool_], *, mated: bool) -> npt.NDArray[np.float64]:
+        """How many of some pairs are in the sample and in each resample: a pair of one person as often as that person
+        was drawn, one of two persons as often as the product."""
+        first = self._weights @ pairs.astype(np.float32)
+        return np.asarray((first if mated else first * self._weights).sum(1), dtype=np.float64)
 
 
 def similarities(vectors: Floats, people: npt.NDArray[np.int64]) -> tuple[Floats, Floats]:

@@ -93,8 +93,8 @@ def _show(design: str, summary: Any) -> None:
     console().print(table)
     for change, row in summary.survival.items():
         console().print(
-            f"{change}: {percent(row['kept']['rate'])} of {row['tried']:,} faces stay the same person with the change "
-            f"({percent(row['plain']['rate'])} without the search)",
+            f"{change}: {percent(row['kept']['rate'])} of {row['tried']:,} faces {summary.kept_means} "
+            f"({percent(row['plain']['rate'])} at full strength, without a search)",
             markup=False,
             soft_wrap=True,
         )

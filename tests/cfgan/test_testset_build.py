@@ -138,10 +138,13 @@ def test_the_same_spec_gives_the_same_bytes_also_after_a_stop(tiny_bundle: Bundl
     orphan = tmp_path / "b" / "images" / "s09999"
     orphan.mkdir()
     (orphan / "s09999_0001.png").write_bytes(b"half")
+    some = next((tmp_path / "b" / "images").glob("s0*/"))
+    (some / f"{some.name}_0001.png.123.partial").write_bytes(b"half")  # what a killed write leaves
     with journal.open("ab") as handle:
         handle.write(b'{"role": "enrol')  # killed in the middle of a line
     build(tiny_bundle, tmp_path / "b", spec)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert not orphan.exists()
     before = contents(tmp_path / "b")
     again, _ = build(tiny_bundle, tmp_path / "b", spec)  # finished: nothing is done again
     assert again.counts == again.counts and contents(tmp_path / "b") == before
@@ -233,6 +236,9 @@ def test_attacks_and_bona_fide_faces_are_alike_in_all_but_the_label(tiny_bundle:
         ({"design": "matched", "pair": 3}, "Did you mean pairs"),
         ({"design": "matched", "pairs": 0}, "pairs"),
         ({"design": "matched", "levels": ["hard"]}, "levels"),
+        ({"design": "matched", "levels": ["matched", "matched"]}, "twice"),
+        ({"design": ["matched"]}, "is none of"),
+        ({"design": "gallery", "gallery": ""}, "there is no"),
         ({"design": "matched", "attributes": "Redd"}, "Did you mean Red"),
         ({"design": "matched", "identity": {"screem": "all"}}, "Did you mean screen"),
         ({"design": "transect"}, "change"),
@@ -254,7 +260,9 @@ def test_a_wrong_spec_names_the_setting_and_the_nearest(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"design": "matched", "pairs": 20, "folds": 10}, "Did you mean 6"),
+        ({"design": "matched", "pairs": 20, "folds": 10}, "Did you mean 5"),
+        ({"design": "factorial", "cross": ["Red"], "per_cell": 4, "per_face": 2, "folds": 1}, "fewer than 5"),
+        ({"design": "matched", "attributes": "Cat", "change": ["Dog"]}, "exclude each other"),
         ({"design": "matched", "identity": {"enabled": False}}, "nearest needs the embedder"),
         ({"design": "matched", "attributes": "Cat,Dog"}, "exclude each other"),
         ({"design": "transect", "subjects": 4, "change": ["Cat"], "folds": 4}, "Did you mean 1"),
@@ -270,3 +278,32 @@ def test_a_plan_that_cannot_be_built_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=message):
         build_testset(tiny_bundle, plan, tmp_path / "t")
     assert not (tmp_path / "t").exists()
+
+
+def test_what_a_user_brings_is_read_before_anything_is_written(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    folder = people(tiny_bundle, tmp_path)
+    spec = {"design": "gallery", "gallery": str(folder), "match": ["Red"], "imposters": 1, "folds": 1}
+    detection = {"design": "detection", "bona_fide": str(folder), "attacks": 4, "match": ["Red"], "folds": 1}
+
+    def refused(values: dict[str, Any], message: str) -> None:
+        with pytest.raises(DataError, match=message):
+            build(tiny_bundle, tmp_path / "t", values)
+        assert not (tmp_path / "t").exists()
+
+    (folder / "anna" / "broken.png").write_bytes(b"no image")
+    refused(spec, r"anna/broken\.png")
+    refused(detection, r"anna/broken\.png")
+    (folder / "anna" / "broken.png").unlink()
+    (folder / "bob").rename(folder / "Bob, the second")
+    refused(spec, "Bob, the second")
+    (folder / "Bob, the second").rename(folder / "Bob II")
+    refused({**spec, "copy_gallery": True}, "cannot be copied")
+    (folder / "anna" / "older").mkdir()
+    (folder / "anna" / "one.png").rename(folder / "anna" / "older" / "one.png")
+    refused(spec, "one folder")
+
+
+def test_what_is_not_verified_is_changed_at_full_strength(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    summary, _ = build(tiny_bundle, tmp_path / "t", {**TRANSECT, "verify": {"enabled": False}})
+    assert {row["median_strength"] for row in summary.survival.values()} == {1.0}
+    assert "Nothing was verified" in (tmp_path / "t" / "datasheet.md").read_text()

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cfgan.calibration import (
+    SUREST,
     Calibration,
     balanced_accuracy,
     best_threshold,
@@ -127,3 +128,11 @@ def test_accuracy_table_by_hand() -> None:
     asked[:2, 1] = math.nan  # unknown labels are neither wanted nor unwanted
     b = accuracy_table(("A", "B"), asked, seen)["attributes"]["B"]
     assert b["no"] == 1.0 and b["agreement"] == 1.0
+
+
+def test_a_classifier_without_mistakes_does_not_ask_for_more_than_any_face_can_show() -> None:
+    labels = np.repeat([1.0, -1.0], 50)[:, None].astype(np.float32)
+    calibration = fit_calibration(labels * np.linspace(9, 30, 100)[:, None].astype(np.float32), labels)
+    again = Calibration.from_dict(calibration.to_dict())
+    for gate in (calibration.gate_yes, calibration.gate_no, again.gate_yes, again.gate_no):
+        assert gate.max() <= SUREST

@@ -38,7 +38,7 @@ def test_build_then_score_with_the_baseline(tiny_bundle: Bundle, tmp_path: Path,
     value = json.loads(run(*build, "--json").stdout)
     assert value["complete"] and value["counts"]["nonmated"] == 36 and set(value["survival"]) == {"Round"}
     again = run(*build)
-    assert again.exit_code == 0 and "nearest" in again.stdout and "without the search" in again.stdout
+    assert again.exit_code == 0 and "nearest" in again.stdout and "without a search" in again.stdout
     other = run(*build, "--seed", 5)
     assert other.exit_code == 2 and "another test set" in other.stderr
 
