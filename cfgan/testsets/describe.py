@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cfgan.files import write_json, write_text
+import numpy as np
+
+from cfgan.data.images import load_rgb
+from cfgan.files import write_bytes, write_json, write_text
+from cfgan.images_out import encode_png, grid
 from cfgan.reports.rates import Rate
 from cfgan.reports.real_faces import real_faces
 from cfgan.request import format_request
@@ -20,6 +24,7 @@ from cfgan.testsets.folder import (
     DATASHEET,
     MANIFEST,
     PROTOCOL,
+    SHEET,
     SPEC,
     write_items,
     write_pairs,
@@ -29,6 +34,7 @@ from cfgan.testsets.writer import Face
 from cfgan.witnesses.operating_points import operating_points
 from cfgan.yaml_files import dump_yaml
 
+_SHEET_SIDE = 8  # faces across and down on the contact sheet, about
 _TEMPLATE = Path(__file__).parent.parent / "templates" / "datasheet.md.j2"
 
 
@@ -43,6 +49,8 @@ def describe(studio: Studio, built: Built) -> dict[str, Any]:
         else:
             write_pairs(out, built.pairs)
         write_text(out / ATTRIBUTES, _attributes(studio))
+        if (sheet := _sheet(studio)) is not None:
+            write_bytes(out / SHEET, sheet)
         write_json(out / PROTOCOL, protocol)
         write_text(out / SPEC, dump_yaml(studio.plan.resolved))
         write_text(out / DATASHEET, _datasheet(studio, built, protocol, rates))
@@ -101,6 +109,28 @@ def _protocol(studio: Studio, built: Built) -> dict[str, Any]:
     if survival := _survival(studio):
         protocol["survival"] = survival
     return protocol
+
+
+def _sheet(studio: Studio) -> bytes | None:
+    """The first faces at a glance: where faces were changed, a row a face, it and what became of it.
+
+    None in detection sets, whose images must not be told apart by looking at where they stand.
+    """
+    if studio.plan.design == "detection":
+        return None
+    by_base: dict[str, list[str]] = {}
+    for face in _faces(studio):
+        by_base.setdefault(face.of or face.file, []).append(face.file)
+    changed = [files for files in by_base.values() if len(files) > 1]
+    columns = max((len(files) for files in changed), default=1)
+    whole = [files for files in changed if len(files) == columns] or list(by_base.values())
+    rows = _SHEET_SIDE * (max(1, _SHEET_SIDE // columns) if columns > 1 else _SHEET_SIDE)
+    shown = [np.asarray(load_rgb(studio.writer.out / file)).transpose(2, 0, 1) for row in whole[:rows] for file in row]
+    if not shown:
+        return None
+    across = columns * max(1, _SHEET_SIDE // columns) if columns > 1 else _SHEET_SIDE
+    about = {"synthetic": True, "bundle": studio.writer.header["bundle"], "made_from": "the first faces of this set"}
+    return encode_png(grid(np.stack(shown), across), about)
 
 
 def _holds_real_images(studio: Studio) -> bool:

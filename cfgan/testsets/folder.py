@@ -8,6 +8,7 @@
     pairs.csv               comparison sets: a row a comparison, see :class:`Pair`
     items.csv               detection sets: a row a presentation, see :class:`Item`
     protocol.json           folds, counts, screening, thresholds, how scores are to be given
+    contact_sheet.png       the first faces at a glance, not in detection sets
     datasheet.md            a datasheet (Gebru et al., "Datasheets for Datasets", CACM 2021)
     spec.yaml               the resolved spec; building it again gives the same bytes
     checksums.sha256        sha256 of every other file, in the format of sha256sum; written last
@@ -34,6 +35,7 @@ FORMAT = "cfgan-testset/1"
 MANIFEST, PAIRS, ITEMS = "manifest.json", "pairs.csv", "items.csv"
 CHECKSUMS = "checksums.sha256"
 ATTRIBUTES, PROTOCOL, DATASHEET, SPEC = "attributes.csv", "protocol.json", "datasheet.md", "spec.yaml"
+SHEET = "contact_sheet.png"
 
 Mated = Literal["0", "1", "presumed"]
 Label = Literal["attack", "bona_fide"]

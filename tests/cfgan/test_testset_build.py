@@ -81,6 +81,8 @@ def test_a_changed_face_differs_in_one_attribute_only(tiny_bundle: Bundle, tmp_p
         assert changed == [f"condition.{pair.stratum.lstrip('-')}"] and pair.differing == (pair.stratum,)
         assert abs(float(b[changed[0]])) == float(b["strength"])
     assert {p.stratum for p in found.pairs if p.mated == "0"} == {"imposter"}
+    with Image.open(tmp_path / "t" / "contact_sheet.png") as sheet:
+        assert (sheet.width - 2) % 18 == 0 and "trainedAlgorithmicMedia" in sheet.text["XML:com.adobe.xmp"]  # type: ignore[attr-defined]
 
 
 def test_the_search_keeps_at_least_what_the_plain_change_does(tiny_bundle: Bundle, tmp_path: Path) -> None:
