@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ Weights = Mapping[str, Tensor]
 """Name -> tensor; filters as torch has them, (out, in, height, width)."""
 
 
-class _FaceApi:
+class _FaceApi(ABC):
     """A network of the package and one of its classes; deterministic on one device, one to two hundred faces a second.
 
     Args:
@@ -90,9 +91,9 @@ class _FaceApi:
             probability[part] = self._read(faces.float()).numpy()
         return probability
 
+    @abstractmethod
     def _read(self, faces: Tensor) -> Tensor:
         """Faces float32 (N, 3, 112, 112), 0..255, to probabilities (N,)."""
-        raise NotImplementedError
 
 
 class FaceApiGender(_FaceApi):
