@@ -14,6 +14,7 @@ import copy
 import hashlib
 import importlib.util
 import io
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -69,15 +70,16 @@ class FeatureNetwork(Protocol):
         ...
 
 
-class _Base:
+class _Base(ABC):
     """Checks, device and chunks, the same for all."""
 
     def __init__(self, name: str, digest: str, dimensions: int, device: torch.device | None) -> None:
         self.name, self.digest, self.dimensions = name, digest, dimensions
         self._device = device or torch.device("cpu")
 
+    @abstractmethod
     def _features(self, levels: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Features of one chunk, (n, D), on the device."""
 
     @torch.inference_mode()
     def __call__(self, levels: Tensor) -> Tensor:
