@@ -21,7 +21,7 @@ import numpy.typing as npt
 from cfgan.data.celeba import read_labels
 from cfgan.data.image_files import is_manifest
 from cfgan.data.label_files import FILE_COLUMNS
-from cfgan.data.label_values import NO, YES
+from cfgan.data.label_values import NO, NOTES, YES
 from cfgan.errors import DataError, InputError, nearest
 from cfgan.files import user_path
 from cfgan.vocabulary import Vocabulary
@@ -219,7 +219,7 @@ class _Reader:
         elif manifest:
             wanted = {title.removeprefix(_REQUESTED): title for title in self._titles if title.startswith(_REQUESTED)}
         else:
-            wanted = {title: title for title in self._titles if title not in (file, split, person)}
+            wanted = {title: title for title in self._titles if title not in NOTES | {file, split, person}}
         if not wanted:
             raise DataError(f"{self._path.name} has no column of labels.", field=self._field, value=self._path)
         vocabulary = Vocabulary.of(wanted)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from cfgan.data.celeba import read_labels
 from cfgan.data.image_files import is_manifest
+from cfgan.data.label_values import NOTES
 from cfgan.errors import DataError, VocabularyError, nearest
 from cfgan.files import user_path
 from cfgan.vocabulary import Vocabulary
@@ -144,7 +145,8 @@ class _Table:
         titles = {
             place: title.removeprefix(_REQUESTED) if self._requested else title
             for place, title in enumerate(self._header)
-            if place != self._file and (title.startswith(_REQUESTED) or not self._requested)
+            if place != self._file
+            and (title.startswith(_REQUESTED) if self._requested else ignore_unknown or title not in NOTES)
         }
         self._columns, self._ignored = _known(path, titles, vocabulary, ignore_unknown)
         if not self._columns:

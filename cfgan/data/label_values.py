@@ -22,6 +22,10 @@ YES = frozenset({"true", "yes", "t", "y"})
 NO = frozenset({"false", "no", "f", "n"})
 UNKNOWN = frozenset({"", "nan", "na", "n/a", "null", "none", "?", "<na>"})
 
+SPLIT = "split"
+NOTES = frozenset({SPLIT, "synthetic", "request", "draw"})
+"""Columns that cfgan writes beside labels (`data draw`, `balance`): no labels, unless somebody names them as such."""
+
 _FIELD = "--values"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from cfgan.data.celeba import LabelledImages
 from cfgan.data.classes import attribute_name, class_vocabulary, one_hot
 from cfgan.data.label_files import FILE_COLUMNS
-from cfgan.data.label_values import UNKNOWN, read_values
+from cfgan.data.label_values import NOTES, SPLIT, UNKNOWN, read_values
 from cfgan.data.pictures import read_picture
 from cfgan.data.splits import WORDS, Shares, Splits, require_together, split_named
 from cfgan.errors import DataError, VocabularyError, nearest
@@ -106,13 +106,15 @@ def _separator(path: Path) -> str:
 
 def from_frame(folder: Path, frame: pd.DataFrame, columns: Columns, shares: Shares, *, name: str) -> LabelledImages:
     """The same from a table that is read already; ``name`` is for messages. Raises as :func:`read_table`."""
+    if columns.split is None and columns.attributes is None and SPLIT in frame.columns:
+        columns = replace(columns, split=SPLIT)
     file = _file_column(frame, columns.file, name)
     stated = [(columns.split, "--split-column"), (columns.group, "--group-column")]
     stated += [(title, "--class-column") for title in columns.classes]
     taken = {file, *(_require(frame, title, field, name) for title, field in stated if title is not None)}
     chosen = columns.attributes
     if chosen is None:
-        chosen = tuple(title for title in frame.columns if title not in taken)
+        chosen = tuple(title for title in frame.columns if title not in taken | NOTES)
     for title in chosen:
         if _require(frame, title, "--columns", name) in taken:
             raise DataError(f"{title} is used for something else already.", field="--columns", value=title)

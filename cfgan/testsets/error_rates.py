@@ -125,4 +125,5 @@ def _crossing(fmr: Floats, fnmr: Floats) -> float:
 
 def _between(before: float, after: float, left: float, right: float) -> float:
     """The rate where a gap that goes from ``left`` to ``right`` is 0, on a straight line."""
-    return float(before + (after - before) * (-left / (right - left) if right > left else 0.0))
+    rate = before + (after - before) * (-left / (right - left) if right > left else 0.0)
+    return min(max(float(rate), 0.0), 1.0)  # rounding

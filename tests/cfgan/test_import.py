@@ -21,7 +21,9 @@ from cfgan.data.label_values import read_values
 from cfgan.data.splits import Shares
 from cfgan.data.store import pack
 from cfgan.data.table import Columns, is_inside, read_table
+from cfgan.drawing.data import drawn_faces, write_drawn
 from cfgan.errors import DataError, VocabularyError
+from cfgan.vocabulary import CELEBA
 from cfgan_cli.main import app
 
 NONE = Shares(0, 0)
@@ -331,3 +333,15 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.exit_code == 0 and "2 attributes" in done.output
     wrong = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "other"), "--columns", "Rnd"])
     assert wrong.exit_code == 2 and not (tmp_path / "other").exists()
+
+
+def test_the_tables_that_cfgan_writes_are_read_as_they_are(tmp_path: Path) -> None:
+    folder = write_drawn(drawn_faces(12, 0, 16), tmp_path / "drawn", 0)
+    path = tmp_path / "drawn" / "labels.csv"
+    first, *lines = path.read_text().splitlines()
+    noted = [f"{first},synthetic,request,draw", *(f"{line},1,Bald,7" for line in lines)]  # as balance adds
+    path.write_text("\n".join(noted) + "\n")
+    found = read_table(tmp_path / "drawn", path, Columns(), Shares())
+    assert found.vocabulary.names == CELEBA.names and len(found.files) == 12 and folder.exists()
+    words = {"train": 0, "validation": 1, "test": 2}
+    assert found.split.tolist() == [words[line.split(",")[1]] for line in lines]

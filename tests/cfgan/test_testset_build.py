@@ -17,6 +17,7 @@ from cfgan.errors import DataError, FolderError, InputError, RequestError, SpecE
 from cfgan.generation import generate
 from cfgan.spec import make_plan
 from cfgan.testsets.build import TestsetSummary, build_testset, check_testset_plan
+from cfgan.testsets.check import check_testset
 from cfgan.testsets.folder import Testset, open_testset, subject_of
 from cfgan.testsets.spec import make_testset_plan
 
@@ -190,6 +191,12 @@ def test_imposters_show_what_a_person_of_the_gallery_shows(tiny_bundle: Bundle, 
             name = value.lstrip("-")
             assert table[pair.b][f"requested.{name}"] == ("-1" if value.startswith("-") else "1")
         assert pair.matched and pair.similarity is not None and pair.similarity < -0.02
+    # Of two images of a person the one that is most like the imposter stands in the pair, and the set is sound.
+    one = Path(spec["gallery"]) / "anna" / "one.png"
+    (one.parent / "two.png").write_bytes((Path(spec["gallery"]) / "bob" / "one.png").read_bytes())
+    build(tiny_bundle, tmp_path / "two", {**spec, "imposters": 12})
+    assert check_testset(tmp_path / "two") == []
+    (one.parent / "two.png").unlink()
     assert not (tmp_path / "t" / "gallery").exists() and str(tmp_path).encode() not in b"".join(
         data for name, data in contents(tmp_path / "t").items()
     )
