@@ -225,7 +225,12 @@ def make_testset_plan(
         # Only its name stands in what is written: no path of this machine leaves it.
         brought = user_path(resolved[key], field=f"{source}: {key}")
         if not resolved[key] or not brought.exists():
-            raise SpecError(f"there is no {resolved[key]!r}.", field=f"{source}: {key}", value=resolved[key])
+            option = f"--{key.replace('_', '-')}"
+            raise SpecError(
+                f"there is no {resolved[key]!r}; name your own with {option}.",
+                field=f"{source}: {key}",
+                value=resolved[key],
+            )
         if brought.is_file() and (key == "bona_fide" or brought.suffix.casefold() not in TABLES):
             raise SpecError("a folder of images is expected.", field=f"{source}: {key}", value=resolved[key])
         resolved[key] = brought.resolve().name

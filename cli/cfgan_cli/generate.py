@@ -89,7 +89,7 @@ def generate(
         if as_json:
             print_json(_as_json(summary, plan))
         elif not quiet:
-            _show(summary)
+            _show(summary, plan)
     if not summary.complete:
         message(
             f"Draws ran out: {summary.accepted} of {summary.wanted} faces were found in {summary.draws:,} draws. "
@@ -151,7 +151,24 @@ def _as_json(summary: Summary, plan: Plan) -> dict[str, Any]:
     return {**value, "cells": summary.cells}
 
 
-def _show(summary: Summary) -> None:
+def _passed(plan: Plan) -> str:
+    """What it means that a face passed, where all requests ask the same of it."""
+    asked = {(cell.verify.enabled, cell.verify.threshold, cell.verify.precision) for cell in plan.cells}
+    if len(asked) > 1:
+        return "'Passed' is what the bundle's own verifier says, by the gate of each request (batch.json names them)."
+    enabled, threshold, precision = asked.pop()
+    if threshold is not None and enabled:
+        return f"'Passed': the bundle's own verifier gives the requested value a probability of {threshold:g} or more."
+    if precision is not None and enabled:
+        return f"'Passed': above the thresholds at which the verifier is right in {percent(precision)} of real faces."
+    kept = "" if enabled else "Nothing was rejected. "
+    return (
+        f"{kept}'Passed' is what the bundle's own verifier says: it is as sure as of four in five real faces with that "
+        "value; --threshold and --precision ask for surer ones."
+    )
+
+
+def _show(summary: Summary, plan: Plan) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -178,9 +195,8 @@ def _show(summary: Summary) -> None:
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "
-        "'Passed' is what the bundle's own verifier says: it is as sure as of four in five real faces with that value. "
-        "p is its probability of the requested value, calibrated for faces as common as in the training labels. "
-        "--threshold and --precision ask for surer ones.",
+        f"{_passed(plan)} p is its probability of the requested value, calibrated for faces as common as in the "
+        "training labels.",
         soft_wrap=True,
     )
     where = "contact_sheet.png, manifest.csv, images/" if summary.accepted else "no faces"

@@ -98,6 +98,8 @@ def _show(design: str, summary: Any) -> None:
             markup=False,
             soft_wrap=True,
         )
+    if slots := counts.get("slots"):
+        console().print(f"{slots:,} slots are left for your own real faces: --bona-fide FOLDER", markup=False)
     for quota, missing in summary.unmet.items():
         message(f"Not met: {quota}: {missing:,} missing", style="yellow")
     console().print(
