@@ -1,12 +1,13 @@
-"""Reading any images with a bundle's verifier or judge: decoding in threads while the classifier works."""
+"""Reading any images with a bundle's verifier or judge, several batches at a time, each in a thread of its own."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
@@ -194,22 +195,25 @@ def verify_images(
     _keep_freed_memory()
     started = time.monotonic()
     outcome = Outcome(np.zeros(len(columns.names), np.int64), meets=None if columns.wanted is None else 0)
-    workers = min(_WORKERS, os.cpu_count() or 1)
-    with StopRequest() as stop, ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+    with StopRequest() as stop, _pools(reader) as (decoders, classifiers, batches):
 
         def decode(start: int) -> _Decoded:
             return _decode(files[start : start + step], size, crop, stop)
 
+        def classify(decoded: Future[_Decoded]) -> Readings:
+            return _read(reader, decoded.result(), columns)
+
+        def begin(start: int) -> Future[Readings]:
+            return classifiers.submit(classify, decoders.submit(decode, start))
+
         starts = iter(range(0, len(files), step))
-        # As many batches ahead as keep every thread at work while one is classified; no more, so memory is bounded.
-        ahead: deque[Future[_Decoded]] = deque(pool.submit(decode, start) for start in islice(starts, workers + 1))
+        ahead: deque[Future[Readings]] = deque(begin(start) for start in islice(starts, batches))
         try:
             while ahead:
-                decoded = ahead.popleft().result()
+                readings = ahead.popleft().result()
                 stop.raise_if_asked("not all images were read")
                 if (start := next(starts, None)) is not None:
-                    ahead.append(pool.submit(decode, start))
-                readings = _read(reader, decoded, columns)
+                    ahead.append(begin(start))
                 for sink in sinks:
                     sink.add(readings)
                 _count(outcome, readings)
@@ -217,10 +221,35 @@ def verify_images(
                     tell(outcome.read + len(outcome.failed), len(files))
         except BaseException:
             stop.asked = True  # whatever went wrong: threads leave off after the image at hand
-            pool.shutdown(wait=False, cancel_futures=True)
             raise
     outcome.seconds = time.monotonic() - started
     return outcome
+
+
+@contextlib.contextmanager
+def _pools(reader: Reader) -> Iterator[tuple[Executor, Executor, int]]:
+    """Threads that decode, threads that classify, and how many batches may be under way, which bounds the memory.
+
+    On a CPU as many batches are classified at once as torch has threads, each by one of them. All of torch's threads on
+    one batch would wait for each other after every layer, and whenever a decoder has taken the place of one of them.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    several = reader.device.type == "cpu" and threads > 1
+    decoding, classifying = min(_WORKERS, os.cpu_count() or 1), threads if several else 1
+    decoders = ThreadPoolExecutor(decoding, "decode")
+    if several:
+        classifiers = ThreadPoolExecutor(classifying, "classify", torch.set_num_threads, (1,))
+    else:
+        classifiers = ThreadPoolExecutor(classifying, "classify")
+    try:
+        yield decoders, classifiers, decoding + classifying + 1
+    finally:
+        decoders.shutdown(wait=True, cancel_futures=True)
+        classifiers.shutdown(wait=True, cancel_futures=True)
+        if several:
+            torch.set_num_threads(threads)
 
 
 def _keep_freed_memory() -> None:
