@@ -56,7 +56,7 @@ class Drawer:
         self.bundle = bundle
         self.device: torch.device = pick_device(device)
         self.prior: Prior = bundle.prior()
-        self._generator = bundle.generator().to(self.device)
+        self.generator = bundle.generator().to(self.device)
         self._verifier = bundle.verifier().to(self.device)
         self._inputs = DrawInputs(self.prior, bundle.z_dim)
         self._gate: tuple[Cell, Gate] | None = None
@@ -85,7 +85,7 @@ class Drawer:
         self, cell: Cell, draws: range, last: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         z, condition = self._inputs.get(cell, draws, last)
-        images, pixels = render(self._generator, z, condition, self.device)
+        images, pixels = render(self.generator, z, condition, self.device)
         return condition, pixels, probabilities(self._verifier, self.bundle.calibration, images)
 
 

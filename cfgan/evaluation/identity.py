@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cfgan.witnesses.face_embedder import SIDE, FaceEmbedder
+from cfgan.witnesses.face_embedder import FaceEmbedder
+from cfgan.witnesses.faces import SIDE
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,7 +17,8 @@ from cfgan.data.pictures import read_square
 from cfgan.errors import DataError, FolderError
 from cfgan.files import write_text
 from cfgan.testsets.folder import Testset
-from cfgan.witnesses.face_embedder import SIDE, similarity
+from cfgan.witnesses.face_embedder import similarity
+from cfgan.witnesses.faces import SIDE
 
 if TYPE_CHECKING:
     from cfgan.witnesses.face_embedder import FaceEmbedder

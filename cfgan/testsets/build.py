@@ -62,6 +62,13 @@ def check_testset_plan(plan: Plan, bundle: Bundle) -> list[str]:
         InputError: error rates that the embedder's figures do not support.
         ConfigError: the embedder's extra is missing.
     """
+    warnings = _check(plan, bundle)
+    _embedder(plan)
+    return warnings
+
+
+def _check(plan: Plan, bundle: Bundle) -> list[str]:
+    """What :func:`check_testset_plan` does without opening the embedder."""
     model = plan.model
     if isinstance(model, MatchedModel) and "nearest" in model.levels and not model.identity.enabled:
         raise SpecError("the level nearest needs the embedder.", field="identity.enabled", value=False)
@@ -78,8 +85,6 @@ def check_testset_plan(plan: Plan, bundle: Bundle) -> list[str]:
                 f"{name} is one class of several: nothing else could be held.", field="change", value=name
             )
         check_exclusive(bundle.vocabulary, {**plan.request, name: value})
-    if plan.design != "detection":
-        _embedder(plan)
     return warnings
 
 
@@ -105,8 +110,8 @@ def build_testset(
         StoppedError: a stop was asked for; run again to resume.
     """
     started = time.monotonic()
-    check_testset_plan(plan, bundle)
-    embedder = _embedder(plan) if plan.design != "detection" else None
+    _check(plan, bundle)
+    embedder = _embedder(plan)
     writer = TestsetWriter(out, _header(bundle, plan, embedder))
     if writer.complete:
         try:
@@ -156,8 +161,8 @@ def _design(studio: Studio, plan: Plan, cells: Mapping[str, Cell]) -> Built:
 
 
 def _embedder(plan: Plan) -> FaceEmbedder | None:
-    """The embedder, if the plan wants one. Raises ConfigError, InputError."""
-    if not plan.model.identity.enabled:
+    """The embedder, if the plan wants one; detection sets never do. Raises ConfigError, InputError."""
+    if not plan.model.identity.enabled or plan.design == "detection":
         return None
     from cfgan.witnesses.face_embedder import FaceEmbedder
     from cfgan.witnesses.operating_points import similarity_at

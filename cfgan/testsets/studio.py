@@ -65,7 +65,6 @@ class Studio:
     ) -> None:
         self.bundle, self.plan, self.writer, self.embedder = bundle, plan, writer, embedder
         self._drawer = Drawer(bundle, device)
-        self._generator = bundle.generator().to(self._drawer.device)
         self.verifier, *judges = readers_of(bundle, self._drawer.device)
         self.judge = judges[0] if judges else None
         self.stop, self.tell, self._marked = stop, tell, marked
@@ -182,7 +181,7 @@ class Studio:
         conditions = np.repeat(np.asarray([base.condition], np.float32), len(STRENGTHS), 0)
         conditions[:, column] = np.asarray(STRENGTHS, np.float32) * value
         z = np.repeat(z, len(STRENGTHS), 0)
-        images, pixels = render(self._generator, z, conditions, self._drawer.device)
+        images, pixels = render(self._drawer.generator, z, conditions, self._drawer.device)
         probability = probabilities(self.verifier.network, self.bundle.calibration, images)
         requested = {**base.requested, name: value}
         seen = self._gate(requested).passes(probability)

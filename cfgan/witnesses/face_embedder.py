@@ -16,13 +16,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from cfgan.errors import ConfigError, DataError
+from cfgan.errors import ConfigError
 from cfgan.files import sha256_of
-
-SIDE = 256
-"""Side in pixels to which faces are enlarged before they are looked for."""
+from cfgan.witnesses.faces import check_levels, enlarged
 
 _BOX = (50, 70, 205, 225)
 """Where the face is in CelebA's central crop, enlarged: left, top, right, bottom in pixels. Used where no face is
@@ -92,13 +89,11 @@ class FaceEmbedder:
         Raises:
             DataError: another type or shape.
         """
-        if levels.dtype != np.uint8 or levels.ndim != 4 or levels.shape[1] != 3:
-            raise DataError(f"images must be uint8 (N, 3, H, W), not {levels.dtype} {levels.shape}.")
+        check_levels(levels)
         vectors = np.zeros((len(levels), self.dimension), np.float32)
         found = np.zeros(len(levels), np.bool_)
         for i, image in enumerate(levels):
-            picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-            pixels = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+            pixels = np.asarray(enlarged(image))
             boxes = self._detect(pixels, 0)
             found[i] = len(boxes) > 0
             box = max(boxes, key=lambda each: each.area()) if found[i] else self._rectangle(*_BOX)
