@@ -21,21 +21,21 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from cfgan.bundle_parts import read_log, training_seconds
-from cfgan.calibration import fit_calibration
+from cfgan.assemble.parts import read_log, training_seconds
 from cfgan.data.store import Store, open_store
 from cfgan.evaluation.accuracy import accuracy_table
+from cfgan.evaluation.agreement import Reader
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.detector import FaceDetector
 from cfgan.evaluation.extractors import ClassifierExtractor, extract
 from cfgan.evaluation.fidelity import measure_fidelity
-from cfgan.evaluation.readers import Reader
 from cfgan.evaluation.requests import RequestSet
-from cfgan.files import read_json_object, write_json, write_text
+from cfgan.generate.sampling import latents
+from cfgan.io.files import read_json_object, write_json, write_text
+from cfgan.model.calibration import fit_calibration
 from cfgan.networks.classifier import load_frozen
 from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
-from cfgan.sampling import latents
 from cfgan.training.config import GanConfig, load_config
 from cfgan.training.gan import train_gan
 from cfgan.training.players import load_classifier

@@ -18,12 +18,12 @@ import numpy.typing as npt
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from cfgan.bundle import Bundle, open_bundle
-from cfgan.data.packages import sklearn_digits
-from cfgan.data.splits import Shares
+from cfgan.attributes.spec import Cell, VerifySpec
+from cfgan.data.read.packages import sklearn_digits
+from cfgan.data.read.splits import Shares
 from cfgan.evaluation.accuracy import wilson_interval
-from cfgan.generation import Drawer
-from cfgan.spec import Cell, VerifySpec
+from cfgan.generate.job import Drawer
+from cfgan.model.bundle import Bundle, open_bundle
 
 NAMES = tuple("0123456789")
 

@@ -3,7 +3,7 @@
     python benchmarks/identity.py --data stores/celeba64 --identities CelebA/identity_CelebA.txt
 
 People are split in two halves: thresholds are chosen on the pairs of one half, the error rates that they give are
-reported on those of the other. Writes ``cfgan/witnesses/dlib_resnet.json`` (figures only) and prints it.
+reported on those of the other. Writes ``cfgan/external/dlib_resnet.json`` (figures only) and prints it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from cfgan.data.store import open_store
-from cfgan.witnesses.face_embedder import FaceEmbedder
-from cfgan.witnesses.operating_points import FILE, measure_operating_points
+from cfgan.external.face_embedder import FaceEmbedder
+from cfgan.external.operating_points import FILE, measure_operating_points
 
 
 def main() -> None:

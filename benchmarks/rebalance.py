@@ -32,13 +32,13 @@ from rebalance_report import write_report
 from torch import Tensor
 from torch.nn import functional as F
 
-from cfgan.balance import Ratio, plan_balance
-from cfgan.bundle import Bundle, open_bundle
+from cfgan.attributes.spec import make_plan
+from cfgan.balance.target import Ratio, plan_balance
 from cfgan.data.store import Store, open_store
-from cfgan.files import make_folder
-from cfgan.generation import generate
+from cfgan.generate.job import generate
+from cfgan.io.files import make_folder
+from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
-from cfgan.spec import make_plan
 from cfgan.training.augment import augment_for_classifier
 
 ATTRIBUTES = ("Eyeglasses", "Wearing_Hat", "Bald", "Smiling", "Blond_Hair", "Male")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
-from cfgan.files import make_folder, write_json, write_text
+from cfgan.io.files import make_folder, write_json, write_text
 
 METRICS = {"auc": "ROC AUC", "ap": "average precision", "balanced": "balanced accuracy"}
 BASE = "nothing"

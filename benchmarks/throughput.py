@@ -22,9 +22,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does;
 
 import torch
 
-from cfgan.bundle import Bundle, open_bundle
-from cfgan.generation import CHUNK, generate
-from cfgan.spec import make_plan
+from cfgan.attributes.spec import make_plan
+from cfgan.generate.job import CHUNK, generate
+from cfgan.model.bundle import Bundle, open_bundle
 
 
 def bare_rate(bundle: Bundle, draws: int) -> float:

@@ -24,19 +24,19 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from cfgan.bundle import Bundle, open_bundle
-from cfgan.data.splits import Shares
+from cfgan.data.drawn.dataset import drawn_faces
+from cfgan.data.read.splits import Shares
 from cfgan.data.store import Store, open_store, pack
-from cfgan.drawing.data import drawn_faces
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.extractors import ClassifierExtractor, extract
 from cfgan.evaluation.fidelity import frechet_distance
 from cfgan.evaluation.requests import RequestSet
-from cfgan.files import make_folder, read_json_object, write_json, write_text
+from cfgan.generate.sampling import latents
+from cfgan.io.files import make_folder, read_json_object, write_json, write_text
+from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.networks.classifier import load_frozen
 from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
-from cfgan.sampling import latents
 from cfgan.training.config import GanConfig, load_config
 from cfgan.training.gan import train_gan
 

@@ -27,9 +27,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does;
 
 import torch
 
-from cfgan.bundle import Bundle, open_bundle
-from cfgan.generation import generate
-from cfgan.spec import make_plan
+from cfgan.attributes.spec import make_plan
+from cfgan.generate.job import generate
+from cfgan.model.bundle import Bundle, open_bundle
 
 BATCH = 32
 

@@ -4,7 +4,7 @@
 
 STORE is a packed store of CelebA at the size of the bundle's faces. Of each witness: accuracy and balanced accuracy
 with 95 % intervals (Wilson; Newcombe for balanced), over the faces of which it can say something. With --write the
-counts go into cfgan/witnesses/real_faces.json, which reports take their ceilings from.
+counts go into cfgan/external/real_faces.json, which reports take their ceilings from.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from cfgan.data.store import open_store
-from cfgan.files import write_json
-from cfgan.reports.rates import Rate, balanced
-from cfgan.witnesses.faces import FaceFinder, found
-from cfgan.witnesses.real_faces import FILE, count_readings, to_json
-from cfgan.witnesses.witness import open_witnesses
+from cfgan.external.classifier import open_witnesses
+from cfgan.external.detector import FaceFinder, found
+from cfgan.external.real_faces import FILE, count_readings, to_json
+from cfgan.io.files import write_json
+from cfgan.stats.rates import Rate, balanced
 
 
 def main() -> None:

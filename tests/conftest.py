@@ -10,10 +10,10 @@ import pytest
 import torch
 from helpers import draw_celeba, make_bundle
 
-from cfgan.bundle import Bundle, open_bundle
-from cfgan.prior import Prior
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.training.prior import fit_prior
-from cfgan.vocabulary import Vocabulary
 
 torch.set_num_threads(1)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cfgan.errors import FolderError, InputError, nearest
-from cfgan.files import is_safe_name, user_path
+from cfgan.io.files import is_safe_name, user_path
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp"})
 """What a file in a folder must end in to be taken for an image. A file that is named itself is always tried."""

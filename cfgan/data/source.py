@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.celeba import SPLITS, LabelledImages, read_celeba
+from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.image_files import find_images, suffix_counts
-from cfgan.data.image_scan import MISSING, ArrayPictures, FilePictures, Pictures
-from cfgan.data.label_columns import LabelColumns, read_label_columns
-from cfgan.data.label_files import LabelTable
+from cfgan.data.profile.image_scan import MISSING, ArrayPictures, FilePictures, Pictures
+from cfgan.data.read.celeba import SPLITS, LabelledImages, read_celeba
+from cfgan.data.read.label_columns import LabelColumns, read_label_columns
+from cfgan.data.read.label_files import LabelTable
 from cfgan.data.store import open_store
 from cfgan.errors import DataError, InputError
-from cfgan.files import user_path
-from cfgan.vocabulary import Vocabulary
+from cfgan.io.files import user_path
 
 KINDS = ("store", "celeba", "folder", "table")
 
@@ -68,7 +68,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a label table are what; see :func:`cfgan.data.label_columns.read_label_columns`."""
+    """Which columns of a label table are what; see :func:`cfgan.data.read.label_columns.read_label_columns`."""
 
     labels: Sequence[str] = ()
     file: str | None = None
@@ -130,7 +130,7 @@ def labelled_source(kind: str, name: str, table: LabelledImages) -> Source:
     Args:
         kind: one of :data:`KINDS`.
         name: of the data set.
-        table: of :func:`cfgan.data.celeba.read_celeba` and the like.
+        table: of :func:`cfgan.data.read.celeba.read_celeba` and the like.
     """
     known = set(table.files)
     beside = [entry.name for entry in table.folder.iterdir() if entry.name not in known]

@@ -21,10 +21,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.celeba import SPLITS, LabelledImages, check_image
+from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.images import to_square
+from cfgan.data.read.celeba import SPLITS, LabelledImages, check_image
 from cfgan.errors import DataError, FolderError
-from cfgan.files import (
+from cfgan.io.files import (
     atomic_write,
     is_unused,
     lock_folder,
@@ -36,8 +37,7 @@ from cfgan.files import (
     write_json,
     write_text,
 )
-from cfgan.interrupt import StopRequest
-from cfgan.vocabulary import Vocabulary
+from cfgan.io.signals import StopRequest
 
 FORMAT = "cfgan-store/1"
 _CHUNK = 256  # images between two entries in the progress file

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.bundle import Bundle
-from cfgan.intervals import wilson_interval as wilson_interval
+from cfgan.model.bundle import Bundle
+from cfgan.stats.intervals import wilson_interval as wilson_interval
 
 if TYPE_CHECKING:
-    from cfgan.request import Request
+    from cfgan.attributes.request import Request
 
 _CHUNK = 64
 
@@ -42,8 +42,8 @@ def unfiltered_accuracy(
         away), their Wilson 95 % intervals, balanced (mean of yes and no) and agreement; ``agreement`` and
         ``balanced``: means over the attributes. Shares that nothing was asked for are NaN.
     """
-    from cfgan.generation import Drawer
-    from cfgan.spec import Cell, VerifySpec
+    from cfgan.attributes.spec import Cell, VerifySpec
+    from cfgan.generate.job import Drawer
 
     drawer = Drawer(bundle, device)
     cell = Cell("evaluation", request or {}, draws, seed, verify=VerifySpec(enabled=False))

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.bundle import Bundle
+from cfgan.attributes.request import Request, format_request, parse_request
+from cfgan.attributes.vocabulary import CELEBA
 from cfgan.data.store import Store
-from cfgan.devices import pick_device
 from cfgan.errors import InputError
-from cfgan.evaluation import readers as reading
+from cfgan.evaluation import agreement as reading
 from cfgan.evaluation.detector import FaceDetector
 from cfgan.evaluation.diversity import within_requests
+from cfgan.evaluation.external import witnessed
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.evaluation.fidelity import intra_attribute_fd, measure_fidelity
 from cfgan.evaluation.memorisation import closeness, nearest_distances
 from cfgan.evaluation.reference import reference_features
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
-from cfgan.evaluation.witnessed import witnessed
-from cfgan.request import Request, format_request, parse_request
-from cfgan.sampling import latents, render
-from cfgan.vocabulary import CELEBA
-from cfgan.witnesses.witness import Witness
+from cfgan.external.classifier import Witness
+from cfgan.generate.sampling import latents, render
+from cfgan.model.bundle import Bundle
+from cfgan.networks.devices import pick_device
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cfgan.bundle import Bundle
 from cfgan.errors import InputError, nearest
 from cfgan.evaluation.extractors import ClassifierExtractor, Extractor, open_extractor
+from cfgan.model.bundle import Bundle
 
 if TYPE_CHECKING:
     import torch

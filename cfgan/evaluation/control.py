@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.bundle import Bundle
-from cfgan.devices import pick_device
+from cfgan.attributes.prior import Prior
+from cfgan.evaluation.agreement import readers_of
 from cfgan.evaluation.card import draw_levels
-from cfgan.evaluation.readers import readers_of
 from cfgan.evaluation.requests import RequestSet, from_prior
-from cfgan.prior import Prior
+from cfgan.model.bundle import Bundle
+from cfgan.networks.devices import pick_device
 
 Floats = npt.NDArray[np.float64]
 Tell = Callable[[str, int, int], None]

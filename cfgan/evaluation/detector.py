@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.witnesses.faces import FaceFinder, Levels, Progress, found
+from cfgan.external.detector import FaceFinder, Levels, Progress, found
 
 
 class FaceDetector:
-    """:class:`cfgan.witnesses.faces.FaceFinder`, asked only whether there is a face.
+    """:class:`cfgan.external.detector.FaceFinder`, asked only whether there is a face.
 
     Raises:
         ConfigError: dlib is missing.

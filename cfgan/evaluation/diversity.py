@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.evaluation.requests import RequestSet
-from cfgan.vocabulary import Vocabulary
 
 Features = npt.NDArray[np.floating[Any]]
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cfgan.errors import ConfigError, DataError, InputError, nearest
-from cfgan.files import sha256_of
+from cfgan.io.files import sha256_of
 from cfgan.networks import efficientnet
 
 NAMES = ("efficientnet-lite0", "classifier", "inception")

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from cfgan.witnesses.face_embedder import FaceEmbedder
-from cfgan.witnesses.faces import SIDE
+from cfgan.external.detector import SIDE
+from cfgan.external.face_embedder import FaceEmbedder
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 class IdentityExtractor:
-    """Who a face is, as numbers: :class:`cfgan.witnesses.face_embedder.FaceEmbedder`, 10 to 20 faces a second.
+    """Who a face is, as numbers: :class:`cfgan.external.face_embedder.FaceEmbedder`, 10 to 20 faces a second.
 
     Where no face is found, the place is taken where aligned faces have theirs, so that no image is left out.
 

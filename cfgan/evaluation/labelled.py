@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.bundle import Bundle
-from cfgan.calibration import expected_calibration_error
-from cfgan.data.label_files import LabelTable
+from cfgan.data.read.label_files import LabelTable
 from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import wilson_interval
-from cfgan.verify_images import Columns, Readings
+from cfgan.model.bundle import Bundle
+from cfgan.model.calibration import expected_calibration_error
+from cfgan.verify.images import Columns, Readings
 
 _NAMED = 5  # files named where labels and images do not meet
 
 
 class LabelScore:
-    """Collects readings of labelled images; a sink of :func:`cfgan.verify_images.verify_images`.
+    """Collects readings of labelled images; a sink of :func:`cfgan.verify.images.verify_images`.
 
     Memory grows by four bytes an attribute and labelled image.
 
@@ -31,7 +31,7 @@ class LabelScore:
         files: names of all images, in order.
 
     Raises:
-        DataError: labels and images do not fit together; see :meth:`cfgan.data.label_files.LabelTable.match`.
+        DataError: labels and images do not fit together; see :meth:`cfgan.data.read.label_files.LabelTable.match`.
         InputError: no attribute is both read and labelled.
     """
 

@@ -24,7 +24,7 @@ from safetensors.numpy import save
 from cfgan.data.store import Store
 from cfgan.errors import DataError, FolderError, StorageError
 from cfgan.evaluation.extractors import Extractor, extract
-from cfgan.files import make_folder, storage_errors, user_path, write_bytes
+from cfgan.io.files import make_folder, storage_errors, user_path, write_bytes
 
 FORMAT = "cfgan-features/1"
 

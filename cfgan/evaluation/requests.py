@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.attributes.prior import Prior, check_exclusive
+from cfgan.attributes.request import Request
 from cfgan.errors import RequestError
-from cfgan.prior import Prior, check_exclusive
-from cfgan.request import Request
-from cfgan.sampling import latents
+from cfgan.generate.sampling import latents
 
 RARE_SHARE = 1e-3
 """A combination counts as rare below this share of the training labels."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from cfgan.data.images import load_rgb
 from cfgan.errors import DataError, FolderError
-from cfgan.files import sha256_of
-from cfgan.interrupt import StopRequest
+from cfgan.io.files import sha256_of
+from cfgan.io.signals import StopRequest
 from cfgan.testsets.folder import (
     ATTRIBUTES,
     CHECKSUMS,
@@ -27,7 +27,7 @@ from cfgan.testsets.folder import (
     open_testset,
     subject_of,
 )
-from cfgan.testsets.reading import GALLERY, Tell, attribute_columns, attribute_rows, is_enrolled, read_checksums
+from cfgan.testsets.tables import GALLERY, Tell, attribute_columns, attribute_rows, is_enrolled, read_checksums
 
 DESIGNS = ("matched", "transect", "factorial", "gallery", "detection")
 """What a test set may be."""

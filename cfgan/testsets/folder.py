@@ -27,9 +27,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from cfgan import journal
 from cfgan.errors import FolderError
-from cfgan.files import read_json_object, write_text
+from cfgan.io import journal
+from cfgan.io.files import read_json_object, write_text
 
 FORMAT = "cfgan-testset/1"
 MANIFEST, PAIRS, ITEMS = "manifest.json", "pairs.csv", "items.csv"

@@ -8,7 +8,7 @@ from typing import Any
 
 from cfgan.testsets.check import count_rows
 from cfgan.testsets.folder import open_testset, subject_of
-from cfgan.testsets.reading import attribute_rows, set_digest
+from cfgan.testsets.tables import attribute_rows, set_digest
 
 
 def testset_info(folder: Path) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from cfgan.attributes.request import Request, format_request, request_from
+from cfgan.attributes.spec import MAX_COUNT, Cell, VerifySpec, merge_settings
+from cfgan.attributes.spec_files import TESTSETS, load_spec_file
+from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import RequestError, SpecError, nearest
-from cfgan.files import user_path
-from cfgan.request import Request, format_request, request_from
-from cfgan.spec import MAX_COUNT, Cell, VerifySpec, merge_settings
-from cfgan.spec_files import TESTSETS, load_spec_file
-from cfgan.validation import validated
-from cfgan.vocabulary import Vocabulary
+from cfgan.io.files import user_path
+from cfgan.io.schema import validated
 
 TABLES = (".csv", ".tsv", ".txt")
 """How the name of a gallery ends that is a table of attributes."""

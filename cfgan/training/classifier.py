@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from cfgan.data.store import Store
-from cfgan.devices import pick_device
 from cfgan.errors import ConfigError, StoppedError
-from cfgan.files import write_bytes, write_json
-from cfgan.interrupt import StopRequest
+from cfgan.io.files import write_bytes, write_json
+from cfgan.io.signals import StopRequest
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
+from cfgan.networks.devices import pick_device
 from cfgan.training import state as saved
 from cfgan.training.augment import augment_for_classifier
 from cfgan.training.config import ClassifierConfig, JudgeConfig, to_dict

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from cfgan.errors import ConfigError, nearest
-from cfgan.yaml_files import parse_yaml, read_text_limited
+from cfgan.io.yaml import parse_yaml, read_text_limited
 
 _STRICT = ConfigDict(extra="forbid")
 _Share = Annotated[float, Field(ge=0, le=1)]

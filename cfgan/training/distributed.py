@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
-from cfgan.devices import pick_device
 from cfgan.errors import ConfigError
+from cfgan.networks.devices import pick_device
 
 
 @dataclass(frozen=True)

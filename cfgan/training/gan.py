@@ -12,10 +12,10 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from cfgan.bundle import open_bundle
 from cfgan.data.store import Store
 from cfgan.errors import ConfigError, StoppedError
-from cfgan.interrupt import StopRequest
+from cfgan.io.signals import StopRequest
+from cfgan.model.bundle import open_bundle
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig, to_dict
 from cfgan.training.data import load_split

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from cfgan.data.store import Store
 from cfgan.errors import ConfigError
-from cfgan.files import write_bytes, write_json
-from cfgan.images_out import encode_png, grid
+from cfgan.generate.sampling import to_levels
+from cfgan.io.files import write_bytes, write_json
+from cfgan.io.png import encode_png, grid
 from cfgan.networks.shape import GanShape
-from cfgan.sampling import to_levels
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
 from cfgan.training.players import Players

@@ -11,11 +11,11 @@ import numpy.typing as npt
 import torch
 
 from cfgan.data.store import Store
-from cfgan.devices import pick_device
 from cfgan.errors import StoppedError
 from cfgan.evaluation.extractors import published_efficientnet
-from cfgan.files import read_json_object, storage_errors, write_json
-from cfgan.interrupt import StopRequest
+from cfgan.io.files import read_json_object, storage_errors, write_json
+from cfgan.io.signals import StopRequest
+from cfgan.networks.devices import pick_device
 from cfgan.networks.judge import MAP_CHANNELS, Judge, JudgeShape
 from cfgan.training import state as saved
 from cfgan.training.classifier import learning_rate, write_classifier

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from cfgan.bundle import Bundle, open_bundle
 from cfgan.errors import ConfigError, InputError
-from cfgan.files import read_json_object, sha256_of
+from cfgan.io.files import read_json_object, sha256_of
+from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_frozen
 from cfgan.networks.families import make_discriminator, make_generator
 from cfgan.networks.feature_heads import FeatureHeads

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.class_blocks import Blocks, block_scores, draw_one
-from cfgan.data.celeba import read_labels
+from cfgan.attributes.gibbs import Blocks, block_scores, draw_one
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.read.celeba import read_labels
 from cfgan.errors import DataError
-from cfgan.files import write_bytes
-from cfgan.prior import Prior
-from cfgan.vocabulary import Vocabulary
+from cfgan.io.files import write_bytes
 
 _CHAINS = 4000
 _ITERATIONS = 1500

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from cfgan.errors import FolderError, TrainingError
-from cfgan.files import (
+from cfgan.io.files import (
     is_unused,
     lock_folder,
     make_folder,
@@ -32,7 +32,7 @@ from cfgan.files import (
     write_json,
     write_text,
 )
-from cfgan.yaml_files import dump_yaml, parse_yaml, read_text_limited
+from cfgan.io.yaml import dump_yaml, parse_yaml, read_text_limited
 
 KEEP = 2
 """How many states a run keeps."""

@@ -12,10 +12,10 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from cfgan.bundle import Bundle
+from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import ConfigError
+from cfgan.model.bundle import Bundle
 from cfgan.training.players import Players
-from cfgan.vocabulary import Vocabulary
 
 _COLUMNS = ("input.weight", "style.weight", "projection.weight", "projection.parametrizations.weight.original")
 """Weights whose last columns belong to the attributes, one each, where the condition enters there at all."""

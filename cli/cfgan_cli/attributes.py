@@ -15,7 +15,7 @@ def attributes(
 ) -> None:
     """List the attributes of a bundle in groups, and how common each is in its training labels."""
     with exit_codes():
-        from cfgan.bundle import open_bundle
+        from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
         vocabulary = opened.vocabulary

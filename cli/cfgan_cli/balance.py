@@ -11,9 +11,9 @@ import typer
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from cfgan.balance_folder import Result
-    from cfgan.balance_job import Job
-    from cfgan.balance_spec import BalanceSpec
+    from cfgan.balance.plan import Job
+    from cfgan.balance.run import Result
+    from cfgan.balance.spec import BalanceSpec
 
 _SHOWN = 32  # requests of a plan that are listed; --json has all
 
@@ -101,9 +101,9 @@ def balance(
         }
         wanted = _spec(spec, {key: value for key, value in settings.items() if value is not None})
 
-        from cfgan.balance_data import open_balance_data
-        from cfgan.balance_job import plan_figures, prepare
-        from cfgan.bundle import open_bundle
+        from cfgan.balance.data import open_balance_data
+        from cfgan.balance.plan import plan_figures, prepare
+        from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
         job = prepare(opened, open_balance_data(data, opened.vocabulary, labels), wanted)
@@ -116,7 +116,7 @@ def balance(
                 print_json({**plan_figures(job.plan), "why_not_exact": list(job.plan.why)})
             return
 
-        from cfgan.balance_folder import balance as run
+        from cfgan.balance.run import balance as run
 
         with progress_bar(quiet=quiet or as_json, unit="faces") as update:
             result = run(
@@ -148,7 +148,7 @@ def _listed(text: str | None) -> list[str] | None:
 
 
 def _spec(path: Path | None, settings: Mapping[str, Any]) -> BalanceSpec:
-    from cfgan.balance_spec import make_balance_spec, read_balance_spec
+    from cfgan.balance.spec import make_balance_spec, read_balance_spec
 
     return make_balance_spec(settings) if path is None else read_balance_spec(path, settings)
 
@@ -157,7 +157,7 @@ def _show_plan(job: Job) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from cfgan.request import format_request
+    from cfgan.attributes.request import format_request
 
     plan = job.plan
     table = Table(box=None, pad_edge=False)

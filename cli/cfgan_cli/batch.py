@@ -25,9 +25,9 @@ def check(
     Exits 3 if it is as it was made, but draws had run out before all faces were found.
     """
     with exit_codes():
-        from cfgan.batch import read_batch
-        from cfgan.batch_check import check_batch
         from cfgan.errors import FolderError
+        from cfgan.generate.batch import read_batch
+        from cfgan.generate.batch_check import check_batch
 
         problems = check_batch(folder)
         about = {"accepted": 0}

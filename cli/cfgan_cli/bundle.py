@@ -23,7 +23,7 @@ def info(
 ) -> None:
     """Show what a bundle is."""
     with exit_codes():
-        from cfgan.bundle import open_bundle
+        from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
         if card:
@@ -50,7 +50,7 @@ def info(
 def verify(bundle: Name = "celeba64") -> None:
     """Compare every file of a bundle with its checksum and load all its networks."""
     with exit_codes():
-        from cfgan.bundle import open_bundle
+        from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
         opened.verify()
@@ -99,10 +99,10 @@ def build(
 ) -> None:
     """Put trained parts together, measure them and write the model card."""
     with exit_codes():
-        from cfgan.bundle import open_bundle
-        from cfgan.bundle_build import build_bundle
-        from cfgan.bundle_parts import Parts
+        from cfgan.assemble.build import build_bundle
+        from cfgan.assemble.parts import Parts
         from cfgan.data.store import open_store
+        from cfgan.model.bundle import open_bundle
 
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None

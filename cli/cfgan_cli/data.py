@@ -31,7 +31,7 @@ def pack(
 ) -> None:
     """Check every image, crop, resize and pack them into one store. Run again to resume."""
     with exit_codes():
-        from cfgan.data.celeba import read_celeba
+        from cfgan.data.read.celeba import read_celeba
         from cfgan.data.store import pack as pack_store
 
         with progress_bar(quiet=quiet, unit="images") as update:

@@ -27,9 +27,9 @@ def draw_data(
 ) -> None:
     """Draw simple faces with CelebA's 40 attributes as shapes and colours. There is no person in them."""
     with exit_codes():
-        from cfgan.data.splits import Shares
+        from cfgan.data.drawn.dataset import drawn_faces, write_drawn
+        from cfgan.data.read.splits import Shares
         from cfgan.data.store import pack
-        from cfgan.drawing.data import drawn_faces, write_drawn
 
         table = drawn_faces(count, seed, size, rule=rule, shares=Shares(validation, test))
         with progress_bar(quiet=quiet, unit="faces") as update:

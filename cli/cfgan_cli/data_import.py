@@ -51,10 +51,10 @@ def import_data(
     Run again to resume.
     """
     with exit_codes():
-        from cfgan.data.import_source import SourceOptions, read_source
-        from cfgan.data.splits import Shares
+        from cfgan.data.read.import_source import SourceOptions, read_source
+        from cfgan.data.read.splits import Shares
+        from cfgan.data.read.table import Columns
         from cfgan.data.store import pack
-        from cfgan.data.table import Columns
 
         chosen = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
         told = Columns(file_column, chosen, tuple(class_column or ()), split_column, group_column, values)

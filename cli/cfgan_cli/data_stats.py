@@ -56,7 +56,7 @@ def stats(
     """
     with exit_codes():
         from cfgan.data.source import Columns, open_source
-        from cfgan.reports.data_report import Settings, build_data_report
+        from cfgan.reports.data.report import Settings, build_data_report
 
         settings = Settings(
             images=images,
@@ -82,12 +82,12 @@ def stats(
                 opened, settings, tell=lambda stage, done, total: update(stage, done, total, "") if total else None
             )
         if out is not None:
-            from cfgan.reports.data_page import data_files
-            from cfgan.reports.report_folder import replace_report
+            from cfgan.reports.data.page import data_files
+            from cfgan.reports.folder import replace_report
 
             replace_report(out.resolve(), data_files(report))
         if as_json:
-            from cfgan.reports.data_page import stats_json
+            from cfgan.reports.data.page import stats_json
 
             sys.stdout.write(stats_json(report).decode("utf-8"))
         elif not quiet:
@@ -109,7 +109,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _check_out(out: Path, source: Path) -> None:
     from cfgan.errors import InputError
-    from cfgan.reports.report_folder import check_out
+    from cfgan.reports.folder import check_out
 
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise InputError(f"{out} lies inside the data set {source}.", field="--out", value=out)

@@ -14,7 +14,7 @@ from cfgan_cli.witnesses import FaceApi, open_if
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cfgan.bundle import Bundle
+    from cfgan.model.bundle import Bundle
 
 
 def evaluate(
@@ -62,9 +62,9 @@ def evaluate(
     real faces, diversity, and faces found.
     """
     with exit_codes():
-        from cfgan.bundle import open_bundle
         from cfgan.evaluation.accuracy import plain
-        from cfgan.files import write_json
+        from cfgan.io.files import write_json
+        from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
         look_for_faces = opened.of_faces if detector is None else detector
@@ -115,10 +115,10 @@ def _against(
     device: str,
     tell: Any,
 ) -> dict[str, Any]:
-    from cfgan.data.celeba import SPLITS
+    from cfgan.attributes.request import parse_request
+    from cfgan.data.read.celeba import SPLITS
     from cfgan.data.store import open_store
     from cfgan.errors import InputError, nearest
-    from cfgan.request import parse_request
 
     if counts["split"] not in SPLITS:
         raise InputError(
@@ -130,9 +130,9 @@ def _against(
     requests = [parse_request(text, bundle.vocabulary, field="--attrs") for text in attrs or ()]
     store = open_store(data)
 
-    from cfgan.devices import pick_device
     from cfgan.evaluation.card import Plan, default_requests, measure
     from cfgan.evaluation.chosen import extractors_for
+    from cfgan.networks.devices import pick_device
 
     plan = Plan(**counts, requests=tuple(requests) or default_requests(bundle))
     opened = extractors_for(bundle, extractors, pick_device(device), inception_weights)

@@ -14,9 +14,9 @@ import cfgan
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from cfgan.bundle import Bundle
-    from cfgan.spec import Plan
-    from cfgan.summary import Summary
+    from cfgan.attributes.spec import Plan
+    from cfgan.generate.summary import Summary
+    from cfgan.model.bundle import Bundle
 
 
 def generate(
@@ -62,9 +62,9 @@ def generate(
     all faces are found; what was found is kept.
     """
     with exit_codes():
-        from cfgan.bundle import open_bundle
-        from cfgan.generation import check_plan
-        from cfgan.generation import generate as run
+        from cfgan.generate.job import check_plan
+        from cfgan.generate.job import generate as run
+        from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
         settings: dict[str, Any] = {"count": count, "seed": seed, "free": free, "truncation": truncation}
@@ -102,9 +102,9 @@ def generate(
 def _plan(
     bundle: Bundle, attrs: list[str] | None, spec: str | None, settings: dict[str, Any], verify: dict[str, Any]
 ) -> Plan:
+    from cfgan.attributes.request import parse_request
+    from cfgan.attributes.spec import make_plan, read_spec
     from cfgan.errors import RequestError, SpecError
-    from cfgan.request import parse_request
-    from cfgan.spec import make_plan, read_spec
 
     if attrs and spec is not None:
         raise SpecError("give either --attrs or --spec, not both.", field="--spec", value=spec)

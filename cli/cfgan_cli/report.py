@@ -63,14 +63,14 @@ def batch(
     and CSV tables, all or nothing. The verdict: holds, falls short, fails or unproven.
     """
     with exit_codes():
-        from cfgan.bundle import open_bundle
-        from cfgan.reports.report_folder import check_out
+        from cfgan.model.bundle import open_bundle
+        from cfgan.reports.folder import check_out
 
         check_out(out, batches)
         opened = open_bundle(bundle) if bundle is not None else None
 
-        from cfgan.reports.batch_report import build_report
-        from cfgan.reports.report_folder import write_report
+        from cfgan.reports.batch.report import build_report
+        from cfgan.reports.folder import write_report
 
         witnesses, missing = open_if(witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as update:
@@ -119,15 +119,15 @@ def control(
     Writes report.html, control.json and control.csv, all or nothing.
     """
     with exit_codes():
-        from cfgan.bundle import open_bundle
-        from cfgan.reports.report_folder import check_out, replace_report
+        from cfgan.model.bundle import open_bundle
+        from cfgan.reports.folder import check_out, replace_report
 
         check_out(out, [])
         opened = open_bundle(bundle)
 
         from cfgan.evaluation.control import measure_control
-        from cfgan.evaluation.three_ways import three_ways
-        from cfgan.reports.control_report import control_files
+        from cfgan.evaluation.request_suite import three_ways
+        from cfgan.reports.model.control import control_files
 
         with progress_bar(quiet=quiet or as_json, unit="attributes") as update:
 

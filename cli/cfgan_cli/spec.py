@@ -21,9 +21,9 @@ def check(
     from cfgan.errors import InputError
 
     with exit_codes():
-        from cfgan.bundle import open_bundle
-        from cfgan.generation import check_plan
-        from cfgan.spec import read_spec
+        from cfgan.attributes.spec import read_spec
+        from cfgan.generate.job import check_plan
+        from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
         wrong = 0
@@ -46,7 +46,7 @@ def check(
 def list_shipped() -> None:
     """List the shipped specs."""
     with exit_codes():
-        from cfgan.spec_files import load_spec_file, shipped_specs
+        from cfgan.attributes.spec_files import load_spec_file, shipped_specs
 
         for name in shipped_specs():
             about = str(load_spec_file(name).get("description", "")).strip()
@@ -57,6 +57,6 @@ def list_shipped() -> None:
 def schema() -> None:
     """Print the JSON Schema of a spec file."""
     with exit_codes():
-        from cfgan.spec import json_schema
+        from cfgan.attributes.spec import json_schema
 
         typer.echo(json.dumps(json_schema(), indent=2))

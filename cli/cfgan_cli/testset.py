@@ -39,7 +39,7 @@ def build(
     same command again after Ctrl-C or a kill: it goes on where it was. Exit code 3: a quota was not met.
     """
     with exit_codes():
-        from cfgan.bundle import open_bundle
+        from cfgan.model.bundle import open_bundle
         from cfgan.testsets.spec import read_testset_spec
 
         opened = open_bundle(bundle)
@@ -56,7 +56,7 @@ def build(
             overrides["identity"] = {"enabled": False}
         plan = read_testset_spec(spec, opened.vocabulary, overrides)
 
-        from cfgan.testsets.build import build_testset, check_testset_plan
+        from cfgan.testsets.building.build import build_testset, check_testset_plan
 
         for warning in check_testset_plan(plan, opened):
             message(f"Warning: {warning}", style="yellow")
@@ -123,9 +123,9 @@ def baseline(
     empty, a failure to acquire.
     """
     with exit_codes():
-        from cfgan.testsets.baseline import baseline_scores, write_scores
+        from cfgan.external.face_embedder import FaceEmbedder
         from cfgan.testsets.folder import open_testset
-        from cfgan.witnesses.face_embedder import FaceEmbedder
+        from cfgan.testsets.scores.baseline import baseline_scores, write_scores
 
         opened = open_testset(folder)
         with progress_bar(quiet=quiet, unit="faces") as update:
@@ -142,7 +142,7 @@ def baseline(
 def list_specs(as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False) -> None:
     """List the shipped test-set specs."""
     with exit_codes():
-        from cfgan.spec_files import TESTSETS, load_spec_file, shipped_specs
+        from cfgan.attributes.spec_files import TESTSETS, load_spec_file, shipped_specs
 
         found = {name: load_spec_file(str(path), kind=TESTSETS) for name, path in shipped_specs(TESTSETS).items()}
         if as_json:

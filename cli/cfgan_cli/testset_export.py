@@ -55,9 +55,9 @@ def export(
     What a format cannot hold is refused, or said in the export's README.txt.
     """
     with exit_codes():
-        from cfgan.testsets.export_source import ExportOptions
+        from cfgan.testsets.export.formats import export_testset
+        from cfgan.testsets.export.source import ExportOptions
         from cfgan.testsets.folder import open_testset
-        from cfgan.testsets.formats import export_testset
 
         options = ExportOptions(presumed_as_mated, balance, gallery, images, size, quality, with_images)
         opened = open_testset(testset)

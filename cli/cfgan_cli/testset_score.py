@@ -91,11 +91,11 @@ def score(
     --out writes report.html, score.json and CSV tables, all or nothing.
     """
     with exit_codes():
-        from cfgan.reports.score_report import check_out, write_score_report
-        from cfgan.testsets.comparisons import join_scores, names_of
+        from cfgan.reports.score.report import check_out, write_score_report
         from cfgan.testsets.folder import open_testset
-        from cfgan.testsets.score_tables import read_scores
-        from cfgan.testsets.scoring import Settings, score_testset
+        from cfgan.testsets.scores.comparisons import join_scores, names_of
+        from cfgan.testsets.scores.scoring import Settings, score_testset
+        from cfgan.testsets.scores.tables import read_scores
 
         opened = open_testset(testset)
         if out is not None:
@@ -147,7 +147,7 @@ def _above(data: Mapping[str, Any], most: float) -> list[str]:
 
 
 def _show(data: Mapping[str, Any]) -> None:
-    from cfgan.reports.score_words import KINDS, changes, findings, headline, share, span, verdict
+    from cfgan.reports.score.words import KINDS, changes, findings, headline, share, span, verdict
 
     out = console()
     style = {"weak": "bold yellow", "even": "green", "unproven": "yellow"}[verdict(data)]
@@ -186,7 +186,7 @@ def _show(data: Mapping[str, Any]) -> None:
 
 
 def _points(data: Mapping[str, Any]) -> Table:
-    from cfgan.reports.score_words import KINDS
+    from cfgan.reports.score.words import KINDS
 
     whole = [row for row in data["rows"] if row["family"] == "all"]
     titles = [f"{row['error']}, {KINDS[row['kind']].name}" for row in whole]
@@ -200,7 +200,7 @@ def _points(data: Mapping[str, Any]) -> Table:
 def _rows(rows: Sequence[Mapping[str, Any]]) -> Table:
     from rich.markup import escape
 
-    from cfgan.reports.score_words import FAMILIES, share
+    from cfgan.reports.score.words import FAMILIES, share
 
     points = [rate["point"] for rate in rows[0]["rates"]]
     table = _table("", "part", "n", *points, "others", "gap", "flag", rows[0]["failure_term"])
@@ -246,7 +246,7 @@ def _table(*titles: str) -> Table:
 
 
 def _rate(rate: Mapping[str, Any]) -> str:
-    from cfgan.reports.score_words import share, span
+    from cfgan.reports.score.words import share, span
 
     return f"{share(rate['rate'])} ({span(rate['interval'])})"
 

@@ -98,7 +98,7 @@ def prior(
     """Fit the model of which attributes go together."""
     with exit_codes():
         from cfgan.errors import InputError
-        from cfgan.files import make_folder
+        from cfgan.io.files import make_folder
         from cfgan.training.prior import fit_prior, read_label_table, save_prior
 
         if (data is None) == (labels is None):

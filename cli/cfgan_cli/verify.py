@@ -14,11 +14,11 @@ import typer
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from cfgan.bundle import Bundle
     from cfgan.data.image_files import Found
     from cfgan.evaluation.labelled import LabelScore
-    from cfgan.verify_images import Columns, Outcome
-    from cfgan.verify_table import Table
+    from cfgan.model.bundle import Bundle
+    from cfgan.verify.images import Columns, Outcome
+    from cfgan.verify.table import Table
 
 _SHOWN = 20  # images that could not be read, named on the terminal
 
@@ -72,10 +72,10 @@ def verify(
     Exits 1 if an image could not be read (the others are in the table all the same), 2 if none could.
     """
     with exit_codes():
-        from cfgan.bundle import open_bundle
+        from cfgan.data.decode import check_crop
         from cfgan.data.image_files import find_images
-        from cfgan.data.pictures import check_crop
-        from cfgan.verify_images import choose_columns, open_reader, verify_images
+        from cfgan.model.bundle import open_bundle
+        from cfgan.verify.images import choose_columns, open_reader, verify_images
 
         _check_output(out, labels)
         check_crop(crop)
@@ -120,7 +120,7 @@ def verify(
 
 def _check_output(out: Path | None, labels: Path | None) -> None:
     from cfgan.errors import InputError
-    from cfgan.verify_table import table_kind
+    from cfgan.verify.table import table_kind
 
     if out is None:
         return
@@ -130,7 +130,7 @@ def _check_output(out: Path | None, labels: Path | None) -> None:
 
 
 def _labels(path: Path | None, bundle: Bundle, ignore_unknown: bool) -> Any:
-    from cfgan.data.label_files import read_label_file
+    from cfgan.data.read.label_files import read_label_file
     from cfgan.errors import InputError
 
     if path is not None:
@@ -149,7 +149,7 @@ def _score(bundle: Bundle, columns: Columns, known: Any, found: Found) -> LabelS
 @contextlib.contextmanager
 def _table(out: Path | None, columns: Columns, as_json: bool, to_stdout: bool) -> Iterator[Table | None]:
     """The table in its file, on stdout, or none at all where only a report is wanted."""
-    from cfgan.verify_table import CsvTable, JsonTable, open_table
+    from cfgan.verify.table import CsvTable, JsonTable, open_table
 
     if out is not None:
         with open_table(out, columns) as table:

@@ -10,7 +10,7 @@ import typer
 from cfgan_cli.output import message
 
 if TYPE_CHECKING:
-    from cfgan.witnesses.witness import Witness
+    from cfgan.external.classifier import Witness
 
 FaceApi = Annotated[
     Path | None,
@@ -27,7 +27,7 @@ def open_if(wanted: bool, face_api: Path | None) -> tuple[list[Witness] | None, 
     """
     if not wanted:
         return None, []
-    from cfgan.witnesses.witness import open_witnesses
+    from cfgan.external.classifier import open_witnesses
 
     opened, missing = open_witnesses(face_api)
     for sentence in missing:

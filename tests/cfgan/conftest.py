@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from report_helpers import Make, batch_maker, judge_with, judged_bundle
 
-from cfgan.bundle import Bundle
-from cfgan.prior import Prior
-from cfgan.vocabulary import Vocabulary
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.model.bundle import Bundle
 
 
 @pytest.fixture(scope="module")

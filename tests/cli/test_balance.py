@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from cfgan.bundle import Bundle
+from cfgan.model.bundle import Bundle
 from cfgan_cli.main import app
 
 runner = CliRunner()

@@ -9,7 +9,7 @@ import pytest
 from helpers import draw_celeba
 from typer.testing import CliRunner, Result
 
-from cfgan.bundle import Bundle
+from cfgan.model.bundle import Bundle
 from cfgan_cli.main import app
 
 runner = CliRunner()

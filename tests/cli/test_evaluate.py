@@ -9,10 +9,10 @@ import pytest
 from helpers import make_bundle, small_store
 from typer.testing import CliRunner, Result
 
-from cfgan.bundle import Bundle
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.store import Store
-from cfgan.prior import Prior
-from cfgan.vocabulary import Vocabulary
+from cfgan.model.bundle import Bundle
 from cfgan_cli.main import app
 
 NAMES = ("Red", "Round", "Cat")

@@ -11,12 +11,12 @@ import pytest
 from report_helpers import judged_bundle
 from typer.testing import CliRunner, Result
 
-from cfgan.bundle import Bundle, open_bundle
-from cfgan.generation import generate
-from cfgan.prior import Prior
-from cfgan.reports.report_folder import report_schema
-from cfgan.spec import make_plan
-from cfgan.vocabulary import Vocabulary
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.spec import make_plan
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.generate.job import generate
+from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.reports.folder import report_schema
 from cfgan_cli.main import app
 
 runner = CliRunner()

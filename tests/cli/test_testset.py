@@ -9,8 +9,8 @@ import pytest
 from testset_helpers import use_colours
 from typer.testing import CliRunner, Result
 
-from cfgan.bundle import Bundle, open_bundle
-from cfgan.spec_files import TESTSETS, load_spec_file, shipped_specs
+from cfgan.attributes.spec_files import TESTSETS, load_spec_file, shipped_specs
+from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.testsets.folder import open_testset
 from cfgan_cli.main import app
 

@@ -15,7 +15,7 @@ import pytest
 from score_helpers import STRATA, draw_pairs, make_set, simulate, write_scores
 from typer.testing import CliRunner, Result
 
-from cfgan.reports.score_report import FILES, score_schema
+from cfgan.reports.score.report import FILES, score_schema
 from cfgan.testsets.folder import MANIFEST
 from cfgan.testsets.folder import Testset as OpenedSet
 from cfgan_cli.main import app

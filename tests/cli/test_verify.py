@@ -16,12 +16,12 @@ from helpers import make_bundle
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-import cfgan.verify_images
-from cfgan.bundle import Bundle
-from cfgan.generation import generate
-from cfgan.prior import Prior
-from cfgan.spec import make_plan
-from cfgan.vocabulary import Vocabulary
+import cfgan.verify.images
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.spec import make_plan
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.generate.job import generate
+from cfgan.model.bundle import Bundle
 from cfgan_cli.main import app
 
 runner = CliRunner()
@@ -196,13 +196,13 @@ def test_labels_and_batches_are_not_overwritten(bundle: Bundle, faces: Path, tmp
 def test_ctrl_c_exits_130_and_leaves_nothing(
     bundle: Bundle, faces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: bool
 ) -> None:
-    read = cfgan.verify_images.read_square
+    read = cfgan.verify.images.read_square
 
     def stop(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         return read(*arguments)
 
-    monkeypatch.setattr(cfgan.verify_images, "read_square", stop)
+    monkeypatch.setattr(cfgan.verify.images, "read_square", stop)
     result = run(bundle, faces / "a.png", *(["--out", tmp_path / "t.csv"] if out else []))
     assert result.exit_code == 130 and "not all images were read" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]

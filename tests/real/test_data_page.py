@@ -9,9 +9,9 @@ from browser import Page
 from data_helpers import plant
 
 from cfgan.data.source import open_source
-from cfgan.reports.data_page import data_files
-from cfgan.reports.data_report import build_data_report
-from cfgan.reports.report_folder import replace_report
+from cfgan.reports.data.page import data_files
+from cfgan.reports.data.report import build_data_report
+from cfgan.reports.folder import replace_report
 
 pytestmark = pytest.mark.real
 

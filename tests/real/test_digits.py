@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cfgan.bundle import Bundle, open_bundle
-from cfgan.prior import Prior
+from cfgan.attributes.prior import Prior
+from cfgan.model.bundle import Bundle, open_bundle
 
 pytestmark = pytest.mark.real
 

@@ -9,13 +9,13 @@ import pytest
 from browser import Page
 from report_helpers import judged_bundle
 
-from cfgan.bundle import open_bundle
-from cfgan.generation import generate
-from cfgan.prior import Prior
-from cfgan.reports.batch_report import build_report
-from cfgan.reports.report_folder import write_report
-from cfgan.spec import make_plan
-from cfgan.vocabulary import Vocabulary
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.spec import make_plan
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.generate.job import generate
+from cfgan.model.bundle import open_bundle
+from cfgan.reports.batch.report import build_report
+from cfgan.reports.folder import write_report
 
 pytestmark = pytest.mark.real
 

@@ -9,8 +9,8 @@ import pytest
 from browser import Page
 from score_helpers import draw_pairs, make_set, score_pairs, simulate
 
-from cfgan.reports.score_report import write_score_report
-from cfgan.testsets.scoring import Settings
+from cfgan.reports.score.report import write_score_report
+from cfgan.testsets.scores.scoring import Settings
 
 pytestmark = pytest.mark.real
 

@@ -17,12 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
-from cfgan.batch_check import check_batch
-from cfgan.bundle import Bundle, open_bundle
+from cfgan.attributes.spec import read_spec
+from cfgan.attributes.spec_files import shipped_specs
 from cfgan.evaluation.accuracy import unfiltered_accuracy
-from cfgan.generation import check_plan
-from cfgan.spec import read_spec
-from cfgan.spec_files import shipped_specs
+from cfgan.generate.batch_check import check_batch
+from cfgan.generate.job import check_plan
+from cfgan.model.bundle import Bundle, open_bundle
 
 pytestmark = pytest.mark.real
 
@@ -208,7 +208,7 @@ def test_help_is_quick() -> None:
 
 
 def test_the_card_says_how_near_training_images_are_and_what_witnesses_see() -> None:
-    from cfgan.bundle_build import model_card
+    from cfgan.assemble.build import model_card
 
     bundle = open_bundle("celeba64")
     copies = {"share_closer": 0.002, "interval": [0.001, 0.004], "median_generated": 0.61, "median_held_out": 0.62}

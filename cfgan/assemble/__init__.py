@@ -1,0 +1,1 @@
+"""Putting trained parts together into a bundle."""

@@ -1,0 +1,129 @@
+"""Putting trained parts together into a bundle, measured, with a model card."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cfgan.assemble.parts import Parts, assemble, read_log
+from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
+from cfgan.evaluation.card import Plan, default_requests, measure
+from cfgan.evaluation.chosen import extractors_for
+from cfgan.evaluation.detector import FaceDetector
+from cfgan.evaluation.identity import IdentityExtractor
+from cfgan.external.classifier import open_witnesses
+from cfgan.io.yaml import read_text_limited
+from cfgan.model.bundle import Bundle, require_bundle_or_unused, write_bundle
+from cfgan.networks.devices import pick_device
+from cfgan.reports.model.curves import training_curves
+from cfgan.reports.model.distances import distance_histograms
+from cfgan.reports.model.samples import SIDE, sample_sheet
+
+_CARD = Path(__file__).parent / "model_card.md.j2"
+
+
+def build_bundle(
+    out: Path,
+    parts: Parts,
+    *,
+    draws: int = 2720,
+    attached: Sequence[Path] = (),
+    face_api: Path | None = None,
+    privacy_images: int = Plan.privacy_images,
+    tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Bundle:
+    """Build a bundle from a GAN run, classifiers and a prior, measure it and write its card.
+
+    Args:
+        out: the bundle's folder.
+        parts: what it is built from; with its store, everything that :func:`cfgan.evaluation.card.measure` measures
+            against real images goes into the card.
+        draws: unfiltered draws behind the figures on generated faces.
+        attached: Markdown files that the card ends with.
+        face_api: an unpacked npm package with two more witnesses (:mod:`cfgan.external.face_api`).
+        privacy_images: training, held-out and generated faces, each, that are compared by face embedding; 0 for none.
+        tell: called with (stage, done, total).
+
+    Raises:
+        InputError: a part is missing, the parts' vocabularies differ, or a classifier has guided the generator.
+        ConfigError: an extra that measuring against real images needs is missing: evaluate, identity.
+    """
+    out = out.resolve()
+    require_bundle_or_unused(out)
+    notes = [read_text_limited(path, field="attach").strip() for path in attached]
+    config, files = assemble(parts)
+    faces = parts.store is not None and config.get("faces", True)
+    detector = FaceDetector() if faces else None
+    identity = IdentityExtractor() if faces and privacy_images else None
+    witnesses, _ = open_witnesses(face_api) if faces else ([], [])
+    files["training.svg"] = training_curves(read_log(parts.gan))
+    with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
+        bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
+        files["samples.png"] = sample_sheet(bundle)
+        measured = unfiltered_accuracy(bundle, draws, 0, progress=lambda done, total: tell("measuring", done, total))
+        config["measured"] = {"draws": draws, "seed": 0, "unfiltered": plain(measured)}
+        if parts.store is not None:
+            names = ["judge"] if "judge" in config else []
+            chosen = extractors_for(bundle, [*names, "efficientnet-lite0"], pick_device("auto"))
+            plan = Plan(draws=draws, requests=default_requests(bundle), privacy_images=privacy_images)
+            found = measure(
+                bundle, parts.store, plan, chosen, detector=detector, identity=identity, witnesses=witnesses, tell=tell
+            )
+            config["evaluation"] = plain({key: value for key, value in found.items() if key != "bundle"})
+            if panels := _distances(config["evaluation"]):
+                files["distances.svg"] = distance_histograms(panels)
+        return write_bundle(out, config, files, model_card(config, bundle, notes, files))
+
+
+def _distances(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What distances to training images were measured by, and the figures."""
+    kinds = {"memorisation": "features of the {}", "privacy": "face embedding, {}"}
+    return {
+        title.format(evaluation[key]["extractor"]): evaluation[key] for key, title in kinds.items() if key in evaluation
+    }
+
+
+def model_card(
+    config: Mapping[str, Any], bundle: Bundle, notes: Sequence[str] = (), pictures: Container[str] = ()
+) -> str:
+    """The model card as Markdown (Mitchell et al., "Model Cards for Model Reporting", 2019).
+
+    Args:
+        config: of the bundle.
+        bundle: whose networks are counted.
+        notes: Markdown that the card ends with.
+        pictures: names of the files beside the card.
+    """
+    from jinja2 import Environment, StrictUndefined
+
+    from cfgan.networks.classifier import count_parameters
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
+    environment.filters["pct"] = lambda value: "-" if value is None else f"{100 * value:.1f}"
+    environment.filters["three"] = lambda value: "-" if value is None else f"{value:.3f}"
+    roles = [role for role in ("verifier", "judge") if role in config]
+    loads = {part: getattr(bundle, part) for part in ("generator", "discriminator", *roles)}
+    return environment.from_string(_CARD.read_text(encoding="utf-8")).render(
+        **{"evaluation": None, "faces": True, **config},
+        roles=roles,
+        parts={role: config[role] for role in roles},
+        means={role: _means(config[role]["figures"]) for role in roles},
+        sizes={part: count_parameters(load().requires_grad_(True)) for part, load in loads.items()},
+        thresholds={role: config[role]["calibration"]["threshold"] for role in roles},
+        notes=notes,
+        pictures=pictures,
+        side=SIDE,
+    )
+
+
+def _means(figures: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:
+    def mean(key: str) -> float | None:
+        values = [row[key] for row in figures.values()]
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known else None
+
+    return {key: mean(key) for key in ("accuracy", "majority", "balanced_accuracy", "auc", "calibration_error")}

@@ -1,0 +1,277 @@
+"""The parts of a bundle: trained runs, or what an older bundle already has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.numpy import save
+
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.store import Store
+from cfgan.errors import InputError
+from cfgan.evaluation.accuracy import plain
+from cfgan.io.files import read_json_object
+from cfgan.io.yaml import parse_yaml, read_text_limited
+from cfgan.model.bundle import Bundle
+from cfgan.model.calibration import classifier_figures, fit_calibration
+from cfgan.training.classifier import predict
+from cfgan.training.data import load_split
+from cfgan.training.prior import load_prior
+
+Floats = npt.NDArray[np.floating[Any]]
+
+_PATHS = ("guide", "features", "start")
+"""Settings that name a folder: of a path only the last part is told."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a bundle is put together from.
+
+    Args:
+        gan: run folder of the generator.
+        verifier, judge: run folders of the classifiers.
+        prior: file of the fitted prior.
+        keep: a bundle from which everything comes that is not given otherwise.
+        name: of the bundle.
+        data: what it was trained on, for the card.
+        licence: of the weights, for the card.
+        guide: run folder of the classifier that pulled the generator; training can then go on from the bundle alone.
+        store: real images, in which kept classifiers read the validation split if that is not known of them.
+        faces: whether the images are faces; None: as in the bundle that is kept, else yes.
+    """
+
+    gan: Path
+    verifier: Path | None = None
+    judge: Path | None = None
+    prior: Path | None = None
+    keep: Bundle | None = None
+    name: str | None = None
+    data: str | None = None
+    licence: str | None = None
+    store: Store | None = None
+    guide: Path | None = None
+    faces: bool | None = None
+
+
+def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """``config.json`` and the weights of a bundle.
+
+    Verifier and judge are calibrated on the validation split that their runs kept.
+
+    Raises:
+        InputError: a part is missing, the parts' vocabularies differ, or a classifier has guided the generator.
+    """
+    keep = parts.keep
+    about = _about(parts.gan, "gan", "gan")
+    gan_vocabulary = Vocabulary.from_dict(about["vocabulary"])
+    weights = {name: _read(parts.gan / name) for name in ("generator.safetensors", "discriminator.safetensors")}
+    prior = load_prior(parts.prior) if parts.prior else _kept(keep, "prior").prior()
+    weights["prior.safetensors"] = _read(parts.prior or _kept(keep, "prior").file("prior.safetensors"))
+    vocabularies = {"prior": prior.vocabulary, "gan": gan_vocabulary}
+    config: dict[str, Any] = {
+        "name": parts.name or _kept(keep, "name").name,
+        "licence": parts.licence or _kept(keep, "licence").config["licence"],
+        "data": parts.data or _kept(keep, "data").config["data"],
+        "vocabulary": prior.vocabulary.to_dict(),
+        "generator": about["shape"],
+    }
+    faces = parts.faces if parts.faces is not None else keep is None or keep.of_faces
+    if not faces:
+        config["faces"] = False
+    config["training"] = _training(parts.gan, about, keep)
+    readings: dict[str, tuple[Floats, Floats]] = {}
+    for role, run, kind in (("verifier", parts.verifier, "classifier"), ("judge", parts.judge, "judge")):
+        if run is not None:
+            model, data = _about(run, role, kind), _read(run / "model.safetensors")
+            vocabularies[role] = Vocabulary.from_dict(model["vocabulary"])
+            readings[role] = _readings_of_run(run, role)
+            history = {"images": _last_images(run), "seconds": training_seconds(run), "settings": _settings(run)}
+            described = {"shape": model["shape"], "training": history}
+            described |= _measured(*readings[role], prior.vocabulary)
+        elif keep is not None and role in keep.config:
+            described, data = dict(keep.config[role]), _read(keep.file(f"{role}.safetensors"))
+            described.setdefault("training", _older_training(keep, role))
+            if (known := _readings_of_kept(keep, role, parts.store)) is not None:
+                readings[role] = known
+                described |= _measured(*known, prior.vocabulary)
+        elif role == "judge":
+            continue
+        else:
+            _kept(keep, role)
+        config[role], weights[f"{role}.safetensors"] = described, data
+    if (guide := _guide(parts, config["training"]["guides"])) is not None:
+        config["guide"], weights["guide.safetensors"] = guide
+    if "verifier" in readings:
+        weights["validation.safetensors"] = _validation(readings)
+    for part, vocabulary in vocabularies.items():
+        if vocabulary.names != prior.vocabulary.names:
+            raise InputError(f"the {part} has another vocabulary than the prior.", field=part)
+    for role in ("verifier", "judge"):
+        data = weights.get(f"{role}.safetensors", b"")
+        if hashlib.sha256(data).hexdigest() in config["training"]["guides"]:
+            raise InputError(
+                f"this {role} has guided the generator; a classifier that it was trained against proves nothing.",
+                field=role,
+                value=getattr(parts, role),
+            )
+    return config, weights
+
+
+def _guide(parts: Parts, guides: Sequence[str]) -> tuple[dict[str, Any], bytes] | None:
+    """Shape and weights of the guide, given or kept; one that has had no part in this generator is not kept."""
+    if parts.guide is not None:
+        about, data = _about(parts.guide, "guide", "classifier"), _read(parts.guide / "model.safetensors")
+        if hashlib.sha256(data).hexdigest() not in guides:
+            raise InputError("that classifier has not guided this generator.", field="guide", value=parts.guide)
+        return {"shape": about["shape"]}, data
+    if parts.keep is None or "guide" not in parts.keep.config:
+        return None
+    data = _read(parts.keep.file("guide.safetensors"))
+    return (dict(parts.keep.config["guide"]), data) if hashlib.sha256(data).hexdigest() in guides else None
+
+
+def _kept(keep: Bundle | None, what: str) -> Bundle:
+    if keep is None:
+        raise InputError(f"give --{what}, or --keep a bundle that has it.", field=f"--{what}")
+    return keep
+
+
+def _readings_of_run(run: Path, role: str) -> tuple[Floats, Floats]:
+    """Logits and labels (N, A) of the validation split that a classifier's run kept."""
+    try:
+        with np.load(run / "validation.npz", allow_pickle=False) as kept:
+            return kept["logits"], kept["labels"]
+    except (OSError, ValueError, KeyError):
+        raise InputError(f"{run} has no validation.npz.", field=role, value=run) from None
+
+
+def _readings_of_kept(keep: Bundle, role: str, store: Store | None) -> tuple[Floats, Floats] | None:
+    """The same of a classifier that comes from a bundle: what it kept, or read now in a store's images."""
+    validation = keep.validation()
+    if validation is not None and role in validation.logits:
+        return validation.logits[role], validation.labels
+    if store is None or store.vocabulary.names != keep.vocabulary.names or not len(store.rows("validation")):
+        return None
+    network = keep.verifier() if role == "verifier" else keep.judge()
+    if network is None:
+        return None
+    logits, labels = predict(network, load_split(store, "validation", torch.device("cpu")))
+    return logits.numpy(), labels.numpy()
+
+
+def _measured(logits: Floats, labels: Floats, vocabulary: Vocabulary) -> dict[str, Any]:
+    """A classifier's calibration, and its figures on held-out real images."""
+    return {
+        "calibration": fit_calibration(logits, labels).to_dict(),
+        "figures": plain(classifier_figures(logits, labels, vocabulary.names)),
+    }
+
+
+def _validation(readings: dict[str, tuple[Floats, Floats]]) -> bytes:
+    """The file of held-out readings; classifiers that read other images than the verifier did are an error."""
+    labels = readings["verifier"][1]
+    arrays = {"labels": np.sign(np.nan_to_num(labels)).astype(np.int8)}
+    for role, (logits, same) in readings.items():
+        if same.shape != labels.shape or not np.array_equal(same, labels, equal_nan=True):
+            raise InputError(f"{role} and verifier were measured on different images.", field=role)
+        arrays[role] = np.asarray(logits, dtype=np.float16)
+    return save(arrays)
+
+
+def _training(gan: Path, about: dict[str, Any], keep: Bundle | None) -> dict[str, Any]:
+    """What is known of the generator's training: of its run, and of the bundle that the run started from."""
+    training: dict[str, Any] = {
+        "images": about["images"],
+        "seconds": training_seconds(gan),
+        "guides": about.get("guides", []),
+        "settings": _settings(gan),
+    }
+    if start := about.get("start"):
+        training["start"] = dict(start)
+        training["images"] += start["images"]
+        if keep is not None and keep.digest == start["digest"]:
+            earlier = keep.config["training"]
+            training["seconds"] += earlier["seconds"]
+            training["start"]["settings"] = earlier["settings"].get("gan", earlier["settings"])
+            if "start" in earlier:
+                training["start"]["start"] = earlier["start"]
+    return training
+
+
+def _older_training(keep: Bundle, role: str) -> dict[str, Any]:
+    """The record of a classifier's training where older bundles keep it."""
+    training = keep.config["training"]
+    if f"{role}_images" not in training:
+        return {}
+    return {
+        "images": training[f"{role}_images"],
+        "seconds": training[f"{role}_seconds"],
+        "settings": training["settings"][role],
+    }
+
+
+def _about(run: Path, field: str, kind: str) -> dict[str, Any]:
+    try:
+        about = read_json_object(run / "model.json")
+        if about["kind"] != kind:
+            raise ValueError(f"it is a {about['kind']} run")
+        return {**about, "vocabulary": {**about["vocabulary"]}, "shape": {**about["shape"]}}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run} holds no trained {kind} ({error}).", field=field, value=run) from None
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}).", field=path.stem, value=path) from None
+
+
+def _settings(run: Path) -> dict[str, Any]:
+    """The run's resolved configuration, without what is local to a machine."""
+    values = parse_yaml(read_text_limited(run / "config.yaml"), name="config.yaml")
+    local = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
+    kept = {key: value for key, value in values.items() if key not in local}
+    for key in _PATHS:
+        if kept.get(key):
+            kept[key] = Path(kept[key]).name
+    if (run / "changes.jsonl").exists():
+        kept["changes"] = _without_paths([json.loads(line) for line in _read(run / "changes.jsonl").splitlines()])
+    return kept
+
+
+def _without_paths(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was changed in a run, with other runs and bundles named by their folder alone."""
+    for entry in changes:
+        for key, pair in entry["changes"].items():
+            if key in _PATHS:
+                entry["changes"][key] = [Path(value).name if value else None for value in pair]
+    return changes
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The lines of a run's ``stats.jsonl``. Raises InputError."""
+    lines = _read(run / "stats.jsonl").decode("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _last_images(run: Path) -> int:
+    return int(read_log(run)[-1]["images"])
+
+
+def training_seconds(run: Path) -> int:
+    """Time that a run spent in training steps, from its own log. Raises InputError."""
+    seconds, before = 0.0, 0
+    for row in read_log(run):
+        seconds += (row["images"] - before) / row["images_per_second"]
+        before = row["images"]
+    return round(seconds)

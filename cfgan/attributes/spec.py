@@ -1,0 +1,257 @@
+"""Specs: a request with a count, a seed, what free attributes do and how strictly to verify.
+
+A spec file (YAML or JSON) holds one spec, or shared settings and a list of
+``requests``. :func:`read_spec` turns any of it into a :class:`Plan`: cells with one request and one count each.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from cfgan.attributes.request import Request, format_request, request_from
+from cfgan.attributes.spec_files import load_spec_file, merge_verify
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.errors import RequestError, SpecError
+from cfgan.io.schema import validated
+
+MAX_COUNT = 10_000_000
+MAX_CELLS = 4096
+
+
+class VerifySpec(BaseModel):
+    """How strictly images are verified."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    enabled: bool = Field(True, description="false keeps every draw; probabilities are still written")
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="wanted probability of every requested value; default: the bundle's threshold per attribute"
+    )
+    precision: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="instead of a threshold: share of real faces passing the verifier that carry the value"
+    )
+    max_draws: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="draws after which a request gives up; default: 50 for each face asked for, 1,000 at least"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> VerifySpec:
+        if self.threshold is not None and self.precision is not None:
+            raise ValueError("give either threshold or precision, not both")
+        return self
+
+
+class SpecModel(BaseModel):
+    """One spec as written by a person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(max_length=80)] | None = Field(None, description="shown in reports")
+    description: str | None = Field(None, description="what the faces are for")
+    attributes: str | list[str] | dict[str, bool | float] = Field(
+        "", description='"Male,-Eyeglasses", a list of such items, or a mapping name: true / false / -1..1'
+    )
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = Field(32, description="faces wanted")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same faces")
+    free: Literal["natural", "neutral"] | dict[str, bool | float] = Field(
+        "natural",
+        description="free attributes: drawn as they go together in real faces, all 0, or fixed values for some",
+    )
+    truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(
+        None, description="latents are drawn from a normal cut off at this many standard deviations; default: not cut"
+    )
+    vary: list[str] = Field(
+        default_factory=list, description="attributes of which every combination is made, in equal numbers"
+    )
+    verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
+
+    @field_validator("attributes", "free", "vary", mode="before")
+    @classmethod
+    def _numbers_are_names(cls, value: Any) -> Any:
+        """YAML reads an attribute called 7 as a number, where it stands for a name."""
+        if isinstance(value, Mapping):
+            return {_as_name(name): amount for name, amount in value.items()}
+        return [_as_name(item) for item in value] if isinstance(value, list) else _as_name(value)
+
+    @field_validator("vary")
+    @classmethod
+    def _not_too_many(cls, value: list[str]) -> list[str]:
+        if len(value) > 12:
+            raise ValueError("at most 12 attributes can be varied (4,096 combinations)")
+        return value
+
+
+class SpecFileModel(SpecModel):
+    """A spec file: one spec, or settings shared by a list of ``requests``."""
+
+    extends: str | None = Field(None, description="another spec file, whose settings this one overrides")
+    requests: list[dict[str, Any]] = Field(default_factory=list, description="specs that inherit the settings above")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One request of a plan.
+
+    Args:
+        name: short title.
+        request: canonical attributes and values; may be empty.
+        count: faces wanted.
+        seed: of its draws.
+        free: "natural", "neutral" or fixed values for some free attributes (the rest natural).
+        truncation: cut-off of the latents in standard deviations, or None.
+        verify: how strictly.
+    """
+
+    name: str
+    request: Request
+    count: int
+    seed: int
+    free: str | Request = "natural"
+    truncation: float | None = None
+    verify: VerifySpec = field(default_factory=VerifySpec)
+
+    @property
+    def max_draws(self) -> int:
+        """The most draws this cell may take."""
+        if not self.verify.enabled:
+            return self.count
+        return self.verify.max_draws or max(1000, 50 * self.count)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run makes: its cells in order, and the spec as plain values, fully resolved."""
+
+    cells: tuple[Cell, ...]
+    resolved: dict[str, Any]
+
+    @property
+    def count(self) -> int:
+        """Faces wanted in all."""
+        return sum(cell.count for cell in self.cells)
+
+
+def read_spec(name_or_path: str, vocabulary: Vocabulary, overrides: Mapping[str, Any] | None = None) -> Plan:
+    """Read a spec file, by path or by the name of a shipped one, into a plan.
+
+    Args:
+        name_or_path: a path, or a name such as ``Smiling+Eyeglasses``.
+        vocabulary: of the model.
+        overrides: settings of the command line that win over the file (count, seed, verify.threshold, ...).
+
+    Raises:
+        SpecError, RequestError, VocabularyError: names file, field, value and the nearest valid one.
+    """
+    return make_plan(load_spec_file(name_or_path), vocabulary, overrides, source=name_or_path)
+
+
+def make_plan(
+    values: Mapping[str, Any],
+    vocabulary: Vocabulary,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    source: str = "spec",
+) -> Plan:
+    """Validate plain values as a spec file holds them, and expand them into cells. Raises as :func:`read_spec`."""
+    values = merge_settings(dict(values), overrides or {})
+    top = validated(SpecFileModel, values, source)
+    own = ("requests", "extends", "name") if top.requests else ("requests", "extends")
+    shared = {k: v for k, v in values.items() if k not in own}
+    if "requests" in values and not top.requests:
+        raise SpecError("the list is empty.", field=f"{source}: requests", value=[])
+    cells: list[Cell] = []
+    for place, entry in enumerate(top.requests or [{}]):
+        where = f"{source}: requests[{place}]" if top.requests else source
+        if top.requests and {"requests", "extends"} & entry.keys():
+            raise SpecError("a request of a list cannot hold requests or extends.", field=where)
+        merged = merge_settings(merge_settings(dict(shared), entry), overrides or {})
+        stated = "seed" in entry and "seed" not in (overrides or {})
+        merged["seed"] = entry["seed"] if stated else top.seed
+        cells += _cells(validated(SpecModel, merged, where), vocabulary, where, 0 if stated else place)
+        if len(cells) > MAX_CELLS:
+            raise SpecError(f"more than {MAX_CELLS} combinations.", field=where, value=len(cells))
+    return Plan(tuple(cells), _resolved(cells, top))
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema of a spec file."""
+    schema = SpecFileModel.model_json_schema()
+    schema["properties"]["requests"]["items"] = {**SpecModel.model_json_schema(), "title": "Request"}
+    schema["$defs"] = {**schema.get("$defs", {}), **schema["properties"]["requests"]["items"].pop("$defs", {})}
+    schema["title"] = "cfgan attribute spec"
+    return schema
+
+
+def _as_name(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def merge_settings(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others that win over them; changes and returns ``base``."""
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
+        # Settings of `verify` are overridden one by one; a request is replaced as a whole.
+        base[key] = merge_verify(base[key], value) if both and key == "verify" else value
+    return base
+
+
+def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: int) -> Iterable[Cell]:
+    request = request_from(spec.attributes, vocabulary, field=f"{where}: attributes")
+    free: str | Request = (
+        spec.free if isinstance(spec.free, str) else request_from(spec.free, vocabulary, field=f"{where}: free")
+    )
+    if isinstance(free, dict) and (both := [name for name in free if name in request]):
+        raise RequestError(f"{both[0]} is requested already.", field=f"{where}: free", value=both[0])
+    varied = [vocabulary.canonical(name, field=f"{where}: vary") for name in spec.vary]
+    for name in varied:
+        if name in request or varied.count(name) > 1 or (isinstance(free, dict) and name in free):
+            raise RequestError(f"{name} is set already.", field=f"{where}: vary", value=name)
+    combinations = list(itertools.product((1.0, -1.0), repeat=len(varied)))
+    if spec.count % len(combinations):
+        low = spec.count // len(combinations) * len(combinations)
+        raise SpecError(
+            f"{spec.count} faces do not divide into {len(combinations)} combinations.",
+            field=f"{where}: count",
+            value=spec.count,
+            nearest=[n for n in (low, low + len(combinations)) if n],
+        )
+    for place, values in enumerate(combinations):
+        wanted = {**request, **dict(zip(varied, values, strict=True))}
+        wanted = {name: wanted[name] for name in vocabulary.names if name in wanted}  # one order, whatever was written
+        name = spec.name or format_request(wanted)[:80] or "any face"
+        if varied and spec.name:
+            name = f"{spec.name}: {format_request(dict(zip(varied, values, strict=True)))}"[:80]
+        seed = _cell_seed(spec.seed, request_place, place)
+        count = spec.count // len(combinations)
+        yield Cell(name, wanted, count, seed, free, spec.truncation, spec.verify)
+
+
+def _cell_seed(seed: int, request: int, combination: int) -> int:
+    """An own seed for every cell, so that cells do not share latents; the first cell keeps the spec's seed."""
+    import numpy as np
+
+    if request == combination == 0:
+        return seed
+    words = np.random.SeedSequence(seed, spawn_key=(request, combination)).generate_state(1, np.uint64)
+    return int(words[0] >> np.uint64(1))
+
+
+def _resolved(cells: list[Cell], top: SpecFileModel) -> dict[str, Any]:
+    """The plan as a spec file that names every cell and setting: reading it gives the same plan."""
+    entries: list[dict[str, Any]] = []
+    for cell in cells:
+        entry: dict[str, Any] = {"name": cell.name[:80], "attributes": dict(cell.request), "count": cell.count}
+        entry |= {"seed": cell.seed, "free": cell.free if isinstance(cell.free, str) else dict(cell.free)}
+        if cell.truncation is not None:
+            entry["truncation"] = cell.truncation
+        entry["verify"] = {k: v for k, v in cell.verify.model_dump().items() if v is not None}
+        entries.append(entry)
+    head = {k: v for k, v in (("name", top.name), ("description", top.description)) if v}
+    if len(entries) == 1:
+        return {**entries[0], **head}
+    return {**head, "requests": entries}

@@ -1,0 +1,1 @@
+"""Filling up what a labelled data set lacks."""

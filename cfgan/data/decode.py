@@ -1,0 +1,157 @@
+"""Any picture from outside, as a person sees it, brought to the model's square.
+
+Where :func:`cfgan.data.images.load_rgb` serves the plain files of a data set, this serves whatever lies in a folder:
+turned as its EXIF says, transparent parts on white, 16-bit grey scaled rather than clipped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from cfgan.data.images import FORMATS, MAX_PIXELS, Box, to_square
+from cfgan.data.read.celeba import CROP, IMAGE_SIZE
+from cfgan.errors import DataError, InputError, nearest
+
+CROPS = ("center", "none", "celeba")
+"""How a picture is made square: its largest central square; all of it, squeezed; the box of CelebA's aligned images."""
+
+_KEEP = 4  # a JPEG is decoded at a coarser scale only where at least so many pixels a pixel of the result are left
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# What Pillow's decoders and its EXIF reader raise on damaged files.
+_BROKEN: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
+_BROKEN += (EOFError, struct.error, zlib.error)
+
+
+def check_crop(crop: str) -> None:
+    """Raise InputError, with the nearest, unless ``crop`` is one of :data:`CROPS`."""
+    if crop not in CROPS:
+        raise InputError(
+            f"{crop!r} is none of {', '.join(CROPS)}.", field="--crop", value=crop, nearest=nearest(crop, CROPS)
+        )
+
+
+def read_square(path: Path, size: int, crop: str = "center") -> npt.NDArray[np.uint8]:
+    """Decode an image completely, make it square and resize it with an antialiasing filter.
+
+    Args:
+        path: a JPEG, PNG, WebP or BMP file of any size and mode; of several frames the first is taken.
+        size: side of the result in pixels.
+        crop: one of :data:`CROPS`.
+
+    Returns:
+        uint8 (size, size, 3), RGB, 0..255. An image that is ``size`` x ``size`` already keeps its pixels.
+
+    Raises:
+        DataError: missing, not an allowed format, too large, truncated or otherwise broken, or, with "celeba", not of
+            the aligned images' size. The text does not name the file.
+    """
+    with _opened(path) as image:
+        if crop == "celeba" and image.size != IMAGE_SIZE:
+            raise DataError(f"{image.width} x {image.height} pixels instead of {IMAGE_SIZE[0]} x {IMAGE_SIZE[1]}.")
+        image.draft(None, (_KEEP * size, _KEEP * size))  # JPEG alone: large photographs decode several times faster
+        image.load()
+        return _squared(_upright(_rgb(image), _orientation(image)), size, crop)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """Decode an image completely, RGB and upright. Raises DataError as :func:`read_square`."""
+    with _opened(path) as image:
+        image.load()
+        return _upright(_rgb(image), _orientation(image))
+
+
+def picture(image: Image.Image) -> Image.Image:
+    """A decoded image of any mode as RGB: greys in three equal channels, 16 bits scaled, transparency on white."""
+    return _rgb(image)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file whose header was read; what goes wrong inside becomes a DataError that does not name the file."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:  # reads the header only
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
+            yield image
+    except FileNotFoundError:
+        raise DataError("the file is missing.") from None
+    except UnidentifiedImageError:
+        raise DataError(f"not a {', '.join(FORMATS)} image.") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"more than {MAX_PIXELS:,} pixels.") from None
+    except _BROKEN as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise DataError(f"broken image ({reason}).") from None
+
+
+def _squared(image: Image.Image, size: int, crop: str) -> npt.NDArray[np.uint8]:
+    if image.size == (size, size) and crop != "celeba":
+        return np.asarray(image)  # as to_square would have it, without three copies
+    box: Box | None = None
+    if crop == "celeba":
+        box = CROP
+    elif crop == "none":
+        box = (0, 0, image.width, image.height)
+    return to_square(image, size, box).transpose(1, 2, 0)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel; Image.convert would clip all but the darkest to white
+        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1..8; 1, upright, where there is none or it cannot be read: the pixels are good."""
+    if "exif" not in image.info:
+        return 1
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except _BROKEN:
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture and what its file says of it: ``format`` such as "JPEG", Pillow's ``mode``, stored ``size`` (width,
+    height)."""
+
+    image: Image.Image
+    format: str
+    mode: str
+    size: tuple[int, int]
+
+
+def see_picture(path: Path) -> Seen:
+    """Decode an image completely, RGB and upright, with what was in the file. Raises DataError as
+    :func:`read_square`."""
+    with _opened(path) as image:
+        form, mode, size = image.format or "", image.mode, image.size
+        image.load()
+        return Seen(_upright(_rgb(image), _orientation(image)), form, mode, size)

@@ -1,0 +1,112 @@
+"""A drawn data set: as a table that can be packed, or as a folder of images with their labels."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import cfgan
+from cfgan.attributes.vocabulary import CELEBA
+from cfgan.data.drawn.face import face_image, face_labels
+from cfgan.data.read.celeba import SPLITS, LabelledImages
+from cfgan.data.read.splits import Shares
+from cfgan.errors import DataError, FolderError
+from cfgan.io.files import is_unused, make_folder, replace_folder, write_bytes, write_text
+from cfgan.io.png import encode_png
+from cfgan.io.signals import StopRequest
+
+MOST = 1_000_000
+"""Faces in a drawn data set at most: their names have six digits."""
+
+_EVERY = 64  # faces between two calls of progress
+
+
+def drawn_faces(
+    count: int, seed: int, size: int, *, rule: str = "natural", shares: Shares | None = None
+) -> LabelledImages:
+    """Drawn faces with CelebA's 40 attributes. No image is drawn before it is asked for.
+
+    Face *i* depends on (seed, i) alone: a larger data set of the same seed begins with the same faces in the same
+    splits.
+
+    Args:
+        count: how many.
+        seed: of the draws.
+        size: side in pixels.
+        rule: how attributes go together; see :mod:`cfgan.data.drawn.rule`.
+        shares: held out for validation and test.
+
+    Raises:
+        DataError: an unknown rule, or a count or size out of range.
+    """
+    if not 1 <= count <= MOST:
+        raise DataError(f"between 1 and {MOST:,} faces can be drawn.", field="-n", value=count)
+    if not 16 <= size <= 1024:
+        raise DataError("the side must be between 16 and 1024 pixels.", field="--size", value=size)
+    files = tuple(f"{i:06d}.png" for i in range(count))
+    labels = np.stack([face_labels(seed, i, rule) for i in range(count)])
+
+    def opened(file: str) -> Image.Image:
+        i = int(file.removesuffix(".png"))
+        return face_image(seed, i, labels[i], size)
+
+    split = (shares or Shares()).split(files)
+    return LabelledImages(Path(), files, labels, split, CELEBA, opener=opened, sound=True)
+
+
+def write_drawn(
+    table: LabelledImages, out: Path, seed: int, progress: Callable[[int, int], None] = lambda done, total: None
+) -> Path:
+    """Write ``images/`` and ``labels.csv`` (file, split, and 1 or -1 an attribute), which ``cfgan data import`` reads.
+
+    All or nothing: a stopped writing leaves no folder.
+
+    Returns:
+        The path of ``labels.csv``.
+
+    Raises:
+        FolderError: ``out`` holds something.
+        StoppedError: a stop was asked for.
+        StorageError: the disk refused.
+    """
+    out = out.resolve()
+
+    def check() -> None:
+        if not is_unused(out):
+            raise FolderError(f"{out} already holds something.", field="out", value=out)
+
+    def fill(folder: Path) -> None:
+        make_folder(folder / "images")
+        with StopRequest() as stop:
+            for row, file in enumerate(table.files):
+                stop.raise_if_asked("nothing was written")
+                pixels = np.asarray(table.open(row)).transpose(2, 0, 1)
+                about = {
+                    "software": f"cfgan {cfgan.__version__}",
+                    "synthetic": True,
+                    "drawn": {"seed": seed, "face": row},
+                }
+                write_bytes(folder / "images" / file, encode_png(pixels, about, kind="algorithmicMedia"))
+                if (row + 1) % _EVERY == 0 or row + 1 == len(table.files):
+                    progress(row + 1, len(table.files))
+        write_text(folder / "labels.csv", _csv(table))
+
+    check()
+    make_folder(out.parent)
+    replace_folder(out, fill, check)
+    return out / "labels.csv"
+
+
+def _csv(table: LabelledImages) -> str:
+    names = {number: name for name, number in SPLITS.items()}
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(["file", "split", *table.vocabulary.names])
+    for file, split, row in zip(table.files, table.split.tolist(), table.labels, strict=True):
+        writer.writerow([f"images/{file}", names[split], *(int(value) for value in row)])
+    return buffer.getvalue()

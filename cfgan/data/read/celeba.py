@@ -1,0 +1,170 @@
+"""The official CelebA layout on disk, complete or partial (Liu et al., ICCV 2015).
+
+Expected in the folder: ``list_attr_celeba.txt`` (count, names, rows of +-1), ``list_eval_partition.txt`` (0 train,
+1 validation, 2 test) and ``img_align_celeba/`` with the aligned 178 x 218 images. Ids need be neither complete nor
+consecutive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.images import Box, load_rgb
+from cfgan.errors import DataError
+from cfgan.io.files import is_safe_name
+
+IMAGE_SIZE = (178, 218)
+"""Width x height of an aligned image in pixels."""
+
+CROP: Box = (0, 20, 178, 198)
+"""The usual central 178 x 178 crop: left, top, right, bottom in pixels."""
+
+SPLITS = {"train": 0, "validation": 1, "test": 2}
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """A table of image files with their labels, before any image is opened.
+
+    Args:
+        folder: where the files lie.
+        files: file names, N of them, in order.
+        labels: float32 (N, A); 1 has it, -1 has it not, NaN unknown.
+        split: uint8 (N,); 0 train, 1 validation, 2 test.
+        vocabulary: the A attribute names.
+        crop: the box to cut out of each image, or None for the central square.
+        image_size: width x height that every image must have, or None for any.
+        opener: gives the RGB image of a name, where it is no plain file of the folder; raises DataError without the
+            name.
+        sound: whether no image can be bad (they are made in memory), so that none is opened only to be checked.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    labels: npt.NDArray[np.float32]
+    split: npt.NDArray[np.uint8]
+    vocabulary: Vocabulary
+    crop: Box | None = None
+    image_size: tuple[int, int] | None = None
+    opener: Callable[[str], Image.Image] | None = None
+    sound: bool = False
+
+    def select(self, keep: npt.NDArray[np.bool_]) -> LabelledImages:
+        """The rows where ``keep`` (N,) is true."""
+        files = tuple(f for f, k in zip(self.files, keep, strict=True) if k)
+        return replace(self, files=files, labels=self.labels[keep], split=self.split[keep])
+
+    def open(self, row: int) -> Image.Image:
+        """Decode one image completely, RGB. Raises DataError; the text begins with the file's name."""
+        name = self.files[row]
+        if self.opener is None:
+            return load_rgb(self.folder / name)
+        try:
+            return self.opener(name)
+        except DataError as error:
+            raise DataError(f"{name}: {error}") from None
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise DataError(f"{path.name} is missing from {path.parent}.", field="celeba", value=path) from None
+    except (UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path.name} cannot be read ({error}).", field="celeba", value=path) from None
+
+
+def read_labels(path: Path) -> tuple[Vocabulary, dict[str, npt.NDArray[np.int8]]]:
+    """Parse ``list_attr_celeba.txt``.
+
+    Returns:
+        The vocabulary and file name -> int8 (A,) of +-1.
+
+    Raises:
+        DataError: the first lines are malformed, or a row has the wrong length, a value other than 1 or -1, a
+            repeated or unsafe file name; names the line.
+    """
+    lines = _read_lines(path)
+    if len(lines) < 3 or not lines[0].strip().isdigit():
+        raise DataError(f"{path.name} line 1: the number of rows is expected.", field="celeba", value=path)
+    vocabulary = Vocabulary.of(lines[1].split())
+    rows: dict[str, npt.NDArray[np.int8]] = {}
+    problems: list[str] = []
+    for number, line in enumerate(lines[2:], start=3):
+        if not line.strip():
+            continue
+        name, *values = line.split()
+        if len(values) != len(vocabulary):
+            problems.append(f"line {number} ({name}): {len(values)} values instead of {len(vocabulary)}")
+        elif bad := [v for v in values if v not in ("1", "-1")]:
+            problems.append(f"line {number} ({name}): value {bad[0]!r} is neither 1 nor -1")
+        elif name in rows:
+            problems.append(f"line {number}: {name} stands there twice")
+        elif not is_safe_name(name):
+            problems.append(f"line {number}: {name!r} is no plain file name")
+        else:
+            rows[name] = np.asarray([int(v) for v in values], dtype=np.int8)
+    if not problems and len(rows) != int(lines[0]):
+        problems.append(f"line 1 says {int(lines[0])} rows, there are {len(rows)}")
+    if problems:
+        raise DataError(f"{path.name}: {_listed(problems)}", field="celeba", value=path)
+    return vocabulary, rows
+
+
+def read_celeba(folder: Path) -> LabelledImages:
+    """Read labels and split of a CelebA folder, in the order of the label file.
+
+    Raises:
+        DataError: a file of the layout is missing or malformed, or rows of the two tables do not match.
+    """
+    if not folder.is_dir():
+        raise DataError(f"there is no folder {folder}.", field="celeba", value=folder)
+    if not (folder / "img_align_celeba").is_dir():
+        raise DataError(f"img_align_celeba is missing from {folder}.", field="celeba", value=folder)
+    vocabulary, rows = read_labels(folder / "list_attr_celeba.txt")
+    split: dict[str, int] = {}
+    problems: list[str] = []
+    for number, line in enumerate(_read_lines(folder / "list_eval_partition.txt"), start=1):
+        parts = line.split()
+        if not parts:
+            continue
+        if len(parts) != 2 or parts[1] not in ("0", "1", "2"):
+            problems.append(f"line {number}: a file name and 0, 1 or 2 are expected, not {line.strip()[:40]!r}")
+        else:
+            split[parts[0]] = int(parts[1])
+    problems += [f"{name} has labels but no split" for name in rows if name not in split]
+    if problems:
+        raise DataError(f"list_eval_partition.txt: {_listed(problems)}", field="celeba", value=folder)
+    return LabelledImages(
+        folder=folder / "img_align_celeba",
+        files=tuple(rows),
+        labels=np.stack(list(rows.values())).astype(np.float32),
+        split=np.asarray([split[name] for name in rows], dtype=np.uint8),
+        vocabulary=vocabulary,
+        crop=CROP,
+        image_size=IMAGE_SIZE,
+    )
+
+
+def check_image(table: LabelledImages, row: int) -> str | None:
+    """Decode one image; None when it is good, else one line that says what is wrong with it."""
+    try:
+        image = table.open(row)
+    except DataError as error:
+        return str(error)
+    if table.image_size is not None and image.size != table.image_size:
+        wanted = " x ".join(map(str, table.image_size))
+        return f"{table.files[row]}: {image.width} x {image.height} pixels instead of {wanted}."
+    return None
+
+
+def _listed(problems: list[str], most: int = 5) -> str:
+    more = f"; and {len(problems) - most} more" if len(problems) > most else ""
+    return "; ".join(problems[:most]) + more + "."

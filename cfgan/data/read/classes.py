@@ -1,0 +1,53 @@
+"""Single-label data: one attribute a class, of which exactly one holds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.errors import DataError
+
+Labels = npt.NDArray[np.float32]
+
+
+def attribute_name(text: str) -> str:
+    """A class title as an attribute name: other characters than letters, digits, spaces, '_', '-' and ' become '_'."""
+    name = re.sub(r"[^A-Za-z0-9 _\-']+", "_", text.strip()).strip(" _-'")[:64]
+    if not name:
+        raise DataError(f"{text!r} cannot be made an attribute name.", field="classes", value=text)
+    return name
+
+
+def one_hot(classes: Sequence[int], count: int) -> Labels:
+    """Class numbers (N,), -1 unknown, to labels (N, count): 1 for the class, -1 for others, NaN for unknown ones."""
+    number = np.asarray(classes, dtype=np.int64)
+    labels = np.where(number[:, None] == np.arange(count), 1.0, -1.0)
+    labels[number < 0] = np.nan
+    return labels.astype(np.float32)
+
+
+def class_vocabulary(
+    sets: Mapping[str, Sequence[str]], others: Sequence[str] = (), hints: Mapping[str, str] | None = None
+) -> Vocabulary:
+    """A vocabulary of sets of classes and of other attributes, which come first.
+
+    Args:
+        sets: title -> names of its classes; at least two each.
+        others: attributes that are no classes.
+        hints: word that people use -> how to ask for it.
+
+    Raises:
+        DataError: a set of fewer than two classes.
+        VocabularyError: malformed names, or two that are the same.
+    """
+    for title, names in sets.items():
+        if len(names) < 2:
+            raise DataError(f"{title} has {len(names)} class; two are needed at least.", field="classes", value=title)
+    groups = tuple(frozenset(names) for names in sets.values())
+    names = (*others, *(name for listed in sets.values() for name in listed))
+    titles = {title: tuple(listed) for title, listed in sets.items()}
+    return Vocabulary(names, groups=titles, exclusive=groups, one_of=groups, hints=hints or {})

@@ -1,0 +1,132 @@
+"""What a witness is: a pretrained network of other people, asked for one attribute that it happens to know about.
+
+It learned from other faces and other labels, it never gates and never guides, and nothing in a bundle can have been
+fitted to it. What it says of faces is held against what it says of real ones (:mod:`cfgan.external.real_faces`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.errors import ConfigError
+from cfgan.external.detector import Boxes, Levels, Progress
+
+SEEN = 0.5
+"""From this probability on a witness sees its attribute. No threshold was fitted to any label."""
+
+_CHUNK = 64  # faces between two calls of progress
+
+Probabilities = npt.NDArray[np.float32]
+"""(N,), 0..1; NaN where a witness cannot say because no face was found."""
+
+
+class Witness(Protocol):
+    """Pixel levels to the probability of one attribute."""
+
+    @property
+    def name(self) -> str:
+        """Short, to be shown with its figures."""
+        ...
+
+    @property
+    def source(self) -> str:
+        """The public package and version that its weights come from."""
+        ...
+
+    @property
+    def licence(self) -> str:
+        """Of the weights."""
+        ...
+
+    @property
+    def attribute(self) -> str:
+        """Which attribute, as CelebA calls it."""
+        ...
+
+    @property
+    def sign(self) -> int:
+        """+1 if the probability is that of having the attribute, -1 if that of lacking it."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 of weights and preprocessing, hex: figures of equal digests can be compared."""
+        ...
+
+    def __call__(self, levels: Levels, boxes: Boxes) -> Probabilities:
+        """Images uint8 (N, 3, H, W) and where their faces are, (N, 4), to probabilities (N,).
+
+        Raises:
+            DataError: another type or shape.
+        """
+        ...
+
+
+def sees(witness: Witness, probability: Probabilities) -> npt.NDArray[np.bool_]:
+    """Whether a witness sees that a face has its attribute, bool (n,), of those n that it can say something about."""
+    known = probability[np.isfinite(probability)]
+    return np.asarray((known >= SEEN) == (witness.sign > 0))
+
+
+def ask(witness: Witness, levels: Levels, boxes: Boxes, progress: Progress | None = None) -> Probabilities:
+    """A witness over many faces, some at a time.
+
+    Args:
+        witness: which.
+        levels: uint8 (N, 3, H, W), 0..255; may be memory-mapped.
+        boxes: where their faces are, (N, 4).
+        progress: called with (faces done, faces in all).
+
+    Raises:
+        DataError: another type or shape.
+    """
+    probability = np.empty(len(levels), np.float32)
+    for start in range(0, len(levels), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        probability[part] = witness(levels[part], boxes[part])
+        if progress:
+            progress(min(start + _CHUNK, len(levels)), len(levels))
+    return probability
+
+
+def open_witnesses(face_api: Path | None = None) -> tuple[list[Witness], list[str]]:
+    """All witnesses that are at hand.
+
+    Args:
+        face_api: the unpacked npm package ``@vladmandic/face-api``, if there is one.
+
+    Returns:
+        The witnesses, and a sentence about each that is missing: what it would see and how to get it.
+
+    Raises:
+        InputError: the folder is not that package.
+        ConfigError: a package is there and damaged.
+    """
+    from cfgan.external.dlib_gender import DlibGender
+    from cfgan.external.face_api import PACKAGE, FaceApiGender, FaceApiSmile
+
+    opened: list[Witness] = []
+    missing: list[str] = []
+    try:
+        opened.append(DlibGender())
+    except ConfigError as error:
+        missing.append(f"No witness for {DlibGender.attribute}: {error}")
+    if face_api is None:
+        missing.append(
+            f"No witness for {FaceApiGender.attribute} and {FaceApiSmile.attribute} from the npm package {PACKAGE}: "
+            f"unpack what `npm pack {PACKAGE}` fetches and name the folder with --face-api or CFGAN_FACE_API."
+        )
+    else:
+        opened += [FaceApiGender(face_api), FaceApiSmile(face_api)]
+    return opened, missing
+
+
+def digest_of(preprocessing: str, weights: Sequence[str]) -> str:
+    """sha256 of a description of the preprocessing and of the sha256 sums of weight files."""
+    return hashlib.sha256("\n".join([preprocessing, *weights]).encode()).hexdigest()

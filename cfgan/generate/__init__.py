@@ -1,0 +1,1 @@
+"""The main job: from a spec to a verified batch folder."""

@@ -1,0 +1,303 @@
+"""The batch folder: written so that it can be killed at any moment, resumed, read back and proved.
+
+::
+
+    images/000000.png ...   the faces, numbered in the order they were accepted
+    manifest.csv            a row a face: file, draw, seed, sha256, requested.*, condition.*, verifier.*; and request,
+                            the request's name, where there are several
+    spec.yaml               the resolved spec; `cfgan generate --spec spec.yaml` makes the same faces
+    batch.json              what made it and what came out: bundle digest, versions, counts
+    contact_sheet.png       the first faces at a glance
+    checksums.sha256        sha256 of every other file, in the format of sha256sum
+
+While it is being made, ``journal.jsonl`` stands in for all but the images: a header, then a line a chunk, appended only
+after the chunk's images are on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.errors import FolderError
+from cfgan.io import journal
+from cfgan.io.files import (
+    atomic_write,
+    is_unused,
+    lock_folder,
+    make_folder,
+    read_json_object,
+    remove_partials,
+    sha256_of,
+    sync_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from cfgan.io.journal import Journal
+from cfgan.io.png import encode_png, grid
+from cfgan.io.yaml import dump_yaml
+
+FORMAT = "cfgan-batch/1"
+CHECKSUMS = "checksums.sha256"
+_SHEET = 64  # faces on the contact sheet at most
+_COLUMNS = 8
+_IMAGE = re.compile(r"\d{6,}\.png")
+_WRITERS = 4  # images encoded and flushed at a time
+
+
+@dataclass
+class CellTally:
+    """What has come out of one cell so far.
+
+    Args:
+        next_draw: the first draw that is not yet taken; also the number of draws taken.
+        accepted: faces kept.
+        passed: per gated attribute, draws in which the verifier saw the requested value.
+        passed_kept: the same among the kept faces.
+        rejected_for: per gated attribute, draws that failed on it (one draw may fail on several).
+        only_for: per gated attribute, draws that failed on it alone.
+        probability: per gated attribute, sum over the kept faces of the calibrated probability of the requested value.
+    """
+
+    next_draw: int = 0
+    accepted: int = 0
+    passed: dict[str, int] = field(default_factory=dict)
+    passed_kept: dict[str, int] = field(default_factory=dict)
+    rejected_for: dict[str, int] = field(default_factory=dict)
+    only_for: dict[str, int] = field(default_factory=dict)
+    probability: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Face:
+    """One accepted face. ``file`` is relative to the batch folder; ``text`` goes into the image's metadata."""
+
+    file: str
+    draw: int
+    seed: int
+    pixels: npt.NDArray[np.uint8]
+    text: Mapping[str, Any]
+    condition: npt.NDArray[np.float32]
+    verifier: npt.NDArray[np.float32]
+
+
+class BatchWriter:
+    """Creates or resumes a batch folder. Nothing is written before :meth:`begin`.
+
+    Args:
+        out: its folder; new, empty, or holding this same batch.
+        header: what identifies the batch; a folder with another header is never written into.
+        cells: number of cells.
+
+    Raises:
+        FolderError: the folder holds something else.
+        StorageError: the disk refused.
+    """
+
+    def __init__(self, out: Path, header: Mapping[str, Any], cells: int) -> None:
+        self.out = out
+        other = "another batch (other request, settings or bundle)"
+        self._journal = Journal(out, {"format": FORMAT, **header}, other)
+        self.tallies = [CellTally() for _ in range(cells)]
+        self.complete = False
+        self._open = contextlib.ExitStack()
+        if self._journal.exists():
+            self._replay(repair=False)
+        elif (out / "batch.json").exists():
+            about = _read_batch_json(out)
+            self._journal.require_same(about.get("header"))
+            try:
+                self.tallies = [CellTally(**cell["tally"]) for cell in about["cells"]]
+            except (KeyError, TypeError) as error:
+                raise FolderError(f"{out}/batch.json is damaged ({error}).", field="out", value=out) from None
+            self.complete = True
+        elif not is_unused(out):
+            raise FolderError(f"{out} already holds something else.", field="out", value=out)
+
+    def begin(self) -> None:
+        """Make the folder and its journal, or repair what a killed process left; from here on the folder is locked.
+
+        Raises:
+            FolderError: another process is writing into the folder.
+            StorageError: the disk refused.
+        """
+        make_folder(self.out)
+        self._open.enter_context(lock_folder(self.out))
+        remove_partials(self.out)
+        if self._journal.exists():
+            self.tallies = [CellTally() for _ in self.tallies]
+            self._replay(repair=True)
+        elif (self.out / "batch.json").exists():
+            raise FolderError(f"another process has just finished {self.out}.", field="out", value=self.out)
+        else:
+            self._journal.start()
+        make_folder(self.out / "images")
+        remove_partials(self.out / "images")
+        self._pool = self._open.enter_context(ThreadPoolExecutor(_WRITERS))
+
+    @property
+    def header(self) -> dict[str, Any]:
+        """What identifies the batch."""
+        return self._journal.header
+
+    @property
+    def accepted(self) -> int:
+        """Faces in the folder."""
+        return sum(tally.accepted for tally in self.tallies)
+
+    def _replay(self, *, repair: bool) -> None:
+        """Take up what the journal says; when repairing, up to the first chunk whose images are not all there."""
+
+        def take(entry: dict[str, Any]) -> None:
+            self.tallies[entry["cell"]] = CellTally(**entry["tally"])
+
+        self._journal.replay(take, (lambda entry: all(map(self._stands, entry["rows"]))) if repair else None)
+
+    def _stands(self, row: Mapping[str, Any]) -> bool:
+        try:
+            return sha256_of(self.out / "images" / Path(row["file"]).name) == str(row["sha256"])
+        except OSError:
+            return False
+
+    def add(self, cell: int, tally: CellTally, faces: Sequence[Face]) -> None:
+        """Store a chunk: its images, flushed to the disk, then its journal line. Raises StorageError."""
+        # Several at once: a flush waits for the disk, and neither it nor the compression holds the interpreter lock.
+        rows = list(self._pool.map(self._write_image, faces))
+        sync_folder(self.out / "images")
+        self._journal.append({"cell": cell, "tally": tally.__dict__, "rows": rows})
+        self.tallies[cell] = tally
+
+    def _write_image(self, face: Face) -> dict[str, Any]:
+        png = encode_png(face.pixels, {**face.text, "seed": face.seed, "draw": face.draw})
+        write_bytes(self.out / face.file, png)
+        return {
+            "file": face.file,
+            "draw": face.draw,
+            "seed": face.seed,
+            "sha256": hashlib.sha256(png).hexdigest(),
+            "condition": np.round(face.condition.astype(float), 6).tolist(),
+            "verifier": np.round(face.verifier.astype(float), 6).tolist(),
+        }
+
+    def close(self) -> None:
+        """Let go of the folder and of the threads that write."""
+        self._open.close()
+
+    def finish(
+        self,
+        names: Sequence[str],
+        requests: Sequence[Mapping[str, float]],
+        spec: Mapping[str, Any],
+        about: Mapping[str, Any],
+        cells: Sequence[Mapping[str, Any]],
+    ) -> None:
+        """Write everything but the images; the journal goes last, once the folder is complete. Raises StorageError."""
+        write_text(self.out / "spec.yaml", dump_yaml(spec))
+        tallied = [{**cell, "tally": tally.__dict__} for cell, tally in zip(cells, self.tallies, strict=True)]
+        write_json(self.out / "batch.json", {"header": self.header, **about, "cells": tallied})
+        self._remove_orphans()
+        first: list[str] = []
+        # Streamed, so that memory does not grow with the batch: the journal into manifest and checksums.
+        with atomic_write(self.out / CHECKSUMS) as sums:
+            titles = [str(cell["name"]) for cell in cells] if len(cells) > 1 else None
+            for file, digest in self._write_manifest(names, requests, titles):
+                sums.write(f"{digest}  {file}\n".encode())
+                if len(first) < _SHEET:
+                    first.append(file)
+            self._write_sheet(first)
+            for name in ("batch.json", "contact_sheet.png", "manifest.csv", "spec.yaml"):
+                if (self.out / name).exists():
+                    sums.write(f"{sha256_of(self.out / name)}  {name}\n".encode())
+        self._journal.remove()
+        self.complete = True
+
+    def _remove_orphans(self) -> None:
+        """Remove images that were written but whose journal line was not, and that no later draw replaced."""
+        for path in (self.out / "images").glob("*.png"):
+            if _IMAGE.fullmatch(path.name) and int(path.stem) >= self.accepted:
+                path.unlink()
+
+    def _write_manifest(
+        self, names: Sequence[str], requests: Sequence[Mapping[str, float]], titles: Sequence[str] | None
+    ) -> Iterator[tuple[str, str]]:
+        requested = [name for name in names if any(name in request for request in requests)]
+        with atomic_write(self.out / "manifest.csv") as handle, self._journal.path.open("rb") as lines:
+            writer = csv.writer(_Utf8(handle), lineterminator="\n")
+            writer.writerow(
+                ["file", "draw", "seed", "sha256"]
+                + [f"requested.{name}" for name in requested]
+                + [f"condition.{name}" for name in names]
+                + [f"verifier.{name}" for name in names]
+                + (["request"] if titles else [])
+            )
+            for line in lines:
+                entry = json.loads(line)
+                for row in entry.get("rows", ()):
+                    wanted = requests[entry["cell"]]
+                    writer.writerow(
+                        [row["file"], row["draw"], row["seed"], row["sha256"]]
+                        + [f"{wanted[name]:g}" if name in wanted else "" for name in requested]
+                        + [f"{v:g}" for v in row["condition"]]
+                        + row["verifier"]
+                        + ([titles[entry["cell"]]] if titles else [])
+                    )
+                    yield row["file"], row["sha256"]
+
+    def _write_sheet(self, files: Sequence[str]) -> None:
+        from PIL import Image
+
+        if not files:
+            return
+        images = []
+        for name in files:
+            with Image.open(self.out / name, formats=("PNG",)) as image:
+                images.append(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+        text = {"bundle": self.header["bundle"], "made_from": "the first faces of this batch"}
+        write_bytes(self.out / "contact_sheet.png", encode_png(grid(np.stack(images), _COLUMNS), text))
+
+
+class _Utf8:
+    """Lets the csv module, which writes text, write into a binary file."""
+
+    def __init__(self, handle: IO[bytes]) -> None:
+        self._handle = handle
+
+    def write(self, text: str) -> int:
+        return self._handle.write(text.encode("utf-8"))
+
+
+def _read_batch_json(folder: Path) -> dict[str, Any]:
+    try:
+        return read_json_object(folder / "batch.json")
+    except ValueError as error:
+        raise FolderError(f"{folder} is damaged: {error}.", field="batch", value=folder) from None
+
+
+def read_batch(folder: Path) -> dict[str, Any]:
+    """``batch.json`` of a finished batch. Raises FolderError if the folder is none, unfinished or damaged."""
+    if not folder.is_dir():
+        raise FolderError(f"there is no folder {folder}.", field="batch", value=folder)
+    if (folder / journal.NAME).exists():
+        raise FolderError(f"{folder} is unfinished: run the command that made it again.", field="batch", value=folder)
+    if not (folder / "batch.json").exists():
+        raise FolderError(f"{folder} is no batch folder: batch.json is missing.", field="batch", value=folder)
+    about = _read_batch_json(folder)
+    header = about.get("header")
+    found = header.get("format") if isinstance(header, dict) else None
+    if found != FORMAT:
+        raise FolderError(f"{folder} has format {found!r}, not {FORMAT}.", field="batch", value=folder)
+    if not isinstance(about.get("accepted"), int):
+        raise FolderError(f"{folder}/batch.json is damaged.", field="batch", value=folder)
+    return about

@@ -1,0 +1,321 @@
+"""The main job: spec -> conditions -> draws -> verified batch."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import cfgan
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.spec import Cell, Plan
+from cfgan.errors import FolderError, RequestError
+from cfgan.generate.batch import BatchWriter, CellTally, Face
+from cfgan.generate.batch_check import NOT_LISTED, check_batch
+from cfgan.generate.sampling import DrawInputs, render
+from cfgan.generate.summary import Summary, summarise
+from cfgan.io.signals import StopRequest
+from cfgan.model.bundle import Bundle
+from cfgan.verify.gate import Gate, probabilities
+from cfgan.verify.precision import points_for_request
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNK = 32
+"""Draws made at a time. On two CPU cores 32 is the fastest: more spill out of the caches."""
+
+_ESTIMATED_CELLS = 16  # in larger plans requests of three and more attributes are judged by their rarest pair
+
+Progress = Callable[[int, int, int], None]
+"""Called with (faces accepted, faces wanted, draws)."""
+
+
+class Drawer:
+    """A bundle's networks on a device, ready to draw. What a draw gives does not depend on the others in its chunk.
+
+    Args:
+        bundle: the model.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N".
+
+    Raises:
+        BundleError: a file of the bundle is damaged.
+        InputError: the device cannot be used.
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        from cfgan.networks.devices import pick_device
+
+        self.bundle = bundle
+        self.device: torch.device = pick_device(device)
+        self.prior: Prior = bundle.prior()
+        self.generator = bundle.generator().to(self.device)
+        self._verifier = bundle.verifier().to(self.device)
+        self._inputs = DrawInputs(self.prior, bundle.z_dim)
+        self._gate: tuple[Cell, Gate] | None = None
+
+    def draw(self, cell: Cell, draws: range, last: int | None = None) -> Drawn:
+        """Make some consecutive draws of a cell and verify them; ``last``: no draw from there on will be wanted.
+
+        The networks always see whole, aligned chunks, so that a draw passes through the same arithmetic in the same
+        place whichever draws are asked for.
+        """
+        start, stop = draws.start // CHUNK * CHUNK, -(-draws.stop // CHUNK) * CHUNK
+        parts = [self._chunk(cell, range(k, k + CHUNK), last or stop) for k in range(start, stop, CHUNK)]
+        condition, pixels, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
+        wanted = slice(draws.start - start, draws.stop - start)
+        gate = self.gate(cell)
+        passed = gate.passes(probability[wanted])
+        return Drawn(draws, condition[wanted], pixels[wanted], probability[wanted], passed, gate.names)
+
+    def gate(self, cell: Cell) -> Gate:
+        """The gate of a cell, made once for the cell that is being drawn. Raises RequestError for its precision."""
+        if self._gate is None or self._gate[0] is not cell:
+            self._gate = (cell, gate_of(self.bundle, cell))
+        return self._gate[1]
+
+    def _chunk(
+        self, cell: Cell, draws: range, last: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
+        z, condition = self._inputs.get(cell, draws, last)
+        images, pixels = render(self.generator, z, condition, self.device)
+        return condition, pixels, probabilities(self._verifier, self.bundle.calibration, images)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Some consecutive draws of a cell.
+
+    Args:
+        draws: their numbers, n of them.
+        condition: float32 (n, A).
+        pixels: uint8 (n, 3, H, W).
+        probability: float32 (n, A), calibrated.
+        passed: bool (n, G), whether each gated attribute is seen as requested.
+        gated: names of those G attributes.
+    """
+
+    draws: range
+    condition: npt.NDArray[np.float32]
+    pixels: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+    passed: npt.NDArray[np.bool_]
+    gated: tuple[str, ...]
+
+
+def gate_of(bundle: Bundle, cell: Cell) -> Gate:
+    """Which images of a cell are accepted. Raises RequestError: the verifier cannot reach the cell's precision."""
+    points = None
+    if cell.verify.enabled and cell.verify.precision is not None:
+        points = points_for_request(bundle, cell.request, cell.verify.precision)
+    return Gate.for_cell(cell, bundle.vocabulary, bundle.calibration, points)
+
+
+def check_plan(plan: Plan, bundle: Bundle) -> list[str]:
+    """Refuse impossible requests and collect warnings about implausible ones.
+
+    Raises:
+        RequestError: a request that contradicts itself, or a precision that the verifier cannot reach.
+    """
+    prior = bundle.prior()
+    warnings: list[str] = []
+    estimate = len(plan.cells) <= _ESTIMATED_CELLS
+    for cell in plan.cells:
+        gate_of(bundle, cell)
+        fixed = cell.free if isinstance(cell.free, dict) else {}
+        for warning in prior.check({**cell.request, **fixed}, estimate=estimate):
+            text = f"{cell.name}: {warning}" if len(plan.cells) > 1 else warning
+            if text not in warnings:
+                warnings.append(text)
+    return warnings
+
+
+def generate(
+    bundle: Bundle, plan: Plan, out: Path, *, device: str = "auto", progress: Progress | None = None
+) -> Summary:
+    """Make a batch folder, or go on with an unfinished one.
+
+    Args:
+        bundle: the model.
+        plan: cells with requests and counts.
+        out: new or empty folder, or this same batch unfinished.
+        device: where to compute.
+        progress: called with (faces accepted, faces wanted, draws).
+
+    Returns:
+        The summary; when draws ran out it holds fewer faces than wanted and ``complete`` is false.
+
+    Raises:
+        RequestError: a request that contradicts itself.
+        FolderError: the folder holds something else.
+        StorageError: the disk refused; what is stored stays and can be resumed.
+        StoppedError: a stop was asked for; run again to resume.
+    """
+    started = time.monotonic()
+    check_plan(plan, bundle)
+    if not plan.cells:
+        raise RequestError("nothing is asked for.", field="attrs")
+    header = {
+        "bundle": {"name": bundle.name, "digest": bundle.digest},
+        "cfgan": cfgan.__version__,
+        "spec": plan.resolved,
+    }
+    writer = BatchWriter(out, header, len(plan.cells))
+    if writer.complete:
+        if problems := [problem for problem in check_batch(out) if not problem.endswith(NOT_LISTED)]:
+            raise FolderError(
+                f"{out} was this batch, but is damaged ({problems[0]}); remove that folder, or choose another --out.",
+                field="out",
+                value=out,
+            )
+    else:
+        drawer = Drawer(bundle, device)  # a damaged bundle or a wrong device is found before anything is written
+        # The folder is let go of last: after the thread that writes, and after everything is written.
+        with StopRequest() as stop, contextlib.closing(writer), ThreadPoolExecutor(1) as disk:
+            writer.begin()
+            for index in range(len(plan.cells)):
+                _fill_cell(drawer, plan, index, writer, stop, disk, progress)
+            _finish(bundle, plan, writer)
+    return Summary(
+        out=out,
+        accepted=writer.accepted,
+        wanted=plan.count,
+        draws=sum(tally.next_draw for tally in writer.tallies),
+        seconds=time.monotonic() - started,
+        cells=[summarise(cell, tally) for cell, tally in zip(plan.cells, writer.tallies, strict=True)],
+    )
+
+
+def _finish(bundle: Bundle, plan: Plan, writer: BatchWriter) -> None:
+    cells = [{"name": cell.name, "wanted": cell.count, "max_draws": cell.max_draws} for cell in plan.cells]
+    names = bundle.vocabulary.names
+    about = {
+        "synthetic": True,
+        "wanted": plan.count,
+        "accepted": writer.accepted,
+        "draws": sum(tally.next_draw for tally in writer.tallies),
+        "thresholds": dict(zip(names, bundle.calibration.to_dict()["threshold"], strict=True)),
+        "gates": [_least(bundle, cell) for cell in plan.cells],
+        "licence": bundle.config.get("licence", ""),
+    }
+    writer.finish(names, [cell.request for cell in plan.cells], plan.resolved, about, cells)
+
+
+def _least(bundle: Bundle, cell: Cell) -> dict[str, float]:
+    """Name -> the probability of the requested value that a face of the cell had to reach."""
+    if not cell.verify.enabled:
+        return {}
+    gate = gate_of(bundle, cell)
+    return {name: round(float(least), 6) for name, least in zip(gate.names, gate.least, strict=True)}
+
+
+def _fill_cell(
+    drawer: Drawer,
+    plan: Plan,
+    index: int,
+    writer: BatchWriter,
+    stop: StopRequest,
+    disk: ThreadPoolExecutor,
+    progress: Progress | None,
+) -> None:
+    """Draw until the cell is full or its draws are used up. Encoding and writing overlap with the next chunk."""
+    cell = plan.cells[index]
+    before = sum(tally.accepted for tally in writer.tallies[:index])
+    drawn_before = sum(tally.next_draw for tally in writer.tallies[:index])
+    tally = writer.tallies[index]
+    pending: Future[None] | None = None
+    while tally.accepted < cell.count and tally.next_draw < cell.max_draws and not stop.asked:
+        draws, last = _next_draws(cell, tally)
+        chunk = drawer.draw(cell, draws, last)
+        taken = _take(drawer.bundle, cell, chunk, tally, before)
+        tally = taken.tally
+        if pending is not None:
+            pending.result()  # at most one chunk waits: memory stays bounded, and a full disk is heard of at once
+        pending = disk.submit(_store, writer, index, taken)
+        if progress:
+            progress(before + tally.accepted, plan.count, drawn_before + tally.next_draw)
+    if pending is not None:
+        pending.result()
+    stop.raise_if_asked(f"{writer.accepted} faces are in {writer.out}; the same command goes on from there")
+
+
+def _next_draws(cell: Cell, tally: CellTally) -> tuple[range, int]:
+    """The next draws, up to the end of a chunk, and the draw at which the cell will probably be full."""
+    rate = 1.0 if not cell.verify.enabled else (tally.accepted + 1) / (tally.next_draw + 2)
+    last = min(tally.next_draw + round((cell.count - tally.accepted) / rate) + 1, cell.max_draws)
+    end = (tally.next_draw // CHUNK + 1) * CHUNK
+    return range(tally.next_draw, min(end, cell.max_draws)), last
+
+
+@dataclass(frozen=True)
+class _Taken:
+    chunk: Drawn
+    places: list[int]  # positions in the chunk of the faces that are kept
+    files: list[str]
+    tally: CellTally
+    text: dict[str, Any]
+    seed: int
+
+
+def _take(bundle: Bundle, cell: Cell, chunk: Drawn, before: CellTally, offset: int) -> _Taken:
+    """Go through a chunk in draw order until the cell is full; later draws were made in vain and are not counted."""
+    tally = replace(
+        before,
+        passed=dict(before.passed),
+        passed_kept=dict(before.passed_kept),
+        rejected_for=dict(before.rejected_for),
+        only_for=dict(before.only_for),
+        probability=dict(before.probability),
+    )
+    for name in chunk.gated:
+        for counts in (tally.passed, tally.passed_kept, tally.rejected_for, tally.only_for):
+            counts.setdefault(name, 0)
+        tally.probability.setdefault(name, 0.0)
+    places, files = [], []
+    for place, draw in enumerate(chunk.draws):
+        if tally.accepted >= cell.count:
+            break
+        tally.next_draw = draw + 1
+        passed = chunk.passed[place]
+        keep = bool(passed.all()) or not cell.verify.enabled
+        for name, good in zip(chunk.gated, passed, strict=True):
+            tally.passed[name] += int(good)
+            tally.passed_kept[name] += int(good and keep)
+            tally.rejected_for[name] += int(not good and not keep)
+            tally.only_for[name] += int(not good and not keep and (~passed).sum() == 1)
+        if keep:
+            for name in chunk.gated:
+                p = float(chunk.probability[place, bundle.vocabulary.index(name)])
+                tally.probability[name] += p if cell.request[name] > 0 else 1 - p
+            places.append(place)
+            files.append(f"images/{offset + tally.accepted:06d}.png")
+            tally.accepted += 1
+    text = {
+        "software": f"cfgan {cfgan.__version__}",
+        "synthetic": True,
+        "bundle": {"name": bundle.name, "digest": bundle.digest},
+        "spec": {
+            "request": cell.request,
+            "free": cell.free,
+            "truncation": cell.truncation,
+            "verify": {k: v for k, v in cell.verify.model_dump().items() if k != "max_draws"},
+        },
+    }
+    return _Taken(chunk, places, files, tally, text, cell.seed)
+
+
+def _store(writer: BatchWriter, index: int, taken: _Taken) -> None:
+    faces = []
+    for place, file in zip(taken.places, taken.files, strict=True):
+        draw = taken.chunk.draws[place]
+        chunk = taken.chunk
+        pixels, condition, verifier = chunk.pixels[place], chunk.condition[place], chunk.probability[place]
+        faces.append(Face(file, draw, taken.seed, pixels, taken.text, condition, verifier))
+    writer.add(index, taken.tally, faces)

@@ -1,0 +1,118 @@
+"""Seeds to latents to images: draw *i* is the same face whatever else is drawn with it, on a CPU or a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.attributes.prior import Prior, stream
+from cfgan.attributes.spec import Cell
+from cfgan.attributes.vocabulary import Vocabulary
+
+BLOCK = 256
+"""Draws whose latents and conditions are made together."""
+
+Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Latents (n, Z) and conditions (n, A)."""
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def latents(seed: int, draws: Sequence[int], z_dim: int, truncation: float | None = None) -> npt.NDArray[np.float32]:
+    """Standard normal latents, one own random stream a draw.
+
+    The normal is the inverse distribution function of a uniform, so a truncated latent is the same one moved inwards
+    and not another one.
+
+    Args:
+        seed: of the batch.
+        draws: draw numbers, n of them.
+        z_dim: numbers in a latent.
+        truncation: cut the normal off at this many standard deviations (Brock et al., BigGAN, 2019); None: not cut.
+
+    Returns:
+        float32 (n, z_dim).
+    """
+    from scipy.special import ndtr, ndtri
+
+    uniform = np.stack([stream(seed, draw, "latent").random(z_dim) for draw in draws])
+    uniform += 2.0**-54  # from multiples of 2^-53 to strictly inside 0..1
+    if truncation is not None:
+        low = ndtr(-truncation)
+        uniform = low + uniform * (1 - 2 * low)
+    return np.asarray(ndtri(uniform), dtype=np.float32)
+
+
+def conditions(prior: Prior, cell: Cell, draws: Sequence[int]) -> npt.NDArray[np.float32]:
+    """Full condition vectors, float32 (n, A): requested values, the rest as the cell's ``free`` says."""
+    vocabulary = prior.vocabulary
+    if cell.free == "neutral":
+        fixed = np.zeros((len(draws), len(vocabulary)), dtype=np.float32)
+        return _set(fixed, cell.request, vocabulary)
+    free = cell.free if isinstance(cell.free, dict) else {}
+    return prior.sample({**cell.request, **free}, cell.seed, draws)
+
+
+def _set(values: npt.NDArray[np.float32], request: dict[str, float], vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
+    for name, value in request.items():
+        values[:, vocabulary.index(name)] = value
+    return values
+
+
+class DrawInputs:
+    """Latents and conditions of a cell's draws, made a block at a time and a block ahead in a thread of their own.
+
+    Gibbs sweeps cost little more for many rows than for few, and need not wait for the networks.
+    """
+
+    def __init__(self, prior: Prior, z_dim: int) -> None:
+        self._prior, self._z_dim = prior, z_dim
+        self._pool = ThreadPoolExecutor(1)
+        self._cell: Cell | None = None
+        self._blocks: dict[int, Future[Inputs]] = {}
+
+    def get(self, cell: Cell, draws: range, last: int) -> Inputs:
+        """Latents (n, Z) and conditions (n, A) of consecutive draws; ``last``: no draw from there on will be wanted."""
+        if cell is not self._cell:
+            self._cell, self._blocks = cell, {}
+        numbers = range(draws.start // BLOCK, (draws.stop - 1) // BLOCK + 1)
+        if not self._blocks and last - draws.start < BLOCK // 2:
+            return self._make(cell, draws)  # few draws in all: no block is worth while
+        self._blocks = {k: block for k, block in self._blocks.items() if k >= numbers.start}
+        for k in range(numbers.start, numbers.stop + 1):
+            if k not in self._blocks and (k < numbers.stop or k * BLOCK < last):
+                self._blocks[k] = self._pool.submit(self._make, cell, range(k * BLOCK, (k + 1) * BLOCK))
+        z, condition = (np.concatenate(part) for part in zip(*(self._blocks[k].result() for k in numbers), strict=True))
+        offset = numbers.start * BLOCK
+        return z[draws.start - offset : draws.stop - offset], condition[draws.start - offset : draws.stop - offset]
+
+    def _make(self, cell: Cell, draws: range) -> Inputs:
+        return latents(cell.seed, draws, self._z_dim, cell.truncation), conditions(self._prior, cell, draws)
+
+
+def to_levels(images: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) in -1..1 to whole pixel levels 0..255, still floating-point."""
+    return images.float().add(1).mul(127.5).round().clamp(0, 255)
+
+
+def render(
+    generator: nn.Module, z: npt.NDArray[np.float32], condition: npt.NDArray[np.float32], device: torch.device
+) -> tuple[torch.Tensor, npt.NDArray[np.uint8]]:
+    """Run the generator.
+
+    Returns:
+        The images as the PNG will hold them: float32 (n, 3, H, W) in -1..1 on the device, rounded to whole levels so
+        that what is verified is what is written; and uint8 (n, 3, H, W).
+    """
+    import torch
+
+    with torch.inference_mode():
+        levels = to_levels(generator(torch.from_numpy(z).to(device), torch.from_numpy(condition).to(device)))
+        pixels: npt.NDArray[Any] = levels.to(torch.uint8).cpu().numpy()
+        return levels.mul(2 / 255).sub(1), pixels

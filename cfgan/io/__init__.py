@@ -1,0 +1,1 @@
+"""Files, journals, YAML, signals and PNG: how things reach the disk and come back."""

@@ -1,0 +1,1 @@
+"""A model on disk and the calibration of its classifiers."""

@@ -1,0 +1,333 @@
+"""A model on disk: ``config.json``, ``*.safetensors``, ``README.md`` (model card) and ``manifest.json`` (sha256 sums).
+
+Opening one reads no weights and imports no torch; the networks are loaded when they are asked for, each after its
+checksum was compared. Only safetensors are ever read, never a pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.errors import BundleError, FolderError, InputError, VocabularyError, nearest
+from cfgan.io.files import (
+    is_safe_name,
+    is_unused,
+    read_json_object,
+    replace_folder,
+    sha256_of,
+    user_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from cfgan.model.calibration import Calibration
+from cfgan.networks.shape import GanShape
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from cfgan.networks.classifier import AttributeClassifier
+    from cfgan.networks.judge import Judge
+
+M = TypeVar("M", bound="nn.Module")
+
+FORMAT = "cfgan-bundle/1"
+DEFAULT = "celeba64"
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Labels of held-out real images and what a bundle's classifiers read in them; no image and no name is kept.
+
+    Args:
+        labels: float32 (N, A); 1, -1, NaN unknown.
+        logits: "verifier" and, where there is one, "judge" -> float32 (N, A).
+    """
+
+    labels: npt.NDArray[np.float32]
+    logits: Mapping[str, npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Args:
+        path: its folder.
+        config: ``config.json``.
+        sums: file name -> sha256 as ``manifest.json`` says.
+        vocabulary: the attributes.
+        calibration: of the verifier.
+        digest: sha256 of ``manifest.json``; names this model in everything made with it.
+        judge_calibration: of the judge, None in a bundle without one.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    sums: Mapping[str, str]
+    vocabulary: Vocabulary
+    calibration: Calibration
+    digest: str
+    judge_calibration: Calibration | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.config["name"])
+
+    @property
+    def of_faces(self) -> bool:
+        """Whether its images are faces, so that looking for faces in them makes sense."""
+        return bool(self.config.get("faces", True))
+
+    @property
+    def size(self) -> int:
+        """Side of an image in pixels."""
+        return int(self.config["generator"]["size"])
+
+    @property
+    def z_dim(self) -> int:
+        """Length of a latent."""
+        return int(self.config["generator"]["z_dim"])
+
+    def file(self, name: str) -> Path:
+        """Path of one file after its checksum was compared. Raises BundleError."""
+        return _checked(self.path, self.sums, name)
+
+    def verify(self) -> None:
+        """Compare every file with its checksum, and the folder with the list. Raises BundleError."""
+        for name in self.sums:
+            self.file(name)
+        present = {p.name for p in self.path.iterdir() if p.is_file()} - {"manifest.json"}
+        if extra := sorted(present - set(self.sums)):
+            raise BundleError(f"bundle {self.path} holds {extra[0]}, which manifest.json does not list.")
+
+    def prior(self) -> Prior:
+        """The prior over conditions, loaded once. Raises BundleError."""
+        return self._prior
+
+    @cached_property
+    def _prior(self) -> Prior:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            return Prior.from_arrays(self.vocabulary, load_file(self.file("prior.safetensors")))
+        except (ValueError, KeyError, OSError, IndexError, SafetensorError) as error:
+            raise BundleError(f"bundle {self.path}: the prior does not load ({error}).") from None
+
+    @property
+    def shape(self) -> GanShape:
+        """What generator and discriminator are built from."""
+        return GanShape(**self.config["generator"])
+
+    def generator(self) -> nn.Module:
+        """The averaged generator, in eval mode, on the CPU. Raises BundleError."""
+        from cfgan.networks.families import make_generator
+
+        return self._load("generator", lambda: make_generator(self.shape))
+
+    def discriminator(self) -> nn.Module:
+        """The discriminator, for fine-tuning. Raises BundleError."""
+        from cfgan.networks.families import make_discriminator
+
+        return self._load("discriminator", lambda: make_discriminator(self.shape))
+
+    def verifier(self) -> AttributeClassifier:
+        """The verifier's network, in eval mode, on the CPU. Raises BundleError."""
+        from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
+
+        shape = self.config["verifier"]["shape"]
+        return self._load("verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
+
+    def guide(self) -> AttributeClassifier | None:
+        """The classifier that pulled the generator, for going on with its training; None where none is kept.
+
+        It never gates and never reports: the generator was trained to please it.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+        if "guide" not in self.config:
+            return None
+        from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
+
+        shape = self.config["guide"]["shape"]
+        return self._load("guide", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
+
+    def judge(self) -> Judge | None:
+        """The judge's network, in eval mode, on the CPU; None in a bundle without one. It reports and never gates.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+        if "judge" not in self.config:
+            return None
+        from cfgan.networks.judge import Judge, JudgeShape
+
+        return self._load("judge", lambda: Judge(JudgeShape(**self.config["judge"]["shape"])))
+
+    def validation(self) -> Validation | None:
+        """What verifier and judge read in held-out real images; None in a bundle that does not keep it.
+
+        Raises:
+            BundleError: the file is damaged.
+        """
+        if "validation.safetensors" not in self.sums:
+            return None
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        try:
+            arrays = load_file(self.file("validation.safetensors"))
+            labels = arrays.pop("labels").astype(np.float32)
+            labels[labels == 0] = np.nan
+            found = Validation(labels, {role: logits.astype(np.float32) for role, logits in arrays.items()})
+            if any(logits.shape != (len(labels), len(self.vocabulary)) for logits in (labels, *found.logits.values())):
+                raise ValueError("its arrays do not fit the vocabulary")
+        except (ValueError, KeyError, OSError, SafetensorError) as error:
+            raise BundleError(f"bundle {self.path}: the validation readings do not load ({error}).") from None
+        return found
+
+    def _load(self, name: str, make: Callable[[], M]) -> M:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from cfgan.networks.classifier import load_frozen
+
+        try:
+            module = make()
+            load_frozen(module, load_file(self.file(f"{name}.safetensors")))
+        except (ValueError, KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
+            raise BundleError(f"bundle {self.path}: the {name} does not load ({error}).") from None
+        return module
+
+
+def _checked(folder: Path, sums: Mapping[str, str], name: str) -> Path:
+    path = folder / name
+    if name not in sums:
+        raise BundleError(f"bundle {folder} has no {name}.")
+    try:
+        if sha256_of(path) == sums[name]:
+            return path
+    except OSError as error:
+        raise BundleError(f"bundle {folder} is damaged: {name} cannot be read ({error.strerror}).") from None
+    raise BundleError(f"bundle {folder} is damaged: {name} is not as manifest.json says.")
+
+
+def shipped_bundles() -> dict[str, Path]:
+    """Name -> folder of the bundles in the package."""
+    folder = Path(__file__).parent / "weights"
+    return {path.parent.name: path.parent for path in sorted(folder.glob("*/manifest.json"))}
+
+
+def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
+    """Open a bundle by path, or a shipped one by name.
+
+    Raises:
+        InputError: no such bundle, with the nearest names; or a folder that is none.
+        BundleError: damaged, incomplete, or of another format.
+    """
+    path = user_path(name_or_path, field="bundle")
+    shipped = shipped_bundles()
+    if not (path / "manifest.json").is_file() and str(name_or_path) in shipped:
+        path = shipped[str(name_or_path)]
+    if not path.is_dir():
+        raise InputError(
+            f"there is no folder and no shipped bundle {str(name_or_path)!r}.",
+            field="bundle",
+            value=name_or_path,
+            nearest=nearest(path.name, shipped) or list(shipped),
+        )
+    try:
+        manifest = (path / "manifest.json").read_bytes()
+        sums = read_json_object(path / "manifest.json")["sha256"]
+        if not all(is_safe_name(name) and isinstance(digest, str) for name, digest in sums.items()):
+            raise ValueError("unsafe file name")
+    except FileNotFoundError:
+        raise InputError(f"{path} is no bundle: manifest.json is missing.", field="bundle", value=path) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"bundle {path} is damaged: manifest.json cannot be read ({error}).") from None
+    try:
+        config = read_json_object(_checked(path, sums, "config.json"))
+        if config.get("format") != FORMAT:
+            raise BundleError(f"bundle {path} has format {config.get('format')!r}; this version reads {FORMAT}.")
+        vocabulary, calibration, judge = _validated(config)
+    except (ValueError, KeyError, TypeError, AttributeError, VocabularyError) as error:
+        raise BundleError(f"bundle {path} is damaged: config.json does not validate ({error}).") from None
+    return Bundle(path, config, sums, vocabulary, calibration, hashlib.sha256(manifest).hexdigest(), judge)
+
+
+def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration, Calibration | None]:
+    """Check everything that later code takes for granted. Raises ValueError, KeyError, TypeError or VocabularyError."""
+    vocabulary = Vocabulary.from_dict(config["vocabulary"])
+    calibration = _calibration(config["verifier"], vocabulary)
+    judge = _calibration(config["judge"], vocabulary) if "judge" in config else None
+    generator, verifier = config["generator"], config["verifier"]["shape"]
+    GanShape(**generator)
+    if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
+        raise ValueError("the name is no plain name")
+    if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):
+        raise ValueError("networks and vocabulary differ in length")
+    if not all(isinstance(generator[key], int) and 0 < generator[key] <= 4096 for key in ("size", "z_dim", "width")):
+        raise ValueError("size, z_dim or width of the generator is out of range")
+    return vocabulary, calibration, judge
+
+
+def _calibration(part: Mapping[str, Any], vocabulary: Vocabulary) -> Calibration:
+    calibration = Calibration.from_dict(part["calibration"])
+    gates = [values for values in (calibration.gate_yes, calibration.gate_no) if len(values)]
+    if len(gates) == 1:
+        raise ValueError("a calibration has half a gate")
+    for values in (calibration.slope, calibration.intercept, calibration.threshold, *gates):
+        if values.shape != (len(vocabulary),) or not np.isfinite(values).all():
+            raise ValueError("a calibration does not fit the vocabulary")
+    return calibration
+
+
+def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, bytes], card: str) -> Bundle:
+    """Write a bundle beside its place, then move it there, and open it.
+
+    Args:
+        out: new or empty folder, or a bundle that is replaced.
+        config: content of ``config.json`` (format is added).
+        weights: file name -> safetensors bytes.
+        card: Markdown of the model card.
+
+    Raises:
+        FolderError: the folder holds something else.
+        StorageError: the disk refused; an old bundle stays as it was.
+    """
+    out = out.resolve()
+
+    def fill(folder: Path) -> None:
+        write_json(folder / "config.json", {"format": FORMAT, **config})
+        write_text(folder / "README.md", card)
+        for name, data in weights.items():
+            write_bytes(folder / name, data)
+        names = sorted(["config.json", "README.md", *weights])
+        write_json(folder / "manifest.json", {"sha256": {name: sha256_of(folder / name) for name in names}})
+
+    replace_folder(out, fill, lambda: require_bundle_or_unused(out))
+    return open_bundle(out)
+
+
+def require_bundle_or_unused(out: Path) -> None:
+    """Raise FolderError if a folder holds anything but a bundle of ours."""
+    if is_unused(out):
+        return
+    try:
+        ours = str(read_json_object(out / "config.json").get("format", "")).startswith("cfgan-bundle/")
+    except ValueError:
+        ours = False
+    if not ours:
+        raise FolderError(f"{out} already holds something else.", field="out", value=out)

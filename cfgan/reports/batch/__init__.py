@@ -1,0 +1,1 @@
+"""The report on batches of generated faces."""

@@ -1,0 +1,130 @@
+"""What external witnesses see in delivered faces, beside what the same witnesses see in real ones.
+
+They are evidence beside the verdict, not part of it: a witness knows one attribute by another name and other labels
+(a happy face is nearly, but not quite, a smiling one), and it answers for what it was trained to see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from cfgan.external.classifier import Probabilities, Witness, sees
+from cfgan.external.detector import FaceFinder, found
+from cfgan.external.real_faces import RealFigures, real_figures
+from cfgan.reports.batch.figures import gated
+from cfgan.reports.batch.folder import BatchFolder, Content
+from cfgan.reports.batch.verdict import percent
+from cfgan.stats.rates import Rate, gap_below
+
+Tell = Callable[[str, int, int], None]
+_CHUNK = 64  # faces read at a time
+
+
+def witness_figures(
+    batches: Sequence[tuple[str, BatchFolder, Content]],
+    witnesses: Sequence[Witness],
+    missing: Sequence[str] = (),
+    tell: Tell = lambda stage, done, total: None,
+) -> dict[str, Any]:
+    """Look at every delivered face.
+
+    Args:
+        batches: number, folder and content of each.
+        witnesses: those whose attribute was asked for or asked away are heard.
+        missing: a sentence about each witness that is not at hand.
+        tell: called with (stage, done, total).
+
+    Returns:
+        ``report.json``'s ``witnesses``.
+
+    Raises:
+        ConfigError: dlib is missing.
+        FolderError: an image cannot be read.
+    """
+    cells = [(f"{number}.{k}", folder, faces) for number, folder, c in batches for k, faces in enumerate(c.cells, 1)]
+    asked = {name for _, _, faces in cells for name in gated(faces.cell)}
+    heard = [witness for witness in witnesses if witness.attribute in asked]
+    keys = ("name", "source", "licence", "digest", "attribute")
+    about: dict[str, Any] = {
+        "missing": list(missing),
+        "real": None,
+        "faces": None,
+        "witnesses": [{key: getattr(witness, key) for key in keys} for witness in heard],
+        "rows": [],
+    }
+    if not heard:
+        return about
+    find, real = FaceFinder(), real_figures()
+    with_face, same_size, rows = Rate(0, 0), True, []
+    total, done = sum(len(faces.files) for _, _, faces in cells), 0
+    for key, folder, faces in cells:
+        values = gated(faces.cell)
+        said: dict[str, list[Probabilities]] = {w.name: [] for w in heard if w.attribute in values}
+        for start in range(0, len(faces.files), _CHUNK):
+            images = folder.pixels(faces.files[start : start + _CHUNK])
+            same_size &= images.shape[-1] == real.about["size"]
+            boxes = find(images)
+            with_face += Rate.of(found(boxes))
+            for witness in heard:
+                if witness.name in said:
+                    said[witness.name].append(witness(images, boxes))
+            done += len(images)
+            tell("witnesses look", done, total)
+        for witness in heard:
+            if parts := said.get(witness.name):
+                rows.append(_row(witness, key, values[witness.attribute], np.concatenate(parts)))
+    real_or_none = real if same_size else None
+    about["rows"] = [_beside_real(row, heard, real_or_none) for row in [*_pooled(rows), *rows]]
+    about["real"] = dict(real.about) if same_size else None
+    about["faces"] = {
+        "detector": find.name,
+        "delivered": with_face.to_dict(),
+        "real": Rate(*real.faces).to_dict() if same_size else None,
+    }
+    return about
+
+
+def sentences(heard: Mapping[str, Any] | None) -> list[str]:
+    """What the witnesses say over all requests, each value a sentence."""
+    told = []
+    for row in heard["rows"] if heard else ():
+        if row["cell"] is None and row["delivered"]["n"]:
+            seen = f"sees {row['attribute']} in" if row["value"] > 0 else f"finds {row['attribute']} absent from"
+            share, n = percent(row["delivered"]["rate"]), row["delivered"]["n"]
+            real = f", {percent(row['real']['rate'])} of real faces labelled so" if row["real"] else ""
+            told.append(f"Witness {row['witness']} {seen} {share} of {n:,} faces{real}.")
+    return told
+
+
+def _row(witness: Witness, cell: str, value: float, probability: Probabilities) -> dict[str, Any]:
+    rate = Rate.of(sees(witness, probability) == (value > 0))
+    row = {"witness": witness.name, "attribute": witness.attribute, "value": value, "cell": cell}
+    return {**row, "delivered": rate, "unsaid": len(probability) - rate.n}
+
+
+def _pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each witness and value over all requests; ``cell`` is None."""
+    pools: dict[tuple[str, float], dict[str, Any]] = {}
+    for row in rows:
+        empty = {**row, "cell": None, "delivered": Rate(0, 0), "unsaid": 0}
+        pool = pools.setdefault((row["witness"], row["value"]), empty)
+        pool["delivered"] += row["delivered"]
+        pool["unsaid"] += row["unsaid"]
+    return sorted(pools.values(), key=lambda row: (row["attribute"], -row["value"]))
+
+
+def _beside_real(row: dict[str, Any], witnesses: Sequence[Witness], real: RealFigures | None) -> dict[str, Any]:
+    digest = next(witness.digest for witness in witnesses if witness.name == row["witness"])
+    held = real.witnesses.get(digest) if real is not None else None
+    rate: Rate = row["delivered"]
+    found_: dict[str, Any] = {**row, "delivered": rate.to_dict(), "real": None, "real_without": None, "gap": None}
+    if held is not None:
+        ceiling = Rate(*held.rate(row["value"]))
+        found_["real"] = ceiling.to_dict()
+        found_["real_without"] = Rate(*held.rate(row["value"], carried=False)).to_dict()
+        if rate.n:
+            found_["gap"] = gap_below(ceiling, rate).to_dict()
+    return found_

@@ -1,0 +1,332 @@
+"""A report on batches, for whoever receives them: read again, drawn again, and compared with real faces.
+
+The figures come from the images themselves, read by the bundle's verifier and by its judge, not from what the batch
+says of itself; with the very model at hand, draws are also made again from their seeds, which gives unfiltered figures
+and shows that the faces are what that model draws. Nothing depends on the date or the place: the same batches and the
+same bundle give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cfgan
+from cfgan.errors import InputError
+from cfgan.evaluation.accuracy import plain
+from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles
+from cfgan.reports.batch import verdict
+from cfgan.reports.batch.duplicates import near_duplicates
+from cfgan.reports.batch.examples import Picture, each_of, pictures_of
+from cfgan.reports.batch.external import sentences, witness_figures
+from cfgan.reports.batch.figures import FAILING, SHORT, Ledger, gated
+from cfgan.reports.batch.folder import BatchFolder, Content, printable, read_folder
+from cfgan.reports.batch.reading import SAME, BatchReading, CellReading, Tell, read_faces
+from cfgan.reports.batch.relations import agreement, calibration, side_effects
+from cfgan.stats.rates import LEAST
+from cfgan.verify.real_faces import RealFaces, real_faces
+
+if TYPE_CHECKING:
+    from cfgan.evaluation.agreement import Reader
+    from cfgan.external.classifier import Witness
+
+FORMAT = "cfgan-report/1.1"
+REDRAW = 2000
+"""Draws of a cell that are made again by default."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report before it is written.
+
+    Args:
+        data: ``report.json``; what it holds is documented in ``report.schema.json``.
+        pictures: cell id -> the faces shown.
+        faces: a row a delivered face: batch, cell, file, draw, and each reader's probabilities.
+    """
+
+    data: dict[str, Any]
+    pictures: dict[str, list[Picture]]
+    faces: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class _Received:
+    """A batch with what was read in it."""
+
+    id: str
+    name: str
+    folder: BatchFolder
+    content: Content
+    reading: BatchReading
+    own: bool
+    left_out: list[str]
+
+
+def build_report(
+    folders: Sequence[Path],
+    bundle: Bundle | None = None,
+    *,
+    redraw: int = REDRAW,
+    witnesses: Sequence[Witness] | None = None,
+    missing: Sequence[str] = (),
+    device: str = "auto",
+    tell: Tell = lambda stage, done, total: None,
+) -> Report:
+    """Check, read and judge some batches.
+
+    Args:
+        folders: batch folders.
+        bundle: whose readers read the faces, and which draws again what it made itself; None: the shipped bundle that
+            made one of the batches, else the default one.
+        redraw: most draws of a cell that are made again; 0 for none.
+        witnesses: external ones, which look too; None: nobody was asked to.
+        missing: a sentence about each witness that is not at hand.
+        device: where to compute.
+        tell: called with (stage, done, total).
+
+    Raises:
+        InputError: no folder, a folder twice, or one that is no finished batch.
+        BundleError: the bundle is damaged.
+        ConfigError: there are witnesses, and dlib is missing.
+    """
+    if not folders:
+        raise InputError("no batch is given.", field="batch")
+    if len({path.resolve() for path in folders}) < len(folders):
+        raise InputError("a batch is given twice.", field="batch")
+    batches = [read_folder(path) for path in folders]
+    bundle = bundle if bundle is not None else _shipped(batches)
+    batches = [_fits_its_model(batch, bundle) for batch in batches]
+    real = real_faces(bundle)
+    names = _distinct([batch.name for batch in batches])
+    readers = _readers(bundle, device)
+    shown = each_of(sum(len(batch.content.cells) for batch in batches if batch.content))
+    read, data = [], []
+    for k, (name, batch) in enumerate(zip(names, batches, strict=True), 1):
+        data.append(_about(str(k), name, batch))
+        if batch.content is not None:
+            found = _read(str(k), name, batch, batch.content, bundle, readers, device, redraw, shown, tell)
+            read.append(found)
+            data[-1] |= _read_facts(found)
+            if "judge" in data[-1]["read_by"]:
+                told = lambda done, total, name=name: tell(f"{name}: comparing faces", done, total)  # noqa: E731
+                data[-1]["nearest"] = near_duplicates(batch, batch.content, bundle, device, told)
+    any_own = any(item.own for item in read)
+    deciding = "judge" if any("judge" in item.reading.thresholds for item in read) else "verifier"
+    ledger = Ledger(bundle.vocabulary, real, deciding, any_own)
+    pictures: dict[str, list[Picture]] = {}
+    for item in read:
+        cells = []
+        for k, cell in enumerate(item.reading.cells, 1):
+            key = f"{item.id}.{k}"
+            model = item.folder.about["header"]["bundle"]
+            pictures[key] = pictures_of(item.folder, cell, item.content.vocabulary.names, shown, model)
+            figures = ledger.cell(cell, item.reading, item.content.vocabulary.names, own=item.own)
+            cells.append({"id": key, **figures, "pictures": [picture.to_dict() for picture in pictures[key]]})
+        data[int(item.id) - 1]["cells"] = cells
+    overview = ledger.overview()
+    ledger.settle()
+    heard = None
+    if witnesses is not None:
+        heard = witness_figures([(item.id, item.folder, item.content) for item in read], witnesses, missing, tell)
+    exact = {reader: rate.to_dict() for reader, rate in ledger.whole.items()}
+    said = verdict.summary(data, overview, deciding, exact, len(ledger.tested))
+    result = {
+        "format": FORMAT,
+        "cfgan": cfgan.__version__,
+        **verdict.judged(data, overview, deciding, len(ledger.tested)),
+        "summary": [*said, *sentences(heard)],
+        "bundle": _bundle_facts(bundle, real),
+        "settings": {
+            "redraw": redraw,
+            "deciding": deciding,
+            "compared": len(ledger.tested),
+            "short": SHORT,
+            "failing": FAILING,
+            "least_real": LEAST,
+            "widest": verdict.WIDEST,
+            "weak": verdict.WEAK,
+            "same_levels": SAME,
+        },
+        "batches": data,
+        "attributes": overview,
+        "exact": exact,
+        "witnesses": heard,
+        **_relations(read, bundle, real, deciding, any_own),
+    }
+    return Report(plain(result), pictures, _faces(read))
+
+
+def _fits_its_model(batch: BatchFolder, bundle: Bundle) -> BatchFolder:
+    """The batch; as one that is not what it says where it names the bundle at hand but has other attributes."""
+    if batch.content is None or batch.about["header"]["bundle"]["digest"] != bundle.digest:
+        return batch
+    if batch.content.vocabulary.names == bundle.vocabulary.names:
+        return batch
+    return replace(batch, content=None, problems=["manifest.csv: not the attributes of the bundle that it names"])
+
+
+def _shipped(batches: Sequence[BatchFolder]) -> Bundle:
+    """The shipped bundle that made one of the batches, or the default one."""
+    shipped = [open_bundle(path) for path in shipped_bundles().values()]
+    wanted = {batch.about["header"]["bundle"]["digest"] for batch in batches if batch.content}
+    return next((bundle for bundle in shipped if bundle.digest in wanted), None) or open_bundle()
+
+
+def _readers(bundle: Bundle, device: str) -> dict[str, Reader]:
+    from cfgan.evaluation.agreement import readers_of
+    from cfgan.networks.devices import pick_device
+
+    return {reader.name: reader for reader in readers_of(bundle, pick_device(device))}
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Names with a number where folders of several places have the same."""
+    return [f"{name} ({k})" if names.count(name) > 1 else name for k, name in enumerate(names, 1)]
+
+
+def _about(number: str, name: str, batch: BatchFolder) -> dict[str, Any]:
+    header = batch.about["header"]
+    whole = batch.content is not None
+    return {
+        "id": number,
+        "name": name,
+        "digest": batch.digest,
+        "bundle": {key: printable(header["bundle"][key]) for key in ("name", "digest")} if whole else None,
+        "cfgan": printable(str(header.get("cfgan", ""))),
+        "licence": printable(str(batch.about.get("licence", ""))),
+        "wanted": batch.about["wanted"] if whole else None,
+        "accepted": batch.about["accepted"] if whole else None,
+        "draws": sum(faces.tally.next_draw for faces in batch.content.cells) if batch.content else None,
+        "spec": header["spec"] if whole else None,
+        "problems": batch.problems,
+        "notes": batch.notes,
+        "left_out": [],
+        "read_by": [],
+        "redrawn": None,
+        "twins": 0,
+        "nearest": None,
+        "cells": [],
+    }
+
+
+def _read(
+    number: str,
+    name: str,
+    batch: BatchFolder,
+    content: Content,
+    bundle: Bundle,
+    readers: Mapping[str, Reader],
+    device: str,
+    redraw: int,
+    shown: int,
+    tell: Tell,
+) -> _Received:
+    """Read a batch with whatever of the bundle fits it, and say what had to be left out."""
+    made_by = batch.about["header"]["bundle"]
+    own = made_by["digest"] == bundle.digest
+    left_out, drawer, fitting = [], None, dict(readers)
+    if own:
+        if redraw:
+            from cfgan.generate.job import Drawer
+
+            drawer = Drawer(bundle, device)
+        else:
+            left_out.append("No draw was made again, as was asked for: unfiltered figures by the judge are left out.")
+    else:
+        left_out.append(
+            f"The model that made it ({made_by['name']}, {made_by['digest'][:12]}) is not at hand: no draw could be "
+            "made again, so unfiltered figures by the judge, rejected faces and the proof that this model draws these "
+            "faces are left out, and the verifier's word is the batch's own: the manifest, and what passed the gate."
+        )
+        fitting.pop("verifier", None)
+        first = next((faces.files[0] for faces in content.cells if faces.files), None)
+        size = batch.pixels([first]).shape[-1] if first else bundle.size
+        if content.vocabulary.names != bundle.vocabulary.names or size != bundle.size:
+            fitting = {}
+            left_out.append(f"{bundle.name} has other attributes or another size, so its judge cannot read it either.")
+    if "judge" not in readers:
+        left_out.append(f"{bundle.name} has no judge: nobody but the verifier has read the faces.")
+    if fitting and "validation.safetensors" not in bundle.sums:
+        left_out.append(f"{bundle.name} does not keep what its readers saw in real faces: there is no ceiling.")
+    reading = read_faces(
+        batch,
+        content,
+        fitting,
+        drawer,
+        redraw=redraw,
+        shown=shown,
+        size=bundle.size if fitting else None,
+        tell=lambda stage, done, total: tell(f"{name}: {stage}", done, total),
+    )
+    return _Received(number, name, batch, content, reading, own, left_out)
+
+
+def _read_facts(item: _Received) -> dict[str, Any]:
+    again = [cell.redrawn for cell in item.reading.cells if cell.redrawn is not None]
+    redrawn = None
+    if again:
+        differences = [float(value) for part in again for value in part.difference]
+        redrawn = {
+            "draws": sum(len(part.kept) for part in again),
+            "of": sum(cell.faces.tally.next_draw for cell in item.reading.cells),
+            "compared": len(differences),
+            "same": sum(value <= SAME for value in differences),
+            "largest_difference": max(differences, default=0.0),
+            "gate_differs": int(sum((part.gate != part.kept).sum() for part in again)),
+        }
+    read_by = [name for name in ("verifier", "judge") if name in item.reading.cells[0].kept]
+    if not item.own:
+        read_by.remove("verifier")
+    return {"left_out": item.left_out, "read_by": read_by, "redrawn": redrawn, "twins": item.reading.twins}
+
+
+def _bundle_facts(bundle: Bundle, real: RealFaces | None) -> dict[str, Any]:
+    return {
+        "name": bundle.name,
+        "digest": bundle.digest,
+        "licence": str(bundle.config.get("licence", "")),
+        "judge": "judge" in bundle.config,
+        "real_faces": len(real.labels) if real else None,
+    }
+
+
+def _relations(
+    read: Sequence[_Received], bundle: Bundle, real: RealFaces | None, deciding: str, any_own: bool
+) -> dict[str, Any]:
+    """Side effects, agreement and calibration over the batches that the bundle's readers could read."""
+    fitting = [item for item in read if item.content.vocabulary.names == bundle.vocabulary.names]
+    cells = [(item.reading, cell) for item in fitting for cell in item.reading.cells if deciding in cell.kept]
+    own: list[tuple[BatchReading, CellReading]] = [
+        (item.reading, cell) for item in fitting if item.own or not any_own for cell in item.reading.cells
+    ]
+    order = bundle.vocabulary.names
+    asked = sorted({name for _, cell in own for name in gated(cell.faces.cell)}, key=order.index)
+    found: dict[str, Any] = {"side_effects": None, "agreement": None, "calibration": []}
+    known = deciding == "judge" or any_own
+    if real is not None and deciding in real.seen and known and cells:
+        chosen = cells if deciding == "judge" else own
+        found["side_effects"] = {"reader": deciding, "rows": side_effects(chosen, bundle.vocabulary, real, deciding)}
+    if own and all({"verifier", "judge"} <= cell.kept.keys() for _, cell in own):
+        found["agreement"] = agreement(own, order, real if any_own else None)
+    if own and asked:
+        found["calibration"] = calibration(own, bundle.vocabulary, real, asked, own=any_own)
+    return found
+
+
+def _faces(read: Sequence[_Received]) -> list[dict[str, Any]]:
+    """Each delivered face with what each reader says of what was asked for."""
+    rows = []
+    for item in read:
+        names = item.content.vocabulary.names
+        for k, cell in enumerate(item.reading.cells, 1):
+            for place, (file, draw) in enumerate(zip(cell.faces.files, cell.faces.draws, strict=True)):
+                row: dict[str, Any] = {"batch": item.name, "cell": f"{item.id}.{k}", "file": file, "draw": int(draw)}
+                for name, value in gated(cell.faces.cell).items():
+                    row[f"requested.{name}"] = int(value)
+                    for reader, p in cell.kept.items():
+                        row[f"{reader}.{name}"] = round(float(p[place, names.index(name)]), 5)
+                rows.append(row)
+    return rows

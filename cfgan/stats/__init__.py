@@ -1,0 +1,1 @@
+"""Intervals and rates: plain arithmetic that needs nothing else."""

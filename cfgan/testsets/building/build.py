@@ -1,0 +1,191 @@
+"""Building a test set: spec -> faces -> comparisons -> folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cfgan
+from cfgan.attributes.prior import check_exclusive
+from cfgan.attributes.spec import Cell
+from cfgan.data.image_files import find_images
+from cfgan.errors import FolderError, RequestError, SpecError
+from cfgan.io.files import read_json_object, sha256_of
+from cfgan.io.signals import StopRequest
+from cfgan.model.bundle import Bundle
+from cfgan.testsets.building.describe import describe
+from cfgan.testsets.building.designs import Built, cells_of, changes, factorial, matched, stated_names, transect
+from cfgan.testsets.building.faces import Studio, Tell
+from cfgan.testsets.building.pairing import Values
+from cfgan.testsets.building.user_images import check_brought
+from cfgan.testsets.building.writer import TestsetWriter
+from cfgan.testsets.folder import PROTOCOL
+from cfgan.testsets.spec import MatchedModel, Plan
+
+if TYPE_CHECKING:
+    from cfgan.external.face_embedder import FaceEmbedder
+
+
+@dataclass(frozen=True)
+class TestsetSummary:
+    """What a build gave: counts as in ``protocol.json``, unmet quotas, what changes survived, how long it took, and
+    what it means that a changed face was kept."""
+
+    __test__ = False  # not for pytest, whatever its name
+
+    out: Path
+    counts: dict[str, Any]
+    unmet: dict[str, int]
+    survival: dict[str, dict[str, Any]]
+    seconds: float
+
+    kept_means: str = "show the change"
+
+    @property
+    def complete(self) -> bool:
+        """Whether every quota was met."""
+        return not self.unmet
+
+
+def check_testset_plan(plan: Plan, bundle: Bundle) -> list[str]:
+    """Refuse a plan that cannot be built and collect warnings about implausible requests.
+
+    Raises:
+        SpecError: numbers and folds that do not go together, or a level without the embedder that it needs.
+        RequestError: a request that contradicts itself.
+        InputError: error rates that the embedder's figures do not support.
+        ConfigError: the embedder's extra is missing.
+    """
+    warnings = _check(plan, bundle)
+    _embedder(plan)
+    return warnings
+
+
+def _check(plan: Plan, bundle: Bundle) -> list[str]:
+    """What :func:`check_testset_plan` does without opening the embedder."""
+    model = plan.model
+    if isinstance(model, MatchedModel) and "nearest" in model.levels and not model.identity.enabled:
+        raise SpecError("the level nearest needs the embedder.", field="identity.enabled", value=False)
+    prior = bundle.prior()
+    warnings: list[str] = []
+    for role, cell in cells_of(plan, bundle.vocabulary).items():
+        for warning in prior.check(cell.request):
+            warnings.append(f"{role}: {warning}")
+    if plan.design in ("gallery", "detection"):
+        warnings += prior.check(plan.request)
+    for name, value in changes(plan, bundle.vocabulary).items():
+        if any(name in group for group in bundle.vocabulary.one_of):
+            raise RequestError(
+                f"{name} is one class of several: nothing else could be held.", field="change", value=name
+            )
+        check_exclusive(bundle.vocabulary, {**plan.request, name: value})
+    return warnings
+
+
+def build_testset(
+    bundle: Bundle, plan: Plan, out: Path, *, device: str = "auto", tell: Tell | None = None
+) -> TestsetSummary:
+    """Build a test set, or go on with an unfinished one.
+
+    Args:
+        bundle: the model.
+        plan: of :func:`cfgan.testsets.spec.read_testset_spec`.
+        out: new or empty folder, or this same set unfinished.
+        device: where to compute.
+        tell: called with (stage, done, total).
+
+    Returns:
+        The summary; where quotas could not be met, it and the set name them.
+
+    Raises:
+        As :func:`check_testset_plan`; DataError: the user's own images or labels cannot be used.
+        FolderError: the folder holds something else.
+        StorageError: the disk refused; what is stored stays and can be resumed.
+        StoppedError: a stop was asked for; run again to resume.
+    """
+    started = time.monotonic()
+    _check(plan, bundle)
+    embedder = _embedder(plan)
+    writer = TestsetWriter(out, _header(bundle, plan, embedder))
+    if writer.complete:
+        try:
+            protocol = read_json_object(out / PROTOCOL)
+        except ValueError as error:
+            raise FolderError(f"{out} was this set, but is damaged: {error}.", field="out", value=out) from None
+        seconds = time.monotonic() - started
+        return _summary(out, protocol, seconds)
+    check_brought(plan, bundle.size)
+    with StopRequest() as stop, contextlib.closing(writer):
+        writer.begin()
+        detection = plan.design == "detection"
+        studio = Studio(
+            bundle,
+            plan,
+            writer,
+            embedder,
+            device,
+            stop,
+            tell or (lambda stage, done, total: None),
+            marked=not detection,
+        )
+        built = _design(studio, plan, cells_of(plan, bundle.vocabulary))
+        protocol = describe(studio, built)
+    return _summary(out, protocol, time.monotonic() - started)
+
+
+def _summary(out: Path, protocol: Mapping[str, Any], seconds: float) -> TestsetSummary:
+    means = "show the change and stay the same person" if "embedder" in protocol else "show the change"
+    return TestsetSummary(out, protocol["counts"], protocol["unmet"], protocol.get("survival", {}), seconds, means)
+
+
+def _design(studio: Studio, plan: Plan, cells: Mapping[str, Cell]) -> Built:
+    if plan.design == "detection":
+        from cfgan.testsets.building.detection import detection
+
+        return detection(studio)
+    if plan.design == "gallery":
+        from cfgan.testsets.building.gallery import gallery
+
+        return gallery(studio)
+    bundle = studio.bundle
+    judged = bundle.judge_calibration.threshold if bundle.judge_calibration is not None else None
+    stated = stated_names(plan, bundle.vocabulary)
+    values = Values(bundle.vocabulary, stated, bundle.calibration.threshold, judged)
+    return {"matched": matched, "transect": transect, "factorial": factorial}[plan.design](studio, cells, values)
+
+
+def _embedder(plan: Plan) -> FaceEmbedder | None:
+    """The embedder, if the plan wants one; detection sets never do. Raises ConfigError, InputError."""
+    if not plan.model.identity.enabled or plan.design == "detection":
+        return None
+    from cfgan.external.face_embedder import FaceEmbedder
+    from cfgan.external.operating_points import similarity_at
+
+    similarity_at("fmr", plan.model.identity.screen_fmr)
+    similarity_at("fnmr", plan.model.identity.keep_fnmr)
+    return FaceEmbedder()
+
+
+def _header(bundle: Bundle, plan: Plan, embedder: FaceEmbedder | None) -> dict[str, Any]:
+    """What identifies a set: the same header, the same bytes."""
+    return {
+        "bundle": {"name": bundle.name, "digest": bundle.digest},
+        "cfgan": cfgan.__version__,
+        "spec": plan.resolved,
+        "embedder": {"name": embedder.name, "digest": embedder.digest} if embedder else None,
+        "brought": _digest(plan.brought) if plan.brought is not None else None,
+    }
+
+
+def _digest(path: Path) -> str:
+    """sha256 over the user's own table, or over the names and contents of their images."""
+    if path.is_file():
+        return sha256_of(path)
+    listed = [[file.name, "" if file.problem else sha256_of(file.path)] for file in find_images([path]).files]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()

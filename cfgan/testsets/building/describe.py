@@ -1,0 +1,282 @@
+"""What a finished test set says of itself: pairs or items, attributes, protocol, manifest, datasheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import statistics
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cfgan.attributes.request import format_request
+from cfgan.data.images import load_rgb
+from cfgan.external.operating_points import operating_points
+from cfgan.io.files import write_bytes, write_json, write_text
+from cfgan.io.png import encode_png, grid
+from cfgan.io.yaml import dump_yaml
+from cfgan.stats.rates import Rate
+from cfgan.testsets.building.designs import Built
+from cfgan.testsets.building.faces import Studio
+from cfgan.testsets.building.writer import Face
+from cfgan.testsets.folder import ATTRIBUTES, DATASHEET, MANIFEST, PROTOCOL, SHEET, SPEC, write_items, write_pairs
+from cfgan.verify.real_faces import real_faces
+
+_SHEET_SIDE = 8  # faces across and down on the contact sheet, about
+_TEMPLATE = Path(__file__).parent / "datasheet.md.j2"
+
+
+def describe(studio: Studio, built: Built) -> dict[str, Any]:
+    """Write everything but the images into the set's folder. Returns the protocol. Raises StorageError."""
+    protocol = _protocol(studio, built)
+    rates = attribute_rates(studio)
+
+    def write(out: Path) -> None:
+        if studio.plan.design == "detection":
+            write_items(out, built.items)
+        else:
+            write_pairs(out, built.pairs)
+        write_text(out / ATTRIBUTES, _attributes(studio))
+        if (sheet := _sheet(studio)) is not None:
+            write_bytes(out / SHEET, sheet)
+        write_json(out / PROTOCOL, protocol)
+        write_text(out / SPEC, dump_yaml(studio.plan.resolved))
+        write_text(out / DATASHEET, _datasheet(studio, built, protocol, rates))
+        write_json(out / MANIFEST, _manifest(studio, protocol))
+
+    studio.writer.finish(write)
+    return protocol
+
+
+def _faces(studio: Studio) -> Iterator[Face]:
+    for faces in studio.writer.faces.values():
+        yield from faces
+
+
+def _protocol(studio: Studio, built: Built) -> dict[str, Any]:
+    plan = studio.plan
+    images = sum(len(faces) for faces in studio.writer.faces.values())
+    counts: dict[str, Any]
+    if plan.design == "detection":
+        labels = Counter(item.label for item in built.items if item.file)
+        slots = sum(not item.file for item in built.items)
+        strata = Counter(item.stratum for item in built.items)
+        counts = {"items": len(built.items), **dict(sorted(labels.items())), "slots": slots, "strata": dict(strata)}
+        how = "CSV with the columns item,score, a row for every item that has a file; more is more likely generated"
+    else:
+        mated = Counter(pair.mated for pair in built.pairs)
+        counts = {
+            "pairs": len(built.pairs),
+            "mated": mated["1"],
+            "nonmated": mated["0"],
+            "presumed": mated["presumed"],
+            "strata": dict(Counter(pair.stratum for pair in built.pairs)),
+        }
+        how = "CSV with the columns pair,score, a row for every pair; more is more alike"
+    protocol: dict[str, Any] = {
+        "folds": plan.model.folds,
+        # Whom the user's own images show is not known.
+        "subject_disjoint": plan.design != "detection" or plan.brought is None,
+        "counts": {**counts, "subjects": studio.writer.subjects, "images": images},
+        "unmet": built.unmet,
+        "scores": f"{how}; an empty score is a failure to acquire.",
+        "draws": studio.writer.tallies,
+    }
+    if studio.embedder is not None:
+        points = operating_points()
+        identity = plan.model.identity
+        protocol["embedder"] = {
+            "name": studio.embedder.name,
+            "digest": studio.embedder.digest,
+            "auc": points["auc"],
+            "eer": points["eer"],
+            "measured_on": f"{points['people']} people, {points['data']}",
+            "screen": {"how": identity.screen, "fmr": identity.screen_fmr, "similarity": studio.screen},
+            "keep": {"fnmr": identity.keep_fnmr, "similarity": studio.keep},
+        }
+    if survival := _survival(studio):
+        protocol["survival"] = survival
+    return protocol
+
+
+def _sheet(studio: Studio) -> bytes | None:
+    """The first faces at a glance: where faces were changed, a row a face, it and what became of it.
+
+    None in detection sets, whose images must not be told apart by looking at where they stand.
+    """
+    if studio.plan.design == "detection":
+        return None
+    by_base: dict[str, list[str]] = {}
+    for face in _faces(studio):
+        by_base.setdefault(face.of or face.file, []).append(face.file)
+    changed = [files for files in by_base.values() if len(files) > 1]
+    columns = max((len(files) for files in changed), default=1)
+    whole = [files for files in changed if len(files) == columns] or list(by_base.values())
+    rows = _SHEET_SIDE * (max(1, _SHEET_SIDE // columns) if columns > 1 else _SHEET_SIDE)
+    shown = [np.asarray(load_rgb(studio.writer.out / file)).transpose(2, 0, 1) for row in whole[:rows] for file in row]
+    if not shown:
+        return None
+    across = columns * max(1, _SHEET_SIDE // columns) if columns > 1 else _SHEET_SIDE
+    about = {"synthetic": True, "bundle": studio.writer.header["bundle"], "made_from": "the first faces of this set"}
+    return encode_png(grid(np.stack(shown), across), about)
+
+
+def _holds_real_images(studio: Studio) -> bool:
+    brought = studio.plan.brought is not None
+    return brought and (studio.plan.design == "detection" or bool(studio.plan.resolved.get("copy_gallery")))
+
+
+def _survival(studio: Studio) -> dict[str, dict[str, Any]]:
+    """Change -> how many faces it was tried on, and in how many it took effect and the face stayed the same one."""
+    found = {}
+    for role, tally in studio.writer.tallies.items():
+        if "plain_survived" in tally:
+            faces = studio.writer.stored(role)
+            tried = tally["done"]
+            strengths = [face.strength for face in faces]
+            found[role] = {
+                "tried": tried,
+                "plain": Rate(tally["plain_survived"], tried).to_dict(),
+                "kept": Rate(tally["survived"], tried).to_dict(),
+                "plain_moved": tally["plain_moved"],
+                "moved": tally["moved"],
+                "median_strength": statistics.median(strengths) if strengths else None,
+            }
+    return found
+
+
+def attribute_rates(studio: Studio) -> list[dict[str, Any]]:
+    """How often verifier and judge see each requested value, a row a role and value, beside real faces with it."""
+    bundle = studio.bundle
+    real = real_faces(bundle)
+    thresholds = {"verifier": bundle.calibration.threshold}
+    if bundle.judge_calibration is not None:
+        thresholds["judge"] = bundle.judge_calibration.threshold
+    rows = []
+    for role, faces in _by_kind(studio).items():
+        values = sorted({(n, v) for face in faces for n, v in face.requested.items() if abs(v) == 1})
+        for name, value in sorted(values, key=lambda each: bundle.vocabulary.index(each[0])):
+            i = bundle.vocabulary.index(name)
+            row: dict[str, Any] = {"role": role, "name": name, "value": value}
+            for reader, threshold in thresholds.items():
+                asked = [face for face in faces if face.requested.get(name) == value and getattr(face, reader)]
+                seen = sum((getattr(face, reader)[i] >= threshold[i]) == (value > 0) for face in asked)
+                row[reader] = Rate(int(seen), len(asked)).to_dict() if asked else None
+                row[f"real_{reader}"] = None
+                if real is not None and reader in real.seen and (rate := real.rate(reader, name, value)).n:
+                    row[f"real_{reader}"] = rate.to_dict()
+            rows.append(row)
+    return rows
+
+
+def _by_kind(studio: Studio) -> dict[str, list[Face]]:
+    """The faces of each role, those of a gallery's people together."""
+    kinds: dict[str, list[Face]] = {}
+    for role, faces in studio.writer.faces.items():
+        kinds.setdefault("imposters" if studio.plan.design == "gallery" else role, []).extend(faces)
+    return kinds
+
+
+def _draws(studio: Studio) -> dict[str, dict[str, int]]:
+    """What the draws of each role came to, those of a gallery's people together."""
+    kinds: dict[str, Counter[str]] = {}
+    for role, tally in studio.writer.tallies.items():
+        if "draws" in tally:
+            kinds.setdefault("imposters" if studio.plan.design == "gallery" else role, Counter()).update(tally)
+    return {role: dict(tally) for role, tally in kinds.items()}
+
+
+def _attributes(studio: Studio) -> str:
+    names = studio.bundle.vocabulary.names
+    requested = [n for n in names if any(n in face.requested for face in _faces(studio))]
+    readers = ["verifier", *(["judge"] if any(face.judge for face in _faces(studio)) else [])]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ["file", "subject", "seed", "draw", "role", "of", "strength", "face_found", "sha256"]
+        + [f"requested.{name}" for name in requested]
+        + [f"condition.{name}" for name in names]
+        + [f"{reader}.{name}" for reader in readers for name in names]
+    )
+    for face in _faces(studio):
+        found = "" if face.found is None else int(face.found)
+        row: list[Any] = [face.file, face.subject, face.seed, face.draw, face.role, face.of]
+        row += [f"{face.strength:g}" if face.of else "", found, face.digest]
+        row += [f"{face.requested[n]:g}" if n in face.requested else "" for n in requested]
+        row += [f"{v:g}" for v in face.condition] or [""] * len(names)
+        for reader in readers:
+            row += list(getattr(face, reader)) or [""] * len(names)
+        writer.writerow(row)
+    return out.getvalue()
+
+
+def _manifest(studio: Studio, protocol: dict[str, Any]) -> dict[str, Any]:
+    header = studio.writer.header
+    return {
+        "format": header["format"],
+        "design": studio.plan.design,
+        "name": studio.plan.model.name or studio.plan.design,
+        # The user's own images may lie among the generated ones: attributes.csv and items.csv say which.
+        "synthetic": "in part" if _holds_real_images(studio) else True,
+        "bundle": header["bundle"],
+        "embedder": header["embedder"],
+        "cfgan": header["cfgan"],
+        "licence": studio.bundle.config.get("licence", ""),
+        "counts": protocol["counts"],
+        "header": header,
+    }
+
+
+def _datasheet(studio: Studio, built: Built, protocol: dict[str, Any], rates: list[dict[str, Any]]) -> str:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["pct"] = _percent
+    plan, config = studio.plan, studio.bundle.config
+    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
+        plan=plan,
+        model=plan.model,
+        header=studio.writer.header,
+        bundle=studio.bundle,
+        data=config.get("data", ""),
+        licence=config.get("licence", ""),
+        protocol=protocol,
+        counts=protocol["counts"],
+        unmet=built.unmet,
+        notes=built.notes,
+        rates=rates,
+        draws=_draws(studio),
+        real_images=_holds_real_images(studio),
+        shown=format_request(plan.request),
+        least=_least_fmr(built),
+        alike=_alike(built),
+    )
+
+
+def _least_fmr(built: Built) -> dict[str, float]:
+    """Stratum -> the false match rate that its non-mated comparisons can show at best (rule of three)."""
+    counts = Counter(pair.stratum for pair in built.pairs if pair.mated == "0")
+    return {stratum: min(1.0, 3 / count) for stratum, count in counts.items()}
+
+
+def _alike(built: Built) -> dict[str, dict[str, float]]:
+    """Stratum and kind -> median and extremes of the embedder's similarity."""
+    found: dict[str, list[float]] = {}
+    for pair in built.pairs:
+        if pair.similarity is not None:
+            kind = "non-mated" if pair.mated == "0" else "presumed mated" if pair.mated == "presumed" else "mated"
+            found.setdefault(f"{pair.stratum}, {kind}", []).append(pair.similarity)
+    return {
+        key: {"n": len(listed), "least": min(listed), "median": statistics.median(listed), "most": max(listed)}
+        for key, listed in found.items()
+    }
+
+
+def _percent(rate: dict[str, Any] | None) -> str:
+    if rate is None or not rate["n"]:
+        return "-"
+    low, high = rate["interval"]
+    return f"{100 * rate['rate']:.1f} % ({100 * low:.0f}-{100 * high:.0f}) of {rate['n']:,}"

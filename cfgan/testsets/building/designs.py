@@ -1,0 +1,238 @@
+"""The designs of a test set: which faces each needs, and which of them it compares."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from cfgan.attributes.request import Request, format_request, parse_request
+from cfgan.attributes.spec import Cell
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.errors import SpecError
+from cfgan.testsets.building.faces import Studio
+from cfgan.testsets.building.pairing import PairList, Values, fold_of, nearest, ring
+from cfgan.testsets.building.writer import Face, alike
+from cfgan.testsets.folder import Item, Pair
+from cfgan.testsets.spec import FactorialModel, MatchedModel, Plan, TransectModel
+
+IMPOSTER = "imposter"
+"""The stratum of non-mated comparisons in a set of one level."""
+
+
+@dataclass
+class Built:
+    """What a design gave.
+
+    Args:
+        pairs, items: comparisons, or presentations.
+        unmet: quota -> how many are missing.
+        notes: what a reader of the datasheet must know besides.
+    """
+
+    pairs: list[Pair] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    unmet: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def quota(self, name: str, wanted: int, found: int) -> None:
+        """Name a quota that was not reached."""
+        if found < wanted:
+            self.unmet[name] = wanted - found
+
+
+def stated_names(plan: Plan, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """The attributes that a test set speaks of, in the vocabulary's order."""
+    named = set(plan.request)
+    for key in ("change", "cross", "match"):
+        named |= {name.lstrip("-") for name in plan.resolved.get(key) or ()}
+    return tuple(name for name in vocabulary.names if name in named)
+
+
+def base_request(plan: Plan, vocabulary: Vocabulary) -> Request:
+    """What faces show before a change: everything requested, and the opposite of each change."""
+    request = dict(plan.request)
+    for name, value in changes(plan, vocabulary).items():
+        request[name] = -value
+    return {name: request[name] for name in vocabulary.names if name in request}
+
+
+def changes(plan: Plan, vocabulary: Vocabulary) -> Request:
+    """The changes of a plan: attribute -> the value that it is changed to."""
+    return parse_request(",".join(plan.resolved.get("change") or ()), vocabulary, field="change")
+
+
+def cells_of(plan: Plan, vocabulary: Vocabulary) -> dict[str, Cell]:
+    """Role -> the request of its faces, for the designs whose requests are known before anything is drawn.
+
+    Raises:
+        SpecError: numbers and folds that do not go together; names the nearest that do.
+    """
+    model = plan.model
+    request = base_request(plan, vocabulary)
+    if isinstance(model, MatchedModel):
+        count = math.ceil(model.pairs / model.per_face)
+        _require_folds(count, model.folds, _least_in_fold(model), "pairs")
+        cells = {"enrolled": plan.cell("enrolled", request, count, 0)}
+        if "random" in model.levels:
+            cells["random"] = plan.cell("random", {}, count, 1, verified=False)
+        return cells
+    if isinstance(model, TransectModel):
+        _require_folds(model.subjects, model.folds, 2 * model.imposters + 1, "subjects")
+        return {"base": plan.cell("base", request, model.subjects, 0)}
+    if isinstance(model, FactorialModel):
+        _require_folds(model.per_cell, model.folds, 2 * model.per_face + 1, "per_cell")
+        cross = plan.resolved["cross"]
+        cells = {}
+        for place, signs in enumerate(itertools.product((1.0, -1.0), repeat=len(cross))):
+            crossed = dict(zip(cross, signs, strict=True))
+            if clash := [name for name in crossed if request.get(name, crossed[name]) != crossed[name]]:
+                raise SpecError(f"{clash[0]} cannot be both crossed and changed.", field="cross", value=clash[0])
+            role = format_request(crossed)
+            cells[role] = plan.cell(role, {**request, **crossed}, model.per_cell, place)
+        return cells
+    return {}
+
+
+def _least_in_fold(model: MatchedModel) -> int:
+    """Subjects that a fold needs.
+
+    Among themselves n faces can be compared n (n - 1) / 2 times. Where the nearest are taken first, one to spare.
+    """
+    if model.levels == ["random"]:
+        return model.per_face + 1
+    return 2 * model.per_face + (2 if "nearest" in model.levels else 1)
+
+
+def _require_folds(subjects: int, folds: int, least: int, what: str) -> None:
+    """Every fold needs enough subjects for the comparisons that are wanted in it."""
+    if subjects // folds < least:
+        most = subjects // least
+        raise SpecError(
+            f"{subjects} subjects in {folds} folds leave fewer than {least} a fold (too few {what}).",
+            field="folds",
+            value=folds,
+            nearest=[most] if most else (),
+        )
+
+
+def matched(studio: Studio, cells: Mapping[str, Cell], values: Values) -> Built:
+    """Non-mated pairs in graded hardness; see :class:`MatchedModel`."""
+    plan, model = studio.plan, studio.plan.model
+    built = Built()
+    if not isinstance(model, MatchedModel):
+        raise TypeError("not a matched plan")
+    faces = {role: studio.subjects(role, cell) for role, cell in cells.items()}
+    enrolled, others = faces["enrolled"], faces.get("random", [])
+    folds = {face.subject: fold_of(i, model.folds) for group in faces.values() for i, face in enumerate(group)}
+    pairs = PairList(values, folds)
+    everyone = [*enrolled, *others]
+    vectors = _vectors(everyone)
+    allowed = _screened(everyone, studio.screen)
+    for level in model.levels:
+        found: list[tuple[int, int]] = []
+        for fold in range(1, model.folds + 1):
+            own = [i for i, face in enumerate(enrolled) if folds[face.subject] == fold]
+            foreign = [len(enrolled) + i for i, face in enumerate(others) if folds[face.subject] == fold]
+            if level == "random":
+                found += ring(own, foreign, model.per_face, allowed)
+            elif level == "matched":
+                found += ring(own, own, model.per_face, allowed)
+            else:
+                found += nearest(own, own, model.per_face, allowed, vectors)
+        found = sorted(found, key=lambda pair: pair[0])[: model.pairs]
+        built.quota(f"{level} pairs", model.pairs, len(found))
+        for a, b in found:
+            pairs.add(everyone[a], everyone[b], "0", level)
+    _add_changes(studio, plan, enrolled, pairs, lambda face, name: name)
+    built.pairs = pairs.pairs
+    return built
+
+
+def transect(studio: Studio, cells: Mapping[str, Cell], values: Values) -> Built:
+    """One face, one attribute changed at a time; see :class:`TransectModel`."""
+    plan, model = studio.plan, studio.plan.model
+    if not isinstance(model, TransectModel):
+        raise TypeError("not a transect plan")
+    built = Built()
+    bases = studio.subjects("base", cells["base"])
+    built.quota("subjects", model.subjects, len(bases))
+    folds = {face.subject: fold_of(i, model.folds) for i, face in enumerate(bases)}
+    pairs = PairList(values, folds)
+    _add_changes(studio, plan, bases, pairs, lambda face, name: name, search=model.search)
+    _add_imposters(bases, folds, model.folds, model.imposters, studio, pairs, lambda face: IMPOSTER, built)
+    built.pairs = pairs.pairs
+    return built
+
+
+def factorial(studio: Studio, cells: Mapping[str, Cell], values: Values) -> Built:
+    """Every combination of some attributes in equal numbers; see :class:`FactorialModel`."""
+    plan, model = studio.plan, studio.plan.model
+    if not isinstance(model, FactorialModel):
+        raise TypeError("not a factorial plan")
+    built = Built()
+    groups = {role: studio.subjects(role, cell) for role, cell in cells.items()}
+    for role, faces in groups.items():
+        built.quota(role, model.per_cell, len(faces))
+    folds = {face.subject: fold_of(i, model.folds) for faces in groups.values() for i, face in enumerate(faces)}
+    pairs = PairList(values, folds)
+    for faces in groups.values():
+        _add_imposters(faces, folds, model.folds, model.per_face, studio, pairs, lambda face: face.role, built)
+    everyone = [face for faces in groups.values() for face in faces]
+    _add_changes(studio, plan, everyone, pairs, lambda face, name: face.role)
+    built.pairs = pairs.pairs
+    return built
+
+
+def _add_imposters(
+    faces: Sequence[Face],
+    folds: Mapping[str, int],
+    count: int,
+    each: int,
+    studio: Studio,
+    pairs: PairList,
+    stratum: Callable[[Face], str],
+    built: Built,
+) -> None:
+    """Non-mated pairs inside each fold of some faces."""
+    allowed = _screened(faces, studio.screen)
+    found: list[tuple[int, int]] = []
+    for fold in range(1, count + 1):
+        own = [i for i, face in enumerate(faces) if folds[face.subject] == fold]
+        found += ring(own, own, each, allowed)
+    for a, b in sorted(found, key=lambda pair: pair[0]):
+        pairs.add(faces[a], faces[b], "0", stratum(faces[a]))
+    if faces:
+        built.quota(f"{stratum(faces[0])} pairs", each * len(faces), len(found))
+
+
+def _add_changes(
+    studio: Studio,
+    plan: Plan,
+    bases: Sequence[Face],
+    pairs: PairList,
+    stratum: Callable[[Face, str], str],
+    *,
+    search: bool = True,
+) -> None:
+    """Presumed mated pairs of faces and what each change makes of them."""
+    by_file = {face.file: face for face in bases}
+    for name, value in changes(plan, studio.bundle.vocabulary).items():
+        role = format_request({name: value})
+        for face in studio.changed(role, bases, name, value, search=search):
+            base = by_file[face.of]
+            pairs.add(base, face, "presumed", stratum(base, role))
+
+
+def _screened(faces: Sequence[Face], limit: float | None) -> Callable[[int, int], bool]:
+    """Whether two faces are unlike enough to be two persons."""
+    if limit is None:
+        return lambda a, b: True
+    return lambda a, b: alike(faces[a], faces[b]) < limit
+
+
+def _vectors(faces: Sequence[Face]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.stack([face.vector for face in faces]) if faces else np.zeros((0, 0), np.float32)

@@ -1,0 +1,268 @@
+"""Making the faces of a test set: verified subjects, and the same face with one attribute changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+import cfgan
+from cfgan.attributes.spec import Cell
+from cfgan.evaluation.agreement import readers_of
+from cfgan.external.operating_points import similarity_at
+from cfgan.generate.job import CHUNK, Drawer, gate_of
+from cfgan.generate.sampling import latents, render
+from cfgan.io.png import encode_png
+from cfgan.io.signals import StopRequest
+from cfgan.model.bundle import Bundle
+from cfgan.testsets.building.writer import Face, Tally, TestsetWriter, alike
+from cfgan.testsets.spec import Plan
+from cfgan.verify.gate import Gate, probabilities
+
+if TYPE_CHECKING:
+    from cfgan.external.face_embedder import FaceEmbedder
+
+STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0)
+"""How strongly a changed attribute is given, in units of the condition, which in training was 1. With all other
+attributes held, 1 often does not move it, and a latent that needs 0.4 changes less in identity at 0.4 than at 1."""
+
+_PLAIN = STRENGTHS.index(1.0)
+
+Tell = Callable[[str, int, int], None]
+"""Called with (stage, done, total)."""
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class Studio:
+    """A bundle's networks and the embedder, with the set that they work for.
+
+    Args:
+        bundle: the model.
+        plan: of the set.
+        writer: begun.
+        embedder: or None; nothing is embedded or screened then.
+        device: where to compute.
+        stop: asked between two steps.
+        tell: progress.
+        marked: whether the images say in their metadata that they are synthetic.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        plan: Plan,
+        writer: TestsetWriter,
+        embedder: FaceEmbedder | None,
+        device: str,
+        stop: StopRequest,
+        tell: Tell,
+        *,
+        marked: bool = True,
+    ) -> None:
+        self.bundle, self.plan, self.writer, self.embedder = bundle, plan, writer, embedder
+        self._drawer = Drawer(bundle, device)
+        self.verifier, *judges = readers_of(bundle, self._drawer.device)
+        self.judge = judges[0] if judges else None
+        self.stop, self.tell, self._marked = stop, tell, marked
+        identity = plan.model.identity
+        self.screen = similarity_at("fmr", identity.screen_fmr) if embedder else None
+        self.keep = similarity_at("fnmr", identity.keep_fnmr) if embedder else None
+
+    # ------------------------------------------------------------------ subjects
+
+    def subjects(self, role: str, cell: Cell, unlike: Sequence[npt.NDArray[np.float32]] = ()) -> list[Face]:
+        """Draw until ``cell.count`` subjects are found or its draws are used up; goes on where the writer stands.
+
+        A draw is left out when the verifier rejects it, when the embedder's detector finds no face, or when it is too
+        like one of ``unlike``, embedded faces (D,), or, with ``identity.screen: all``, a subject that stands already.
+        The tally counts each.
+        """
+        faces = self.writer.stored(role)
+        tally = self.writer.tally(role) or dict.fromkeys(("draws", "rejected", "no_face", "too_alike"), 0)
+        # Without verification a draw may still be left out for its face; Cell.max_draws knows nothing of that.
+        most = cell.verify.max_draws or cell.max_draws
+        while len(faces) < cell.count and tally["draws"] < most:
+            self.stop.raise_if_asked(f"{len(faces)} of {role} are in {self.writer.out}; the same command goes on")
+            start = tally["draws"]
+            draws = range(start, min((start // CHUNK + 1) * CHUNK, most))
+            taken, tally = self._chunk(role, cell, draws, tally, cell.count - len(faces), unlike)
+            self.writer.add(role, tally, taken)
+            self.tell(role, len(faces), cell.count)
+        return faces
+
+    def _chunk(
+        self,
+        role: str,
+        cell: Cell,
+        draws: range,
+        before: Tally,
+        wanted: int,
+        unlike: Sequence[npt.NDArray[np.float32]],
+    ) -> tuple[list[tuple[Face, bytes]], Tally]:
+        tally = dict(before)
+        drawn = self._drawer.draw(cell, draws)
+        keep = [bool(row.all()) or not cell.verify.enabled for row in drawn.passed]
+        taken: list[tuple[Face, Pixels]] = []
+        for place, draw in enumerate(drawn.draws):
+            if len(taken) == wanted:
+                break
+            tally["draws"] = draw + 1
+            if not keep[place]:
+                tally["rejected"] += 1
+                continue
+            face = Face(
+                file="",
+                role=role,
+                seed=cell.seed,
+                draw=draw,
+                requested=cell.request,
+                condition=rounded(drawn.condition[place]),
+                verifier=rounded(drawn.probability[place]),
+            )
+            face = self._embedded(face, drawn.pixels[place])
+            if self.embedder and self.plan.model.identity.require_face and not face.found:
+                tally["no_face"] += 1
+            elif self._too_alike(face, [each for each, _ in taken], unlike):
+                tally["too_alike"] += 1
+            else:
+                taken.append((face, drawn.pixels[place]))
+        return self._judged(taken), tally
+
+    def _too_alike(self, face: Face, beside: Sequence[Face], unlike: Sequence[npt.NDArray[np.float32]]) -> bool:
+        if self.screen is None:
+            return False
+        others = list(unlike)
+        if self.plan.model.identity.screen == "all":
+            standing = [each for faces in self.writer.faces.values() for each in faces if not each.of]
+            others += [each.vector for each in (*standing, *beside)]
+        if not others:
+            return False
+        return bool(-np.linalg.norm(np.stack(others) - face.vector, axis=1).min() >= self.screen)
+
+    # ------------------------------------------------------------------ changes
+
+    def changed(self, role: str, bases: Sequence[Face], name: str, value: float, *, search: bool) -> list[Face]:
+        """Change one attribute of some faces and hold everything else: latent and all other attributes.
+
+        Of the strengths at which the verifier sees the changed value, and still all requested ones, the weakest is
+        taken. Faces that are then no longer found, or less like the face they were made from than the embedder's
+        threshold, are not kept. The tally counts what survived, and what would have at strength 1 without a search.
+
+        Args:
+            role: of the changed faces.
+            bases: faces to change, none of them changed before.
+            name, value: the attribute and what it is changed to, 1 or -1.
+            search: whether other strengths than 1 are tried.
+        """
+        done = self.writer.tally(role) or dict.fromkeys(
+            ("done", "moved", "survived", "plain_moved", "plain_survived"), 0
+        )
+        while done["done"] < len(bases):
+            self.stop.raise_if_asked(f"{done['done']} of {role} are in {self.writer.out}; the same command goes on")
+            taken: list[tuple[Face, Pixels]] = []
+            for base in bases[done["done"] : done["done"] + CHUNK]:
+                found = self._change(role, base, name, value, done, search=search)
+                done["done"] += 1
+                taken += [found] if found is not None else []
+            self.writer.add(role, done, self._judged(taken))
+            self.tell(role, done["done"], len(bases))
+        return self.writer.stored(role)
+
+    def _change(
+        self, role: str, base: Face, name: str, value: float, tally: Tally, *, search: bool
+    ) -> tuple[Face, Pixels] | None:
+        """The changed face, if there is one, counted in ``tally``."""
+        column = self.bundle.vocabulary.index(name)
+        z = latents(base.seed, [base.draw], self.bundle.z_dim, self.plan.model.truncation)
+        conditions = np.repeat(np.asarray([base.condition], np.float32), len(STRENGTHS), 0)
+        conditions[:, column] = np.asarray(STRENGTHS, np.float32) * value
+        z = np.repeat(z, len(STRENGTHS), 0)
+        images, pixels = render(self._drawer.generator, z, conditions, self._drawer.device)
+        probability = probabilities(self.verifier.network, self.bundle.calibration, images)
+        requested = {**base.requested, name: value}
+        seen = self._gate(requested).passes(probability)
+        passed = np.asarray([row.all() for row in seen], dtype=bool)
+        if not (search and self.plan.model.verify.enabled):  # where nothing is verified every strength would pass
+            passed &= np.arange(len(STRENGTHS)) == _PLAIN
+        made: dict[int, Face] = {}
+
+        def face(place: int) -> Face:
+            if place not in made:
+                plain = Face(
+                    file="",
+                    role=role,
+                    seed=base.seed,
+                    draw=base.draw,
+                    requested=requested,
+                    condition=rounded(conditions[place]),
+                    verifier=rounded(probability[place]),
+                    of=base.file,
+                    strength=STRENGTHS[place],
+                )
+                made[place] = self._embedded(plain, pixels[place])
+            return made[place]
+
+        if passed[_PLAIN]:
+            tally["plain_moved"] += 1
+            tally["plain_survived"] += self._survives(base, face(_PLAIN))
+        if not passed.any():
+            return None
+        chosen = int(passed.argmax())
+        tally["moved"] += 1
+        if not self._survives(base, face(chosen)):
+            return None
+        tally["survived"] += 1
+        return face(chosen), pixels[chosen]
+
+    def _survives(self, base: Face, face: Face) -> bool:
+        if self.keep is None:
+            return True
+        if self.plan.model.identity.require_face and not face.found:
+            return False
+        return alike(base, face) >= self.keep
+
+    def _gate(self, request: dict[str, float]) -> Gate:
+        """The bundle's gate for a request, as the plan's ``verify`` wants it."""
+        cell = Cell("", request, 1, 0, verify=self.plan.model.verify)
+        if not self.plan.model.verify.enabled:
+            cell = replace(cell, request={})
+        return gate_of(self.bundle, cell)
+
+    # ------------------------------------------------------------------ reading
+
+    def _embedded(self, face: Face, pixels: Pixels) -> Face:
+        if self.embedder is None:
+            return face
+        seen = self.embedder(pixels[None])
+        return replace(face, found=bool(seen.found[0]), vector=seen.vectors[0])
+
+    def _judged(self, taken: list[tuple[Face, Pixels]]) -> list[tuple[Face, bytes]]:
+        """Add the judge's reading, which decides nothing, and encode the images."""
+        if self.judge is not None and taken:
+            read = self.judge.probability(np.stack([pixels for _, pixels in taken]))
+            taken = [(replace(face, judge=rounded(p)), pixels) for (face, pixels), p in zip(taken, read, strict=True)]
+        return [(face, self._encoded(face, pixels)) for face, pixels in taken]
+
+    def _encoded(self, face: Face, pixels: Pixels) -> bytes:
+        if not self._marked:
+            return encode_png(pixels, compress=0, marked=False)
+        text: dict[str, Any] = {
+            "software": f"cfgan {cfgan.__version__}",
+            "synthetic": True,
+            "bundle": {"name": self.bundle.name, "digest": self.bundle.digest},
+            "spec": {"request": face.requested, "truncation": self.plan.model.truncation},
+            "seed": face.seed,
+            "draw": face.draw,
+        }
+        if face.of:
+            text["changed"] = {"of": face.of, "condition": list(face.condition)}
+        return encode_png(pixels, text)
+
+
+def rounded(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:
+    """As the journal and the tables hold probabilities and conditions: six digits."""
+    return tuple(round(float(value), 6) for value in values)

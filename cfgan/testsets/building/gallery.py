@@ -1,0 +1,178 @@
+"""Imposters for the people of a gallery: each shows what that person shows, and is somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.attributes.prior import check_exclusive
+from cfgan.attributes.request import Request
+from cfgan.data.read.label_files import read_label_file
+from cfgan.errors import DataError, RequestError, SpecError
+from cfgan.io.files import make_folder, write_bytes
+from cfgan.testsets.building.designs import Built
+from cfgan.testsets.building.faces import Studio
+from cfgan.testsets.building.pairing import fold_of
+from cfgan.testsets.building.user_images import checked_name, gallery_images, is_table, read_image
+from cfgan.testsets.building.writer import Face
+from cfgan.testsets.folder import Pair, value_name
+from cfgan.testsets.spec import GalleryModel
+
+_WELL_READ = 0.9
+"""Balanced accuracy of the verifier on real faces from which an attribute is matched by default."""
+
+_FIRST_CELL = 1000  # places of the people's requests, apart from those of other designs
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who is enrolled.
+
+    Args:
+        name: the folder's name, the image's, or that of the CSV's row.
+        files: images, relative to the gallery; empty where only attributes are known.
+        request: the values to match.
+        vectors: float32 (n, D) of the embedder, of those images.
+    """
+
+    name: str
+    files: tuple[str, ...]
+    request: Request
+    vectors: npt.NDArray[np.float32]
+
+
+def gallery(studio: Studio) -> Built:
+    """For each person imposters that match that person's attributes; see :class:`GalleryModel`.
+
+    No image of the gallery is copied unless ``copy_gallery`` asks for it. The pairs name the person's image that is
+    most like the imposter, the first one without an embedder.
+
+    Raises:
+        DataError: an image or a row of the gallery cannot be used; names it.
+    """
+    model = studio.plan.model
+    if not isinstance(model, GalleryModel) or studio.plan.brought is None:
+        raise TypeError("not a gallery plan")
+    built = Built()
+    names = _matched_names(studio, model)
+    people = _people(studio, studio.plan.brought, names)
+    for place, person in enumerate(people):
+        request = _joined(studio, person)
+        cell = studio.plan.cell(person.name, request, model.imposters, _FIRST_CELL + place)
+        faces = studio.subjects(f"imposters of {person.name}", cell, unlike=list(person.vectors))
+        built.quota(f"imposters of {person.name}", model.imposters, len(faces))
+        for face in faces:
+            file, similarity = _nearest(person, face)
+            built.pairs.append(
+                Pair(
+                    pair=f"p{len(built.pairs) + 1:06d}",
+                    a=f"gallery/{person.name}/{file}",
+                    b=face.file,
+                    mated="0",
+                    stratum="gallery",
+                    group=person.name,
+                    matched=tuple(value_name(name, value > 0) for name, value in request.items()),
+                    differing=(),
+                    moved=(),
+                    similarity=similarity,
+                    fold=fold_of(place, model.folds),
+                )
+            )
+    if model.copy_gallery:
+        _copy(studio, people)
+    without = sum(not person.request for person in people)
+    if without:
+        built.notes.append(f"{without} of {len(people)} people show no attribute that the verifier is sure of.")
+    return built
+
+
+def _joined(studio: Studio, person: Person) -> Request:
+    """What everybody shows and what the person shows. Raises DataError where they exclude each other."""
+    request = {**studio.plan.request, **person.request}
+    try:
+        check_exclusive(studio.bundle.vocabulary, request)
+    except RequestError as error:
+        raise DataError(f"{person.name}: {error}", field="gallery", value=person.name) from None
+    return request
+
+
+def _matched_names(studio: Studio, model: GalleryModel) -> list[str]:
+    if listed := studio.plan.resolved.get("match"):
+        return [str(name) for name in listed]
+    figures: Mapping[str, Mapping[str, float]] = studio.bundle.config["verifier"].get("figures", {})
+    vocabulary = studio.bundle.vocabulary
+    found = [n for n in vocabulary.names if figures.get(n, {}).get("balanced_accuracy", 0.0) >= _WELL_READ]
+    found = [name for name in found if name not in studio.plan.request]
+    if not found:
+        raise SpecError("the verifier reads no attribute well enough; name some.", field="match")
+    return found
+
+
+def _people(studio: Studio, path: Path, names: Sequence[str]) -> list[Person]:
+    """The gallery's people in the order of their names, each with the values to match."""
+    if is_table(path):
+        return _from_table(studio, path, names)
+    people = []
+    images = gallery_images(path)
+    for place, (name, listed) in enumerate(images.items()):
+        studio.stop.raise_if_asked("the same command goes on")
+        levels = np.stack([read_image(image, studio.bundle.size, "gallery") for image in listed])
+        probability = studio.verifier.probability(levels).astype(np.float64).mean(0)
+        vectors = studio.embedder(levels).vectors if studio.embedder else np.zeros((0, 0), np.float32)
+        request = _sure(studio, probability, names)
+        people.append(Person(name, tuple(label for label, _ in listed), request, vectors))
+        studio.tell("gallery", place + 1, len(images))
+    return people
+
+
+def _from_table(studio: Studio, path: Path, names: Sequence[str]) -> list[Person]:
+    table = read_label_file(path, studio.bundle.vocabulary, ignore_unknown=True)
+    people = []
+    for name, row in table.rows.items():
+        values = dict(zip(table.names, table.values[row].tolist(), strict=True))
+        request = {each: float(values[each]) for each in names if values.get(each, 0)}
+        people.append(Person(checked_name(name), (), request, np.zeros((0, 0), np.float32)))
+    return people
+
+
+def _sure(studio: Studio, probability: npt.NDArray[np.float64], names: Sequence[str]) -> Request:
+    """The values that a person's images pass the bundle's gate for; of those that exclude each other, the surest."""
+    bundle = studio.bundle
+    calibration = bundle.calibration
+    request: Request = {}
+    for name in names:
+        i = bundle.vocabulary.index(name)
+        if probability[i] >= (calibration.gate_yes[i] if len(calibration.gate_yes) else calibration.threshold[i]):
+            request[name] = 1.0
+        elif 1 - probability[i] >= (
+            calibration.gate_no[i] if len(calibration.gate_no) else 1 - calibration.threshold[i]
+        ):
+            request[name] = -1.0
+    for group in bundle.vocabulary.exclusive:
+        wanted = [name for name in request if name in group and request[name] > 0]
+        for name in sorted(wanted, key=lambda each: -probability[bundle.vocabulary.index(each)])[1:]:
+            del request[name]
+    return request
+
+
+def _nearest(person: Person, face: Face) -> tuple[str, float | None]:
+    """The person's image that is most like a face, by its name alone, and the similarity."""
+    names = [Path(file).name for file in person.files]
+    if not len(person.vectors) or not len(face.vector):
+        return (names[0] if names else ""), None
+    distance = np.linalg.norm(person.vectors - face.vector, axis=1)
+    return names[int(distance.argmin())], -float(distance.min())
+
+
+def _copy(studio: Studio, people: Sequence[Person]) -> None:
+    brought = studio.plan.brought
+    for person in people:
+        folder = studio.writer.out / "gallery" / person.name
+        for file in person.files:
+            make_folder(folder)
+            if brought is not None:
+                write_bytes(folder / Path(file).name, (brought / file).read_bytes())

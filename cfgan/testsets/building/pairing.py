@@ -1,0 +1,146 @@
+"""Which faces are compared with which: pure functions of the faces, so that the same faces give the same pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.testsets.building.writer import Face, alike
+from cfgan.testsets.folder import Mated, Pair, value_name
+
+Allowed = Callable[[int, int], bool]
+"""Whether two faces, by their places, may be compared."""
+
+
+def fold_of(place: int, folds: int) -> int:
+    """The fold, 1..folds, of the subject at ``place``: subjects are dealt out in turn."""
+    return place % folds + 1
+
+
+def ring(enrolled: Sequence[int], probes: Sequence[int], each: int, allowed: Allowed) -> list[tuple[int, int]]:
+    """Give every enrolled face ``each`` probes, so that all probes are used about equally often.
+
+    The probes stand in a ring; the face at place p looks from place p + 1 on. A probe that is not allowed is passed
+    over. No two faces are compared twice.
+
+    Args:
+        enrolled: places of the enrolled faces.
+        probes: places of the probes; may be the same faces.
+        each: probes for each.
+        allowed: of (enrolled, probe).
+
+    Returns:
+        Pairs in the order of the enrolled; fewer where there are not enough probes that are allowed.
+    """
+    pairs: list[tuple[int, int]] = []
+    seen: set[frozenset[int]] = set()
+    for place, face in enumerate(enrolled):
+        found = 0
+        for step in range(1, len(probes) + 1):
+            if found == each:
+                break
+            probe = probes[(place + step) % len(probes)]
+            key = frozenset((face, probe))
+            if len(key) == 2 and key not in seen and allowed(face, probe):
+                seen.add(key)
+                pairs.append((face, probe))
+                found += 1
+    return pairs
+
+
+def nearest(
+    enrolled: Sequence[int], probes: Sequence[int], each: int, allowed: Allowed, vectors: npt.NDArray[np.float32]
+) -> list[tuple[int, int]]:
+    """Give every enrolled face the ``each`` most similar probes that are allowed; no two faces are compared twice."""
+    pairs: list[tuple[int, int]] = []
+    seen: set[frozenset[int]] = set()
+    among = vectors[list(probes)]
+    for face in enrolled:
+        distance = np.linalg.norm(among - vectors[face], axis=1)
+        found = 0
+        for place in np.argsort(distance, kind="stable"):
+            if found == each:
+                break
+            key = frozenset((face, probes[place]))
+            if len(key) == 2 and key not in seen and allowed(face, probes[place]):
+                seen.add(key)
+                pairs.append((face, probes[place]))
+                found += 1
+    return pairs
+
+
+@dataclass(frozen=True)
+class Values:
+    """What faces show of the stated attributes, and what else the judge sees.
+
+    Args:
+        vocabulary: the A attributes.
+        stated: names that the test set speaks of.
+        thresholds: (A,) of the verifier, for stated attributes that were not requested of a face.
+        judge_thresholds: (A,) of the judge, or None without one.
+    """
+
+    vocabulary: Vocabulary
+    stated: tuple[str, ...]
+    thresholds: npt.NDArray[np.float64]
+    judge_thresholds: npt.NDArray[np.float64] | None
+
+    def shown(self, face: Face) -> dict[str, bool]:
+        """Stated name -> whether the face has it: as requested, else as the verifier reads it."""
+        shown: dict[str, bool] = {}
+        for name in self.stated:
+            i = self.vocabulary.index(name)
+            asked = face.requested.get(name)
+            shown[name] = asked > 0 if asked is not None else face.verifier[i] >= self.thresholds[i]
+        return shown
+
+    def compare(self, a: Face, b: Face) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The stated values that both show, and those of b that a has not."""
+        first, second = self.shown(a), self.shown(b)
+        matched = tuple(value_name(name, second[name]) for name in self.stated if first[name] == second[name])
+        differing = tuple(value_name(name, second[name]) for name in self.stated if first[name] != second[name])
+        return matched, differing
+
+    def moved(self, a: Face, b: Face, meant: Iterable[str]) -> tuple[str, ...]:
+        """Values of b that the judge sees and did not see in a, those that were meant to change left out."""
+        if self.judge_thresholds is None or not a.judge or not b.judge:
+            return ()
+        first, second = (np.asarray(face.judge) >= self.judge_thresholds for face in (a, b))
+        unmeant = set(self.vocabulary.names) - set(meant)
+        return tuple(
+            value_name(name, bool(second[i]))
+            for i, name in enumerate(self.vocabulary.names)
+            if name in unmeant and first[i] != second[i]
+        )
+
+
+@dataclass
+class PairList:
+    """Collects pairs and numbers them.
+
+    Args:
+        values: for the columns of attributes.
+        folds: subject -> fold.
+    """
+
+    values: Values
+    folds: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        self.pairs: list[Pair] = []
+
+    def add(self, a: Face, b: Face, mated: Mated, stratum: str) -> None:
+        """Add one comparison; ``a`` is the enrolled face."""
+        matched, differing = self.values.compare(a, b)
+        meant = [name.lstrip("-") for name in differing]
+        similarity = alike(a, b) if len(a.vector) and len(b.vector) else None
+        moved = self.values.moved(a, b, meant) if mated != "0" else ()
+        name = f"p{len(self.pairs) + 1:06d}"
+        fold = self.folds[a.subject]
+        self.pairs.append(
+            Pair(name, a.file, b.file, mated, stratum, a.subject, matched, differing, moved, similarity, fold)
+        )

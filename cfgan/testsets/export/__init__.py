@@ -1,0 +1,1 @@
+"""A test set in the formats that other programs read."""

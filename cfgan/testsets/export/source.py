@@ -1,0 +1,215 @@
+"""What every export of a test set stands on: its options, its images as they are checked and encoded, its plan."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, fields
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cfgan.data.images import load_rgb, to_square
+from cfgan.errors import FolderError, InputError
+from cfgan.io.files import sha256_of
+from cfgan.io.png import encode_jpeg, encode_png
+from cfgan.testsets.check import check_tables
+from cfgan.testsets.folder import Testset, subject_of
+from cfgan.testsets.tables import GALLERY, attribute_columns, attribute_rows, is_enrolled, read_checksums
+
+IMAGE_KINDS = ("jpg", "png")
+MAX_SIZE = 4096
+
+_WORKERS = 4  # images decoded and encoded at a time
+Pixels = npt.NDArray[np.uint8]
+_Given = TypeVar("_Given")
+
+Tick = Callable[[], None]
+"""Called after each image: shows progress, and raises StoppedError where a stop was asked for."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What an export may be told; each format takes some of these.
+
+    Args:
+        presumed_as_mated: give presumed mated comparisons out as mated ones.
+        balance: leave comparisons out, by a fixed draw, until every fold has as many mated as non-mated ones.
+        gallery: the folder of enrolled people, PERSON/FILE, whose images are to be copied into the export.
+        images: "jpg" or "png".
+        size: side of the exported images in pixels, 8..4096; the format's own when None.
+        quality: of JPEG, 50..95.
+        with_images: put the images' bytes into the table.
+    """
+
+    presumed_as_mated: bool = False
+    balance: bool = False
+    gallery: Path | None = None
+    images: str = "jpg"
+    size: int | None = None
+    quality: int = 95
+    with_images: bool = False
+
+    def check(self, kind: str, taken: frozenset[str]) -> None:
+        """Raise InputError for a value out of range, or one that the format ``kind`` does not take."""
+        for each in fields(self):
+            if each.name not in taken and getattr(self, each.name) != each.default:
+                flag = "--" + each.name.replace("_", "-")
+                raise InputError(f"means nothing with --format {kind}.", field=flag, value=getattr(self, each.name))
+        if self.images not in IMAGE_KINDS:
+            raise InputError(
+                f"{self.images!r} is neither jpg nor png.", field="--images", value=self.images, nearest=IMAGE_KINDS
+            )
+        for flag, value, low, high in (("--quality", self.quality, 50, 95), ("--size", self.size, 8, MAX_SIZE)):
+            if value is not None and not low <= value <= high:
+                close = low if value < low else high
+                text = f"{value} is not between {low} and {high}."
+                raise InputError(text, field=flag, value=value, nearest=[close])
+        if self.gallery is not None and not self.gallery.is_dir():
+            raise FolderError(f"there is no folder {self.gallery}.", field="--gallery", value=self.gallery)
+
+    def told(self) -> dict[str, Any]:
+        """Those that are not the default, without paths."""
+        found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "gallery"}
+        return {name: value for name, value in found.items() if value != getattr(ExportOptions(), name)}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An export that has been checked and can be written.
+
+    Args:
+        steps: how many times ``write`` calls its Tick.
+        write: writes the export into a new folder.
+        reading: how it is read, as lines for its README.
+        notes: what was done to the set and what the format cannot hold, a sentence each.
+        counts: figures for ``export.json``.
+        real_faces: whether real faces are in it beside the generated ones.
+    """
+
+    steps: int
+    write: Callable[[Path, Tick], None]
+    reading: tuple[str, ...]
+    notes: tuple[str, ...]
+    counts: dict[str, Any] = field(default_factory=dict)
+    real_faces: bool = False
+
+
+class Source:
+    """A test set as exports read it: every file is compared with its checksum before its pixels are used.
+
+    Args:
+        testset: an opened test set.
+        gallery: the folder of enrolled people, or None.
+
+    Raises:
+        FolderError: its checksums or tables are damaged or contradict each other.
+    """
+
+    def __init__(self, testset: Testset, gallery: Path | None = None) -> None:
+        self.testset = testset
+        self.gallery = gallery
+        self._sums, problems = read_checksums(testset.path)
+        if problems := [*problems, *check_tables(testset, self._sums)]:
+            more = f" and {len(problems) - 1:,} more problems" if problems[1:] else ""
+            text = f"{testset.path} is damaged: {problems[0]}{more}; cfgan testset check lists what is wrong."
+            raise FolderError(text, field="testset", value=testset.path)
+        self.columns = attribute_columns(testset.path)
+        self.files = tuple(row.file for row in attribute_rows(testset.path))
+        for name in self.files:
+            self.require(name)
+
+    def require(self, name: str) -> None:
+        """Raise FolderError unless an image can be had: in the set, or in the gallery that was given."""
+        if name in self._sums:
+            if not (self.testset.path / name).is_file():
+                raise FolderError(f"{name} is missing.", field="testset", value=self.testset.path)
+        elif not is_enrolled(name):
+            raise FolderError(f"there is no image {name}.", field="testset", value=self.testset.path)
+        elif self.gallery is None:
+            raise InputError(
+                f"the set compares with enrolled faces that you keep, such as {name}; name their folder to copy them.",
+                field="--gallery",
+            )
+        elif name.endswith("/"):
+            raise InputError(f"{subject_of(name)} is enrolled without an image.", field="--gallery", value=name)
+        elif not self._path(name).is_file():
+            raise InputError(f"{self.gallery} has no {name.removeprefix(GALLERY)}.", field="--gallery", value=name)
+
+    def _path(self, name: str) -> Path:
+        if name in self._sums or self.gallery is None:
+            return self.testset.path / name
+        _, person, file = name.split("/")
+        # A person may be a folder, a folder of folders, or one image without any.
+        if Path(file).stem == person and (self.gallery / file).is_file():
+            return self.gallery / file
+        placed = self.gallery / person / file
+        if placed.is_file():
+            return placed
+        return next((path for path in sorted((self.gallery / person).rglob("*")) if path.name == file), placed)
+
+    def checked(self, name: str) -> Path:
+        """The path of an image that is as it was made. Raises FolderError if it has changed."""
+        path = self._path(name)
+        try:
+            if name in self._sums and sha256_of(path) != self._sums[name]:
+                raise FolderError(f"{name} has changed since the set was made.", field="testset", value=name)
+        except OSError as error:
+            raise FolderError(f"{name} cannot be read ({error.strerror}).", field="testset", value=name) from None
+        return path
+
+    def encode(self, name: str, kind: str, side: int, quality: int) -> bytes:
+        """An image's central square as JPEG or PNG bytes, with the mark and the text that it carries.
+
+        Enrolled faces are real: they get neither.
+
+        Raises:
+            FolderError: it has changed since the set was made.
+            DataError: it cannot be decoded.
+        """
+        image = load_rgb(self.checked(name))
+        pixels = to_square(image, side) if image.size != (side, side) else _pixels(image)
+        real = name.startswith(GALLERY)
+        text = None if real else text_of(image)
+        if kind == "jpg":
+            return encode_jpeg(pixels, text, quality=quality, marked=not real)
+        return encode_png(pixels, text, marked=not real)
+
+
+def for_each(work: Callable[[_Given], object], given: Iterable[_Given], tick: Tick) -> None:
+    """Do ``work`` in threads, a few items ahead: memory does not grow with the set, and a stop waits for few.
+
+    Raises:
+        Whatever ``work`` and ``tick`` raise, once no thread works any more.
+    """
+    rest = iter(given)
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="export") as pool:
+        ahead: deque[Future[object]] = deque(pool.submit(work, item) for item in islice(rest, 2 * _WORKERS))
+        try:
+            while ahead:
+                ahead.popleft().result()
+                tick()
+                ahead.extend(pool.submit(work, item) for item in islice(rest, 1))
+        except BaseException:
+            for future in ahead:
+                future.cancel()
+            raise
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    return np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(2, 0, 1))
+
+
+def text_of(image: Image.Image) -> dict[str, Any] | None:
+    """What the generator wrote into a PNG: bundle, spec, seed, draw."""
+    try:
+        value = json.loads(image.info.get("cfgan", ""))
+    except (ValueError, TypeError):
+        return None
+    return value if isinstance(value, dict) else None

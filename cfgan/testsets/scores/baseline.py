@@ -1,0 +1,89 @@
+"""A system under test to begin with: the face embedder's own scores of a test set's comparisons."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cfgan.data.decode import read_square
+from cfgan.data.images import FORMATS
+from cfgan.errors import DataError, FolderError
+from cfgan.external.detector import SIDE
+from cfgan.external.face_embedder import similarity
+from cfgan.io.files import write_text
+from cfgan.testsets.folder import Testset
+
+if TYPE_CHECKING:
+    from cfgan.external.face_embedder import FaceEmbedder
+
+Progress = Callable[[int, int], None]
+"""Called with (faces embedded, faces in all)."""
+
+
+def baseline_scores(
+    testset: Testset, embedder: FaceEmbedder, *, gallery: Path | None = None, progress: Progress | None = None
+) -> Iterator[tuple[str, float | None]]:
+    """Score every comparison by similarity; None, a failure to acquire, where in one of the faces none is found.
+
+    Args:
+        testset: with comparisons.
+        embedder: of faces.
+        gallery: the user's folder, where the enrolled faces are not in the set.
+        progress: see :data:`Progress`.
+
+    Raises:
+        FolderError: a set without comparisons, or one against a gallery that is not given.
+        DataError: an image is missing or broken; names it.
+    """
+    if not testset.pairs:
+        raise FolderError("a detection set has no comparisons.", field="testset", value=testset.path)
+    files = sorted({file for pair in testset.pairs for file in (pair.a, pair.b)})
+    vectors: dict[str, npt.NDArray[np.float32] | None] = {}
+    for done, file in enumerate(files, start=1):
+        seen = embedder(_levels(_path(testset.path, file, gallery), file))
+        vectors[file] = seen.vectors[0] if seen.found[0] else None
+        if progress:
+            progress(done, len(files))
+    for pair in testset.pairs:
+        a, b = vectors[pair.a], vectors[pair.b]
+        yield pair.pair, None if a is None or b is None else float(similarity(a, b))
+
+
+def write_scores(path: Path, scores: Iterator[tuple[str, float | None]]) -> int:
+    """Write ``pair,score`` as CSV, atomically. Returns the number of rows. Raises StorageError."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["pair", "score"])
+    count = 0
+    for count, (pair, score) in enumerate(scores, start=1):  # noqa: B007
+        writer.writerow([pair, "" if score is None else f"{score:.6f}"])
+    write_text(path, out.getvalue())
+    return count
+
+
+def _path(folder: Path, file: str, gallery: Path | None) -> Path:
+    if not file.startswith("gallery/") or (folder / file).exists():
+        return folder / file
+    if gallery is None:
+        raise FolderError("the enrolled faces are not in this set; give --gallery.", field="gallery", value=file)
+    _, person, name = file.split("/")
+    found = [each for each in (gallery / person / name, gallery / name) if each.exists()]
+    if not found:
+        raise DataError(f"{file} is not in {gallery}.", field="gallery", value=file)
+    return found[0]
+
+
+def _levels(path: Path, name: str) -> npt.NDArray[np.uint8]:
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            side = image.width if image.width == image.height else SIDE
+        return read_square(path, side).transpose(2, 0, 1)[None]  # square ones as they are
+    except (OSError, DataError) as error:
+        raise DataError(f"{name}: {error}", field="testset", value=name) from None

