@@ -24,12 +24,11 @@ from safetensors.torch import load_file
 from cfgan.assemble.parts import read_log, training_seconds
 from cfgan.data.store import Store, open_store
 from cfgan.evaluation.accuracy import accuracy_table
-from cfgan.evaluation.agreement import Reader
 from cfgan.evaluation.card import draw_levels
-from cfgan.evaluation.detector import FaceDetector
 from cfgan.evaluation.extractors import ClassifierExtractor, extract
 from cfgan.evaluation.fidelity import measure_fidelity
 from cfgan.evaluation.requests import RequestSet
+from cfgan.external.detector import FaceDetector
 from cfgan.generate.sampling import latents
 from cfgan.io.files import read_json_object, write_json, write_text
 from cfgan.model.calibration import fit_calibration
@@ -39,6 +38,7 @@ from cfgan.networks.shape import GanShape
 from cfgan.training.config import GanConfig, load_config
 from cfgan.training.gan import train_gan
 from cfgan.training.players import load_classifier
+from cfgan.verify.reader import Reader
 
 RECIPE = Path(__file__).parents[1] / "cfgan/training/recipes/celeba64.yaml"
 RARE = ("Bald", "Eyeglasses", "Wearing_Hat", "Mustache", "Gray_Hair")

@@ -21,9 +21,9 @@ from sklearn.svm import SVC
 from cfgan.attributes.spec import Cell, VerifySpec
 from cfgan.data.read.packages import sklearn_digits
 from cfgan.data.read.splits import Shares
-from cfgan.evaluation.accuracy import wilson_interval
-from cfgan.generate.job import Drawer
+from cfgan.generate.sampling import Drawer
 from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.stats.intervals import wilson_interval
 
 NAMES = tuple("0123456789")
 

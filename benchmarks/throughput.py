@@ -23,7 +23,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does;
 import torch
 
 from cfgan.attributes.spec import make_plan
-from cfgan.generate.job import CHUNK, generate
+from cfgan.generate.job import generate
+from cfgan.generate.sampling import CHUNK
 from cfgan.model.bundle import Bundle, open_bundle
 
 

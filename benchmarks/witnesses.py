@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from cfgan.data.store import open_store
-from cfgan.external.classifier import open_witnesses
 from cfgan.external.detector import FaceFinder, found
+from cfgan.external.opening import open_witnesses
 from cfgan.external.real_faces import FILE, count_readings, to_json
 from cfgan.io.files import write_json
 from cfgan.stats.rates import Rate, balanced

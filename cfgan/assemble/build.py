@@ -13,9 +13,9 @@ from cfgan.assemble.parts import Parts, assemble, read_log
 from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 from cfgan.evaluation.card import Plan, default_requests, measure
 from cfgan.evaluation.chosen import extractors_for
-from cfgan.evaluation.detector import FaceDetector
 from cfgan.evaluation.identity import IdentityExtractor
-from cfgan.external.classifier import open_witnesses
+from cfgan.external.detector import FaceDetector
+from cfgan.external.opening import open_witnesses
 from cfgan.io.yaml import read_text_limited
 from cfgan.model.bundle import Bundle, require_bundle_or_unused, write_bundle
 from cfgan.networks.devices import pick_device

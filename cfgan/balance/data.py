@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.read.celeba import SPLITS, read_celeba
+from cfgan.data.labelled_images import SPLITS
+from cfgan.data.read.celeba import read_celeba
 from cfgan.data.read.label_files import read_label_file
 from cfgan.data.store import open_store
 from cfgan.errors import DataError, nearest

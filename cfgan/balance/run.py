@@ -28,7 +28,7 @@ from cfgan.balance.data import BalanceData
 from cfgan.balance.plan import Job, plan_figures
 from cfgan.balance.table import BATCH, read_synthetic, require_parquet, write_csv, write_parquet
 from cfgan.balance.target import achieved
-from cfgan.data.read.celeba import SPLITS
+from cfgan.data.labelled_images import SPLITS
 from cfgan.errors import FolderError, InputError
 from cfgan.generate.job import Progress, generate
 from cfgan.generate.summary import Summary

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cfgan.attributes.request import Request, format_request
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.balance.data import BalanceData
-from cfgan.data.read.celeba import SPLITS
+from cfgan.data.labelled_images import SPLITS
 from cfgan.errors import FolderError, InputError, VocabularyError
 from cfgan.io.files import atomic_write, write_text
 from cfgan.model.bundle import Bundle

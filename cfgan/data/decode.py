@@ -1,7 +1,8 @@
-"""Any picture from outside, as a person sees it, brought to the model's square.
+"""Decoding images from untrusted files, and bringing them to the model's square.
 
-Where :func:`cfgan.data.images.load_rgb` serves the plain files of a data set, this serves whatever lies in a folder:
-turned as its EXIF says, transparent parts on white, 16-bit grey scaled rather than clipped.
+:func:`load_rgb` serves the plain files of a data set; :func:`read_square`, :func:`read_picture` and :func:`see_picture`
+whatever lies in a folder, as a person sees it: turned as its EXIF says, transparent parts on white, 16-bit grey scaled
+rather than clipped.
 """
 
 from __future__ import annotations
@@ -17,9 +18,21 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from cfgan.data.images import FORMATS, MAX_PIXELS, Box, to_square
-from cfgan.data.read.celeba import CROP, IMAGE_SIZE
 from cfgan.errors import DataError, InputError, nearest
+
+Box = tuple[int, int, int, int]
+
+IMAGE_SIZE = (178, 218)
+"""Width x height in pixels of one of CelebA's aligned images."""
+
+CROP: Box = (0, 20, 178, 198)
+"""The usual central 178 x 178 crop of those: left, top, right, bottom in pixels."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+"""The only decoders that an image from outside may reach."""
+
+MAX_PIXELS = 64_000_000
+"""Width x height above which an image is refused unread."""
 
 CROPS = ("center", "none", "celeba")
 """How a picture is made square: its largest central square; all of it, squeezed; the box of CelebA's aligned images."""
@@ -81,6 +94,50 @@ def read_picture(path: Path) -> Image.Image:
 def picture(image: Image.Image) -> Image.Image:
     """A decoded image of any mode as RGB: greys in three equal channels, 16 bits scaled, transparency on white."""
     return _rgb(image)
+
+
+def load_rgb(path: Path) -> Image.Image:
+    """Decode an image completely.
+
+    ``Image.verify`` passes truncated JPEGs, so the pixels are really loaded.
+
+    Raises:
+        DataError: missing, not an allowed format, too large, truncated or otherwise broken; names the file.
+    """
+    try:
+        with Image.open(path, formats=FORMATS) as image:  # reads the header only
+            if image.width * image.height > MAX_PIXELS:
+                raise DataError(f"{path.name}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
+            image.load()
+            return image.convert("RGB")
+    except FileNotFoundError:
+        raise DataError(f"{path.name}: the file is missing.") from None
+    except UnidentifiedImageError:
+        raise DataError(f"{path.name}: not a {', '.join(FORMATS)} image.") from None
+    except Image.DecompressionBombError:
+        raise DataError(f"{path.name}: more than {MAX_PIXELS:,} pixels.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path.name}: broken image ({error}).") from None
+
+
+def to_square(image: Image.Image, size: int, box: Box | None = None) -> npt.NDArray[np.uint8]:
+    """Crop and resize with an antialiasing filter.
+
+    Args:
+        image: RGB.
+        size: side of the result in pixels.
+        box: (left, top, right, bottom) in pixels; the largest central square when None.
+
+    Returns:
+        uint8 array (3, size, size), RGB, 0..255.
+    """
+    if box is None:
+        side = min(image.width, image.height)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        box = (left, top, left + side, top + side)
+    # Lanczos on the cropped box only, so that pixels outside it do not bleed in.
+    resized = image.crop(box).resize((size, size), Image.Resampling.LANCZOS)
+    return np.ascontiguousarray(np.asarray(resized, dtype=np.uint8).transpose(2, 0, 1))
 
 
 @contextlib.contextmanager

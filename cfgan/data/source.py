@@ -14,8 +14,9 @@ import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.image_files import find_images, suffix_counts
+from cfgan.data.labelled_images import SPLITS, LabelledImages
 from cfgan.data.profile.image_scan import MISSING, ArrayPictures, FilePictures, Pictures
-from cfgan.data.read.celeba import SPLITS, LabelledImages, read_celeba
+from cfgan.data.read.celeba import read_celeba
 from cfgan.data.read.label_columns import LabelColumns, read_label_columns
 from cfgan.data.read.label_files import LabelTable
 from cfgan.data.store import open_store

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.images import to_square
-from cfgan.data.read.celeba import SPLITS, LabelledImages, check_image
+from cfgan.data.decode import to_square
+from cfgan.data.labelled_images import SPLITS, LabelledImages, check_image
 from cfgan.errors import DataError, FolderError
 from cfgan.io.files import (
     atomic_write,

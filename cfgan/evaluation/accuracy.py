@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.model.bundle import Bundle
-from cfgan.stats.intervals import wilson_interval as wilson_interval
+from cfgan.stats.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from cfgan.attributes.request import Request
@@ -43,7 +43,7 @@ def unfiltered_accuracy(
         ``balanced``: means over the attributes. Shares that nothing was asked for are NaN.
     """
     from cfgan.attributes.spec import Cell, VerifySpec
-    from cfgan.generate.job import Drawer
+    from cfgan.generate.sampling import Drawer
 
     drawer = Drawer(bundle, device)
     cell = Cell("evaluation", request or {}, draws, seed, verify=VerifySpec(enabled=False))

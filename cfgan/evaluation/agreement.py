@@ -1,10 +1,9 @@
-"""Who reads the attributes of an image for a report: the verifier, and the judge where a bundle has one."""
+"""How far what a reader sees agrees with what was asked for, beside the same on real faces."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,65 +11,15 @@ import numpy.typing as npt
 
 from cfgan.attributes.request import Request
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.evaluation.accuracy import accuracy_table, wilson_interval
+from cfgan.evaluation.accuracy import accuracy_table
 from cfgan.evaluation.requests import RequestSet
-from cfgan.model.bundle import Bundle
-from cfgan.model.calibration import Calibration
-from cfgan.verify.gate import probabilities
+from cfgan.stats.intervals import wilson_interval
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
+    pass
 
 Bools = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.floating[Any]]
-Levels = npt.NDArray[np.uint8]
-Tell = Callable[[int, int], None]
-"""Called with (done, total)."""
-
-_BATCH = 64
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A classifier with its calibration, reading at the thresholds of best balanced accuracy.
-
-    Args:
-        name: "verifier" or "judge".
-        network: images in -1..1 to logits (N, A).
-        calibration: fitted on held-out real images.
-        device: where the network is.
-    """
-
-    name: str
-    network: nn.Module
-    calibration: Calibration
-    device: torch.device
-
-    def probability(self, levels: Levels, tell: Tell | None = None) -> npt.NDArray[np.float32]:
-        """Pixel levels uint8 (N, 3, H, W) to calibrated probabilities float32 (N, A)."""
-        import torch
-
-        parts = []
-        for start in range(0, len(levels), _BATCH):
-            chunk = torch.from_numpy(np.ascontiguousarray(levels[start : start + _BATCH])).to(self.device)
-            images = chunk.float().mul_(2 / 255).sub_(1).contiguous(memory_format=torch.channels_last)
-            parts.append(probabilities(self.network, self.calibration, images))
-            if tell:
-                tell(min(start + _BATCH, len(levels)), len(levels))
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.calibration.threshold)), np.float32)
-
-    def seen(self, levels: Levels, tell: Tell | None = None) -> Bools:
-        """Pixel levels uint8 (N, 3, H, W) to which attributes are seen, bool (N, A)."""
-        return np.asarray(self.probability(levels, tell) >= self.calibration.threshold)
-
-
-def readers_of(bundle: Bundle, device: torch.device) -> list[Reader]:
-    """The verifier, then the judge if the bundle has one. Raises BundleError."""
-    found = [Reader("verifier", bundle.verifier().to(device), bundle.calibration, device)]
-    if (judge := bundle.judge()) is not None and bundle.judge_calibration is not None:
-        found.append(Reader("judge", judge.to(device), bundle.judge_calibration, device))
-    return found
 
 
 def agreement(vocabulary: Vocabulary, drawn: RequestSet, seen: Bools, real: Bools, labels: Labels) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from cfgan.attributes.vocabulary import CELEBA
 from cfgan.data.store import Store
 from cfgan.errors import InputError
 from cfgan.evaluation import agreement as reading
-from cfgan.evaluation.detector import FaceDetector
 from cfgan.evaluation.diversity import within_requests
 from cfgan.evaluation.external import witnessed
 from cfgan.evaluation.extractors import Extractor, extract
@@ -23,9 +22,11 @@ from cfgan.evaluation.memorisation import closeness, nearest_distances
 from cfgan.evaluation.reference import reference_features
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
 from cfgan.external.classifier import Witness
+from cfgan.external.detector import FaceDetector
 from cfgan.generate.sampling import latents, render
 from cfgan.model.bundle import Bundle
 from cfgan.networks.devices import pick_device
+from cfgan.verify.reader import readers_of
 
 if TYPE_CHECKING:
     import torch
@@ -121,7 +122,7 @@ def measure(
     real, labels = _real(bundle, store, plan)
     generator = bundle.generator().to(where)
     prior = bundle.prior()
-    readers = reading.readers_of(bundle, where)
+    readers = readers_of(bundle, where)
     names = bundle.vocabulary.names
 
     def draw(drawn: RequestSet, stage: str) -> Levels:

@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.prior import Prior
-from cfgan.evaluation.agreement import readers_of
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.requests import RequestSet, from_prior
 from cfgan.model.bundle import Bundle
 from cfgan.networks.devices import pick_device
+from cfgan.verify.reader import readers_of
 
 Floats = npt.NDArray[np.float64]
 Tell = Callable[[str, int, int], None]

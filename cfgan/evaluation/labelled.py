@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from cfgan.data.read.label_files import LabelTable
 from cfgan.errors import InputError
-from cfgan.evaluation.accuracy import wilson_interval
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import expected_calibration_error
+from cfgan.stats.intervals import wilson_interval
 from cfgan.verify.images import Columns, Readings
 
 _NAMED = 5  # files named where labels and images do not meet

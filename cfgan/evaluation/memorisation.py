@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.errors import DataError
-from cfgan.evaluation.accuracy import wilson_interval
+from cfgan.stats.intervals import wilson_interval
 
 Features = npt.NDArray[np.floating[Any]]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.evaluation.agreement import readers_of
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare
 from cfgan.model.bundle import Bundle
 from cfgan.networks.devices import pick_device
+from cfgan.verify.reader import readers_of
 
 Tell = Callable[[str, int, int], None]
 

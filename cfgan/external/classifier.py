@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.errors import ConfigError
 from cfgan.external.detector import Boxes, Levels, Progress
 
 SEEN = 0.5
@@ -93,38 +91,6 @@ def ask(witness: Witness, levels: Levels, boxes: Boxes, progress: Progress | Non
         if progress:
             progress(min(start + _CHUNK, len(levels)), len(levels))
     return probability
-
-
-def open_witnesses(face_api: Path | None = None) -> tuple[list[Witness], list[str]]:
-    """All witnesses that are at hand.
-
-    Args:
-        face_api: the unpacked npm package ``@vladmandic/face-api``, if there is one.
-
-    Returns:
-        The witnesses, and a sentence about each that is missing: what it would see and how to get it.
-
-    Raises:
-        InputError: the folder is not that package.
-        ConfigError: a package is there and damaged.
-    """
-    from cfgan.external.dlib_gender import DlibGender
-    from cfgan.external.face_api import PACKAGE, FaceApiGender, FaceApiSmile
-
-    opened: list[Witness] = []
-    missing: list[str] = []
-    try:
-        opened.append(DlibGender())
-    except ConfigError as error:
-        missing.append(f"No witness for {DlibGender.attribute}: {error}")
-    if face_api is None:
-        missing.append(
-            f"No witness for {FaceApiGender.attribute} and {FaceApiSmile.attribute} from the npm package {PACKAGE}: "
-            f"unpack what `npm pack {PACKAGE}` fetches and name the folder with --face-api or CFGAN_FACE_API."
-        )
-    else:
-        opened += [FaceApiGender(face_api), FaceApiSmile(face_api)]
-    return opened, missing
 
 
 def digest_of(preprocessing: str, weights: Sequence[str]) -> str:

@@ -86,3 +86,49 @@ def check_levels(levels: npt.NDArray[Any]) -> None:
     """Raises DataError: not uint8 (N, 3, H, W)."""
     if levels.dtype != np.uint8 or levels.ndim != 4 or levels.shape[1] != 3:
         raise DataError(f"images must be uint8 (N, 3, H, W), not {levels.dtype} {levels.shape}.")
+
+
+class FaceDetector:
+    """:class:`FaceFinder`, asked only whether there is a face.
+
+    Raises:
+        ConfigError: dlib is missing.
+    """
+
+    name = FaceFinder.name
+
+    def __init__(self) -> None:
+        self._find = FaceFinder(extra="evaluate")
+
+    def __call__(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[np.bool_]:
+        """Which images show at least one face.
+
+        Args:
+            levels: uint8 (N, 3, H, W), 0..255; may be memory-mapped.
+            progress: called with (images done, images in all).
+
+        Returns:
+            bool (N,).
+
+        Raises:
+            DataError: another type or shape.
+        """
+        return found(self._find(levels, progress))
+
+    def count(self, levels: Levels, progress: Progress | None = None) -> int:
+        """In how many images a face is found; arguments and errors as for a call."""
+        return int(self(levels, progress).sum())
+
+
+def share_with_face(
+    levels: Levels, *, detector: FaceDetector | None = None, progress: Progress | None = None
+) -> tuple[int, int]:
+    """In how many images a face is found, and of how many.
+
+    Measure real images beside it: their share is what the detector can find at best.
+
+    Raises:
+        ConfigError: dlib is missing.
+        DataError: not uint8 (N, 3, H, W).
+    """
+    return (detector or FaceDetector()).count(levels, progress), len(levels)

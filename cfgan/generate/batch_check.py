@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from cfgan.data.images import load_rgb
+from cfgan.data.decode import load_rgb
 from cfgan.errors import DataError, FolderError
 from cfgan.generate.batch import CHECKSUMS, read_batch
 from cfgan.io import journal

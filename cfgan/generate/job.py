@@ -10,112 +10,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
 import cfgan
-from cfgan.attributes.prior import Prior
 from cfgan.attributes.spec import Cell, Plan
 from cfgan.errors import FolderError, RequestError
 from cfgan.generate.batch import BatchWriter, CellTally, Face
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
-from cfgan.generate.sampling import DrawInputs, render
+from cfgan.generate.sampling import Drawer, Drawn, chunk_end
 from cfgan.generate.summary import Summary, summarise
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
-from cfgan.verify.gate import Gate, probabilities
-from cfgan.verify.precision import points_for_request
+from cfgan.verify.gate import gate_of
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
-CHUNK = 32
-"""Draws made at a time. On two CPU cores 32 is the fastest: more spill out of the caches."""
 
 _ESTIMATED_CELLS = 16  # in larger plans requests of three and more attributes are judged by their rarest pair
 
 Progress = Callable[[int, int, int], None]
 """Called with (faces accepted, faces wanted, draws)."""
-
-
-class Drawer:
-    """A bundle's networks on a device, ready to draw. What a draw gives does not depend on the others in its chunk.
-
-    Args:
-        bundle: the model.
-        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N".
-
-    Raises:
-        BundleError: a file of the bundle is damaged.
-        InputError: the device cannot be used.
-    """
-
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
-        from cfgan.networks.devices import pick_device
-
-        self.bundle = bundle
-        self.device: torch.device = pick_device(device)
-        self.prior: Prior = bundle.prior()
-        self.generator = bundle.generator().to(self.device)
-        self._verifier = bundle.verifier().to(self.device)
-        self._inputs = DrawInputs(self.prior, bundle.z_dim)
-        self._gate: tuple[Cell, Gate] | None = None
-
-    def draw(self, cell: Cell, draws: range, last: int | None = None) -> Drawn:
-        """Make some consecutive draws of a cell and verify them; ``last``: no draw from there on will be wanted.
-
-        The networks always see whole, aligned chunks, so that a draw passes through the same arithmetic in the same
-        place whichever draws are asked for.
-        """
-        start, stop = draws.start // CHUNK * CHUNK, -(-draws.stop // CHUNK) * CHUNK
-        parts = [self._chunk(cell, range(k, k + CHUNK), last or stop) for k in range(start, stop, CHUNK)]
-        condition, pixels, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
-        wanted = slice(draws.start - start, draws.stop - start)
-        gate = self.gate(cell)
-        passed = gate.passes(probability[wanted])
-        return Drawn(draws, condition[wanted], pixels[wanted], probability[wanted], passed, gate.names)
-
-    def gate(self, cell: Cell) -> Gate:
-        """The gate of a cell, made once for the cell that is being drawn. Raises RequestError for its precision."""
-        if self._gate is None or self._gate[0] is not cell:
-            self._gate = (cell, gate_of(self.bundle, cell))
-        return self._gate[1]
-
-    def _chunk(
-        self, cell: Cell, draws: range, last: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-        z, condition = self._inputs.get(cell, draws, last)
-        images, pixels = render(self.generator, z, condition, self.device)
-        return condition, pixels, probabilities(self._verifier, self.bundle.calibration, images)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """Some consecutive draws of a cell.
-
-    Args:
-        draws: their numbers, n of them.
-        condition: float32 (n, A).
-        pixels: uint8 (n, 3, H, W).
-        probability: float32 (n, A), calibrated.
-        passed: bool (n, G), whether each gated attribute is seen as requested.
-        gated: names of those G attributes.
-    """
-
-    draws: range
-    condition: npt.NDArray[np.float32]
-    pixels: npt.NDArray[np.uint8]
-    probability: npt.NDArray[np.float32]
-    passed: npt.NDArray[np.bool_]
-    gated: tuple[str, ...]
-
-
-def gate_of(bundle: Bundle, cell: Cell) -> Gate:
-    """Which images of a cell are accepted. Raises RequestError: the verifier cannot reach the cell's precision."""
-    points = None
-    if cell.verify.enabled and cell.verify.precision is not None:
-        points = points_for_request(bundle, cell.request, cell.verify.precision)
-    return Gate.for_cell(cell, bundle.vocabulary, bundle.calibration, points)
 
 
 def check_plan(plan: Plan, bundle: Bundle) -> list[str]:
@@ -250,8 +163,7 @@ def _next_draws(cell: Cell, tally: CellTally) -> tuple[range, int]:
     """The next draws, up to the end of a chunk, and the draw at which the cell will probably be full."""
     rate = 1.0 if not cell.verify.enabled else (tally.accepted + 1) / (tally.next_draw + 2)
     last = min(tally.next_draw + round((cell.count - tally.accepted) / rate) + 1, cell.max_draws)
-    end = (tally.next_draw // CHUNK + 1) * CHUNK
-    return range(tally.next_draw, min(end, cell.max_draws)), last
+    return range(tally.next_draw, min(chunk_end(tally.next_draw), cell.max_draws)), last
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,22 @@
-"""Writing a report: the page, the figures as JSON and CSV, all of it or nothing."""
+"""The folder of a report: what may lie in it, and writing it all or nothing."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from cfgan.errors import FolderError, InputError
 from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
-from cfgan.reports.batch.page import render_page
-from cfgan.reports.batch.tables import CONTROL, STATS, TABLES, csv_tables
 
-if TYPE_CHECKING:
-    from cfgan.reports.batch.report import Report
+CONTROL = ("report.html", "control.json", "control.csv")
+"""The files of a control report."""
 
-_SCHEMA = Path(__file__).parent / "report.schema.json"
+_OF_DATA = ("attributes", "phi", "relations", "combinations", "problems", "sizes", "duplicates", "leakage")
+STATS = ("report.html", "stats.json", *(f"{name}.csv" for name in _OF_DATA))
+"""The files of a report on a data set."""
 
-
-def report_schema() -> dict[str, Any]:
-    """JSON Schema (2020-12) of ``report.json``, which documents every key."""
-    schema: dict[str, Any] = json.loads(_SCHEMA.read_text(encoding="utf-8"))
-    return schema
+TABLES = ("cells", "attributes", "faces", "witnesses", "side_effects", "agreement", "calibration")
+"""Names of the tables of a report on batches, without their ending."""
 
 
 def check_out(out: Path, batches: list[Path]) -> None:
@@ -36,29 +31,6 @@ def check_out(out: Path, batches: list[Path]) -> None:
             raise InputError(f"{out} lies inside the batch {batch}.", field="--out", value=out)
     if not is_unused(out) and not _is_report(out):
         raise FolderError(f"{out} already holds something else.", field="--out", value=out)
-
-
-def write_report(out: Path, report: Report) -> list[str]:
-    """Write a report beside its place, then move it there.
-
-    Args:
-        out: new or empty folder, or an older report, which is replaced.
-        report: what to write.
-
-    Returns:
-        The files' names: report.html, report.json and the CSV tables.
-
-    Raises:
-        FolderError: the folder holds something else.
-        StorageError: the disk refused; an older report stays as it was.
-    """
-    files = {
-        "report.html": render_page(report).encode("utf-8"),
-        "report.json": (json.dumps(report.data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"),
-        **csv_tables(report),
-    }
-    replace_report(out.resolve(), files)
-    return list(files)
 
 
 def replace_report(out: Path, files: Mapping[str, bytes]) -> None:

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from cfgan.data.images import load_rgb
+from cfgan.data.decode import load_rgb
 from cfgan.errors import DataError, FolderError
 from cfgan.io.files import sha256_of
 from cfgan.io.signals import StopRequest

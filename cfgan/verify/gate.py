@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from cfgan.attributes.spec import Cell
 from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
-from cfgan.verify.precision import OperatingPoint
+from cfgan.verify.precision import OperatingPoint, points_for_request
 
 if TYPE_CHECKING:
     import torch
@@ -84,3 +85,11 @@ class Gate:
         p = probability[:, self.columns].astype(np.float64)
         requested = np.where(self.wanted, p, 1 - p)
         return np.where(self.strict, requested > self.least, requested >= self.least)
+
+
+def gate_of(bundle: Bundle, cell: Cell) -> Gate:
+    """Which images of a cell are accepted. Raises RequestError: the verifier cannot reach the cell's precision."""
+    points = None
+    if cell.verify.enabled and cell.verify.precision is not None:
+        points = points_for_request(bundle, cell.request, cell.verify.precision)
+    return Gate.for_cell(cell, bundle.vocabulary, bundle.calibration, points)

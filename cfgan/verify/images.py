@@ -19,10 +19,10 @@ from cfgan.attributes.request import parse_request
 from cfgan.data.decode import check_crop, read_square
 from cfgan.data.image_files import ImageFile
 from cfgan.errors import DataError, InputError, RequestError, nearest
-from cfgan.evaluation.agreement import Reader
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.verify.gate import probabilities
+from cfgan.verify.reader import Reader
 
 READERS = ("verifier", "judge")
 MAX_BATCH = 4096

@@ -116,7 +116,7 @@ def _against(
     tell: Any,
 ) -> dict[str, Any]:
     from cfgan.attributes.request import parse_request
-    from cfgan.data.read.celeba import SPLITS
+    from cfgan.data.labelled_images import SPLITS
     from cfgan.data.store import open_store
     from cfgan.errors import InputError, nearest
 
@@ -142,8 +142,8 @@ def _against(
 def _lookers(detector: bool, privacy_images: int, witness: bool, face_api: Path | None) -> dict[str, Any]:
     """What looks at the faces beside the bundle's own classifiers, as arguments of ``measure``."""
     from cfgan.errors import ConfigError
-    from cfgan.evaluation.detector import FaceDetector
     from cfgan.evaluation.identity import IdentityExtractor
+    from cfgan.external.detector import FaceDetector
 
     found: dict[str, Any] = {"detector": FaceDetector() if detector else None}
     if privacy_images:

@@ -69,8 +69,8 @@ def batch(
         check_out(out, batches)
         opened = open_bundle(bundle) if bundle is not None else None
 
+        from cfgan.reports.batch.output import write_report
         from cfgan.reports.batch.report import build_report
-        from cfgan.reports.folder import write_report
 
         witnesses, missing = open_if(witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as update:

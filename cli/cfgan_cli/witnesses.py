@@ -27,7 +27,7 @@ def open_if(wanted: bool, face_api: Path | None) -> tuple[list[Witness] | None, 
     """
     if not wanted:
         return None, []
-    from cfgan.external.classifier import open_witnesses
+    from cfgan.external.opening import open_witnesses
 
     opened, missing = open_witnesses(face_api)
     for sentence in missing:

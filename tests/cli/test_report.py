@@ -16,7 +16,7 @@ from cfgan.attributes.spec import make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, open_bundle
-from cfgan.reports.folder import report_schema
+from cfgan.reports.batch.output import report_schema
 from cfgan_cli.main import app
 
 runner = CliRunner()

@@ -17,7 +17,7 @@ from cfgan.attributes.spec import Cell, VerifySpec
 from cfgan.attributes.vocabulary import CELEBA, Vocabulary
 from cfgan.data.read.celeba import read_celeba
 from cfgan.data.store import Store, pack
-from cfgan.generate.job import Drawer
+from cfgan.generate.sampling import Drawer
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import Calibration
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape

@@ -15,18 +15,18 @@ import torch
 from helpers import make_bundle
 from safetensors.numpy import save
 
-import cfgan.evaluation.agreement
 import cfgan.reports.folder
+import cfgan.verify.reader
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.spec import make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import StorageError
-from cfgan.evaluation.agreement import Reader
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import Calibration
+from cfgan.reports.batch.output import report_schema
 from cfgan.reports.batch.report import Report, build_report
-from cfgan.reports.folder import report_schema
+from cfgan.verify.reader import Reader
 
 Make = Callable[..., Path]
 """Called with a folder's name and the settings of a spec."""
@@ -74,7 +74,7 @@ def judge_with(monkeypatch: pytest.MonkeyPatch, order: list[int] | None) -> None
         exchanged = lambda images: network(images)[:, order]  # noqa: E731
         return [first, Reader("judge", exchanged, Calibration(*parts), device)]  # type: ignore[arg-type]
 
-    monkeypatch.setattr(cfgan.evaluation.agreement, "readers_of", readers)
+    monkeypatch.setattr(cfgan.verify.reader, "readers_of", readers)
 
 
 def check_all_or_nothing(write: Callable[[Path], object], out: Path, monkeypatch: pytest.MonkeyPatch) -> None:

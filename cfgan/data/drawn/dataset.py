@@ -13,7 +13,7 @@ from PIL import Image
 import cfgan
 from cfgan.attributes.vocabulary import CELEBA
 from cfgan.data.drawn.face import face_image, face_labels
-from cfgan.data.read.celeba import SPLITS, LabelledImages
+from cfgan.data.labelled_images import SPLITS, LabelledImages
 from cfgan.data.read.splits import Shares
 from cfgan.errors import DataError, FolderError
 from cfgan.io.files import is_unused, make_folder, replace_folder, write_bytes, write_text

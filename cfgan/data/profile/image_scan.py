@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cfgan.data.decode import see_picture
-from cfgan.data.images import Box, to_square
+from cfgan.data.decode import Box, see_picture, to_square
 from cfgan.data.profile.duplicates import HASH_SIDE, HASH_WORDS, difference_hash, grey_thumbnail
 from cfgan.errors import DataError
 
@@ -72,7 +71,7 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class FilePictures:
-    """Image files. ``crop``: what :func:`cfgan.data.images.to_square` cuts out where an image is of ``expected`` size;
+    """Image files. ``crop``: what :func:`cfgan.data.decode.to_square` cuts out where an image is of ``expected`` size;
     the largest central square elsewhere. ``known``: place -> why a file cannot be read, where that is known already."""
 
     names: Sequence[str]

@@ -7,69 +7,16 @@ consecutive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.images import Box, load_rgb
+from cfgan.data.decode import CROP, IMAGE_SIZE
+from cfgan.data.labelled_images import LabelledImages
 from cfgan.errors import DataError
 from cfgan.io.files import is_safe_name
-
-IMAGE_SIZE = (178, 218)
-"""Width x height of an aligned image in pixels."""
-
-CROP: Box = (0, 20, 178, 198)
-"""The usual central 178 x 178 crop: left, top, right, bottom in pixels."""
-
-SPLITS = {"train": 0, "validation": 1, "test": 2}
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """A table of image files with their labels, before any image is opened.
-
-    Args:
-        folder: where the files lie.
-        files: file names, N of them, in order.
-        labels: float32 (N, A); 1 has it, -1 has it not, NaN unknown.
-        split: uint8 (N,); 0 train, 1 validation, 2 test.
-        vocabulary: the A attribute names.
-        crop: the box to cut out of each image, or None for the central square.
-        image_size: width x height that every image must have, or None for any.
-        opener: gives the RGB image of a name, where it is no plain file of the folder; raises DataError without the
-            name.
-        sound: whether no image can be bad (they are made in memory), so that none is opened only to be checked.
-    """
-
-    folder: Path
-    files: tuple[str, ...]
-    labels: npt.NDArray[np.float32]
-    split: npt.NDArray[np.uint8]
-    vocabulary: Vocabulary
-    crop: Box | None = None
-    image_size: tuple[int, int] | None = None
-    opener: Callable[[str], Image.Image] | None = None
-    sound: bool = False
-
-    def select(self, keep: npt.NDArray[np.bool_]) -> LabelledImages:
-        """The rows where ``keep`` (N,) is true."""
-        files = tuple(f for f, k in zip(self.files, keep, strict=True) if k)
-        return replace(self, files=files, labels=self.labels[keep], split=self.split[keep])
-
-    def open(self, row: int) -> Image.Image:
-        """Decode one image completely, RGB. Raises DataError; the text begins with the file's name."""
-        name = self.files[row]
-        if self.opener is None:
-            return load_rgb(self.folder / name)
-        try:
-            return self.opener(name)
-        except DataError as error:
-            raise DataError(f"{name}: {error}") from None
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -151,18 +98,6 @@ def read_celeba(folder: Path) -> LabelledImages:
         crop=CROP,
         image_size=IMAGE_SIZE,
     )
-
-
-def check_image(table: LabelledImages, row: int) -> str | None:
-    """Decode one image; None when it is good, else one line that says what is wrong with it."""
-    try:
-        image = table.open(row)
-    except DataError as error:
-        return str(error)
-    if table.image_size is not None and image.size != table.image_size:
-        wanted = " x ".join(map(str, table.image_size))
-        return f"{table.files[row]}: {image.width} x {image.height} pixels instead of {wanted}."
-    return None
 
 
 def _listed(problems: list[str], most: int = 5) -> str:

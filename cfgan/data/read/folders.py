@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cfgan.data.image_files import find_images
-from cfgan.data.read.celeba import LabelledImages
+from cfgan.data.labelled_images import LabelledImages
 from cfgan.data.read.splits import WORDS, Shares
 from cfgan.data.read.table import KINDS, Columns, from_frame, read_frame
 from cfgan.errors import DataError

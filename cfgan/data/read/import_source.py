@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cfgan.data.read.celeba import LabelledImages, read_celeba
+from cfgan.data.labelled_images import LabelledImages
+from cfgan.data.read.celeba import read_celeba
 from cfgan.data.read.folders import find_metadata, read_class_folders, read_imagefolder
 from cfgan.data.read.packages import sklearn_digits, torchvision_set
 from cfgan.data.read.splits import Shares

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.decode import picture
-from cfgan.data.read.celeba import SPLITS, LabelledImages
+from cfgan.data.labelled_images import SPLITS, LabelledImages
 from cfgan.data.read.classes import attribute_name, class_vocabulary, one_hot
 from cfgan.data.read.splits import Shares, split_named
 from cfgan.errors import DataError, nearest

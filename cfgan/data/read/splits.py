@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.read.celeba import SPLITS
+from cfgan.data.labelled_images import SPLITS
 from cfgan.errors import DataError, nearest
 
 WORDS = {

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.decode import read_picture
-from cfgan.data.read.celeba import LabelledImages
+from cfgan.data.labelled_images import LabelledImages
 from cfgan.data.read.classes import attribute_name, class_vocabulary, one_hot
 from cfgan.data.read.label_files import FILE_COLUMNS
 from cfgan.data.read.label_values import NOTES, SPLIT, UNKNOWN, read_values

@@ -16,7 +16,7 @@ from cfgan.external.detector import FaceFinder, found
 from cfgan.external.real_faces import RealFigures, real_figures
 from cfgan.reports.batch.figures import gated
 from cfgan.reports.batch.folder import BatchFolder, Content
-from cfgan.reports.batch.verdict import percent
+from cfgan.reports.page import percent
 from cfgan.stats.rates import Rate, gap_below
 
 Tell = Callable[[str, int, int], None]

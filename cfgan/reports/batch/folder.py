@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from cfgan.attributes.spec import Cell, make_plan
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.images import load_rgb
+from cfgan.data.decode import load_rgb
 from cfgan.errors import DataError, FolderError, InputError
 from cfgan.generate.batch import CHECKSUMS, CellTally, read_batch
 from cfgan.generate.batch_check import NOT_LISTED, check_batch

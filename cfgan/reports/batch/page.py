@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cfgan.io.yaml import dump_yaml
-from cfgan.reports.batch.verdict import percent
+from cfgan.reports.page import environment
 from cfgan.reports.plots import rates_plot, reliability_plot
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
-    from markupsafe import Markup
-
     from cfgan.reports.batch.examples import Picture
     from cfgan.reports.batch.report import Report
+
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 _CELLS = 256  # requests shown one by one; beyond that the page would be too heavy for a phone
@@ -31,16 +27,6 @@ VERDICTS = {
 """The verdicts as words."""
 
 _LINES = {"names": 20, "spec": 60_000}  # batches named in the title; letters of a spec shown
-
-
-def environment() -> Environment:
-    """Templates in which every value is escaped, with the filters that figures are shown by."""
-    from jinja2 import Environment, StrictUndefined
-
-    made = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
-    filters: dict[str, Callable[..., str]] = {"pct": _percent, "range": _range, "points": _points, "num": _number}
-    made.filters |= {**filters, "signed": _signed, "say": _say, "breakable": _breakable}
-    return made
 
 
 def render_page(report: Report) -> str:
@@ -152,38 +138,3 @@ def _shade(row: dict[str, Any]) -> str:
         return ""
     step = 1 + (abs(row["shift"]) >= 0.1) + (abs(row["shift"]) >= 0.25)
     return f"{'more' if row['shift'] > 0 else 'less'}{step}"
-
-
-def _percent(value: float | None) -> str:
-    return _say(percent(value))
-
-
-def _say(text: str) -> str:
-    """A sentence in which no number is parted from its percent sign and no name from its minus."""
-    return re.sub(r"(?<![\w-])-(?=[A-Za-z0-9])", "\N{MINUS SIGN}", text).replace(" %", "\N{NO-BREAK SPACE}%")
-
-
-def _breakable(name: str) -> Markup:
-    """A name of an attribute, which a narrow column may break after an underscore; a minus sign stays with its name."""
-    from markupsafe import Markup, escape
-
-    text = "\N{MINUS SIGN}" + name[1:] if name.startswith("-") else name
-    return escape(text.replace(", -", ", \N{MINUS SIGN}")).replace("_", Markup("_<wbr>"))
-
-
-def _range(pair: list[float | None]) -> str:
-    low, high = pair
-    return "-" if low is None or high is None else f"{_points(low)} to {_points(high)}"
-
-
-def _points(value: float | None) -> str:
-    """A difference of shares in points."""
-    return "-" if value is None else f"{100 * value + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:+.0f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None or value != value else f"{value:,.{digits}f}"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.evaluation.agreement import Reader
-from cfgan.generate.job import Drawer
+from cfgan.generate.sampling import Drawer
 from cfgan.reports.batch.folder import BatchFolder, CellFaces, Content
 from cfgan.stats.rates import Bools
+from cfgan.verify.reader import Reader
 
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""

@@ -29,8 +29,8 @@ from cfgan.stats.rates import LEAST
 from cfgan.verify.real_faces import RealFaces, real_faces
 
 if TYPE_CHECKING:
-    from cfgan.evaluation.agreement import Reader
     from cfgan.external.classifier import Witness
+    from cfgan.verify.reader import Reader
 
 FORMAT = "cfgan-report/1.1"
 REDRAW = 2000
@@ -176,8 +176,8 @@ def _shipped(batches: Sequence[BatchFolder]) -> Bundle:
 
 
 def _readers(bundle: Bundle, device: str) -> dict[str, Reader]:
-    from cfgan.evaluation.agreement import readers_of
     from cfgan.networks.devices import pick_device
+    from cfgan.verify.reader import readers_of
 
     return {reader.name: reader for reader in readers_of(bundle, pick_device(device))}
 
@@ -230,7 +230,7 @@ def _read(
     left_out, drawer, fitting = [], None, dict(readers)
     if own:
         if redraw:
-            from cfgan.generate.job import Drawer
+            from cfgan.generate.sampling import Drawer
 
             drawer = Drawer(bundle, device)
         else:

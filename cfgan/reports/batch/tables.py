@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from cfgan.reports.folder import TABLES
+from cfgan.reports.tables import to_csv
 
 if TYPE_CHECKING:
     from cfgan.reports.batch.report import Report
 
-CONTROL = ("report.html", "control.json", "control.csv")
-"""The files of a control report."""
-
-_OF_DATA = ("attributes", "phi", "relations", "combinations", "problems", "sizes", "duplicates", "leakage")
-STATS = ("report.html", "stats.json", *(f"{name}.csv" for name in _OF_DATA))
-"""The files of a report on a data set."""
-
-TABLES = ("cells", "attributes", "faces", "witnesses", "side_effects", "agreement", "calibration")
-"""Names of the tables, without their ending."""
 
 _RATES = ("verified", "unfiltered", "real", "real_without")
-_PLAIN = re.compile(r"-?\w[\w ,.=\-()]*")
 
 
 def csv_tables(report: Report) -> dict[str, bytes]:
@@ -95,20 +85,3 @@ def _named(name: str, rate: Mapping[str, Any] | None) -> dict[str, Any]:
 def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
     low, high = row["interval"]
     return {"confidence": row["confidence"], "rate": row["rate"], "low": low, "high": high, "n": row["n"]}
-
-
-def to_csv(rows: list[dict[str, Any]]) -> bytes:
-    """UTF-8, a column for every key that any row has."""
-    titles = list(dict.fromkeys(key for row in rows for key in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, titles, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({key: _inert(value) for key, value in row.items()} for row in rows)
-    return buffer.getvalue().encode("utf-8")
-
-
-def _inert(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula gets an apostrophe in front: names come from other people."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") and not _PLAIN.fullmatch(value):
-        return "'" + value
-    return value

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from cfgan.reports.page import percent
 from cfgan.stats.rates import LEAST
 
 HOLDS, SHORT, FAILS, UNPROVEN = "holds", "falls_short", "fails", "unproven"
@@ -188,11 +189,6 @@ def _where(batches: Sequence[Mapping[str, Any]], batch: Mapping[str, Any], cell:
 
 def _count(n: int, word: str) -> str:
     return f"{n:,} {word} is" if n == 1 else f"{n:,} {word}s are"
-
-
-def percent(value: float | None) -> str:
-    """A share as "12.3 %", or a dash."""
-    return "-" if value is None or value != value else f"{100 * value:.1f} %"
 
 
 def summary(

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cfgan.reports.batch.page import environment
-from cfgan.reports.batch.tables import to_csv
 from cfgan.reports.data.plots import phi_plot, prevalence_plot
 from cfgan.reports.data.report import DataReport
+from cfgan.reports.page import environment
+from cfgan.reports.tables import to_csv
 
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 _SCHEMA = Path(__file__).parent / "stats.schema.json"

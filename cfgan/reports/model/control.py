@@ -16,8 +16,8 @@ import cfgan
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.png import encode_png, grid
 from cfgan.model.bundle import Bundle
-from cfgan.reports.batch.page import environment
 from cfgan.reports.model.request_suite import way_row
+from cfgan.reports.page import environment
 from cfgan.reports.plots import control_plot
 from cfgan.verify.real_faces import real_faces
 

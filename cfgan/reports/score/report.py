@@ -9,10 +9,10 @@ from typing import Any
 
 from cfgan.errors import FolderError
 from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
-from cfgan.reports.batch.page import environment
-from cfgan.reports.batch.tables import to_csv
+from cfgan.reports.page import environment
 from cfgan.reports.score.plots import det_plot, error_plot
 from cfgan.reports.score.words import FAMILIES, KINDS, changes, findings, headline, probability, share, span, verdict
+from cfgan.reports.tables import to_csv
 
 FILES = ("report.html", "score.json", "rates.csv", "differences.csv", "curves.csv", "points.csv")
 """The files of a score report; tables without a row are left out."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cfgan.attributes.request import format_request
-from cfgan.data.images import load_rgb
+from cfgan.data.decode import load_rgb
 from cfgan.external.operating_points import operating_points
 from cfgan.io.files import write_bytes, write_json, write_text
 from cfgan.io.png import encode_png, grid

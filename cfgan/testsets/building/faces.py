@@ -11,16 +11,15 @@ import numpy.typing as npt
 
 import cfgan
 from cfgan.attributes.spec import Cell
-from cfgan.evaluation.agreement import readers_of
 from cfgan.external.operating_points import similarity_at
-from cfgan.generate.job import CHUNK, Drawer, gate_of
-from cfgan.generate.sampling import latents, render
+from cfgan.generate.sampling import CHUNK, Drawer, chunk_end, latents, render
 from cfgan.io.png import encode_png
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.writer import Face, Tally, TestsetWriter, alike
 from cfgan.testsets.spec import Plan
-from cfgan.verify.gate import Gate, probabilities
+from cfgan.verify.gate import Gate, gate_of, probabilities
+from cfgan.verify.reader import readers_of
 
 if TYPE_CHECKING:
     from cfgan.external.face_embedder import FaceEmbedder
@@ -88,7 +87,7 @@ class Studio:
         while len(faces) < cell.count and tally["draws"] < most:
             self.stop.raise_if_asked(f"{len(faces)} of {role} are in {self.writer.out}; the same command goes on")
             start = tally["draws"]
-            draws = range(start, min((start // CHUNK + 1) * CHUNK, most))
+            draws = range(start, min(chunk_end(start), most))
             taken, tally = self._chunk(role, cell, draws, tally, cell.count - len(faces), unlike)
             self.writer.add(role, tally, taken)
             self.tell(role, len(faces), cell.count)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.images import load_rgb, to_square
-from cfgan.data.read.celeba import CROP, IMAGE_SIZE, SPLITS
+from cfgan.data.decode import CROP, IMAGE_SIZE, load_rgb, to_square
+from cfgan.data.labelled_images import SPLITS
 from cfgan.errors import FolderError, InputError
 from cfgan.io.files import atomic_write, make_folder, write_bytes, write_text
 from cfgan.io.png import encode_jpeg

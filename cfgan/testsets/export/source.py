@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cfgan.data.images import load_rgb, to_square
+from cfgan.data.decode import load_rgb, to_square
 from cfgan.errors import FolderError, InputError
 from cfgan.io.files import sha256_of
 from cfgan.io.png import encode_jpeg, encode_png

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cfgan.data.decode import read_square
-from cfgan.data.images import FORMATS
+from cfgan.data.decode import FORMATS, read_square
 from cfgan.errors import DataError, FolderError
 from cfgan.external.detector import SIDE
 from cfgan.external.face_embedder import similarity

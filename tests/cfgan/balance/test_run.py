@@ -169,7 +169,7 @@ def test_a_run_that_was_killed_anywhere_goes_on_to_the_same_bytes(
 def test_ctrl_c_while_faces_are_made(
     tiny_bundle: Bundle, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cfgan.generate.job.CHUNK", 8)
+    monkeypatch.setattr("cfgan.generate.sampling.CHUNK", 8)
     job = job_of(tiny_bundle, photos)
     balance(tiny_bundle, job, tmp_path / "whole")
     out = tmp_path / "out"

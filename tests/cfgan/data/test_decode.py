@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cfgan.data.decode import check_crop, read_square
-from cfgan.data.images import load_rgb, to_square
+from cfgan.data.decode import check_crop, load_rgb, read_square, to_square
 from cfgan.errors import DataError, InputError
 
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from cfgan.data import store as store_module
-from cfgan.data.images import load_rgb, to_square
-from cfgan.data.read.celeba import CROP, read_celeba
+from cfgan.data.decode import CROP, load_rgb, to_square
+from cfgan.data.read.celeba import read_celeba
 from cfgan.data.store import open_store, pack
 from cfgan.errors import DataError, FolderError, StoppedError
 
@@ -140,7 +140,7 @@ def test_a_changed_store_is_noticed(celeba_folder: Path, tmp_path: Path) -> None
 
 def test_decompression_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (300, 300)).save(tmp_path / "big.png")
-    monkeypatch.setattr("cfgan.data.images.MAX_PIXELS", 10_000)
+    monkeypatch.setattr("cfgan.data.decode.MAX_PIXELS", 10_000)
     with pytest.raises(DataError, match="more than 10,000 pixels"):
         load_rgb(tmp_path / "big.png")
 

@@ -11,10 +11,10 @@ from torch import nn
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.evaluation import control
-from cfgan.evaluation.agreement import Reader
 from cfgan.evaluation.control import measure_control
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
+from cfgan.verify.reader import Reader
 
 NAMES = ("Bright", "Left", "Idle")
 

@@ -11,10 +11,11 @@ import torch
 
 from cfgan.errors import ConfigError, InputError
 from cfgan.external import dlib_gender
-from cfgan.external.classifier import Witness, open_witnesses, sees
+from cfgan.external.classifier import Witness, sees
 from cfgan.external.detector import FaceFinder, found
 from cfgan.external.dlib_gender import DlibGender
 from cfgan.external.face_api import FaceApiGender, FaceApiSmile, expression, gender, unpack
+from cfgan.external.opening import open_witnesses
 from cfgan.external.real_faces import RealReadings, count_readings, real_figures, to_json
 from cfgan.model.bundle import open_bundle
 
@@ -232,7 +233,7 @@ def real_witnesses() -> list[Witness]:
 @pytest.mark.real
 def test_witnesses_tell_men_from_women_and_smiles_from_none_in_generated_faces() -> None:
     from cfgan.attributes.spec import Cell
-    from cfgan.generate.job import Drawer
+    from cfgan.generate.sampling import Drawer
 
     witnesses, find = real_witnesses(), FaceFinder()
     for witness in witnesses:

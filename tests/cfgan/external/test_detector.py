@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cfgan.errors import ConfigError, DataError
-from cfgan.evaluation.detector import FaceDetector, share_with_face
+from cfgan.external.detector import FaceDetector, share_with_face
 from cfgan.model.bundle import open_bundle
 
 
@@ -38,7 +38,7 @@ def test_other_types_and_shapes_are_refused() -> None:
 def test_faces_of_the_shipped_bundle_are_found_until_they_are_cut_up() -> None:
     pytest.importorskip("dlib")
     from cfgan.attributes.spec import Cell, VerifySpec
-    from cfgan.generate.job import Drawer
+    from cfgan.generate.sampling import Drawer
 
     cell = Cell("any", {}, 32, 1, verify=VerifySpec(enabled=False))
     faces = Drawer(open_bundle("celeba64"), "cpu").draw(cell, range(32)).pixels

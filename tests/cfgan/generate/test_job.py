@@ -84,7 +84,7 @@ def test_the_same_plan_gives_the_same_bytes_and_spec_yaml_the_same_faces(tiny_bu
 def test_an_interrupted_batch_resumes_to_the_same_bytes(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
-    monkeypatch.setattr("cfgan.generate.job.CHUNK", 8)
+    monkeypatch.setattr("cfgan.generate.sampling.CHUNK", 8)
     wanted = plan(tiny_bundle, vary=["Round"])
     generate(tiny_bundle, wanted, tmp_path / "whole")
 

@@ -7,8 +7,7 @@ from scipy import stats
 
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.spec import Cell
-from cfgan.generate.job import Drawer
-from cfgan.generate.sampling import conditions, latents
+from cfgan.generate.sampling import Drawer, conditions, latents
 from cfgan.model.bundle import Bundle
 
 

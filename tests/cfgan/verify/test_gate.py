@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cfgan.attributes.spec import Cell, VerifySpec
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.evaluation.accuracy import accuracy_table, wilson_interval
+from cfgan.evaluation.accuracy import accuracy_table
 from cfgan.model.calibration import (
     SUREST,
     Calibration,
@@ -19,6 +19,7 @@ from cfgan.model.calibration import (
     expected_calibration_error,
     fit_calibration,
 )
+from cfgan.stats.intervals import wilson_interval
 from cfgan.verify.gate import Gate
 
 

@@ -12,9 +12,10 @@ from cfgan.attributes.prior import Prior
 from cfgan.attributes.spec import make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import BundleError, RequestError, SpecError
-from cfgan.generate.job import gate_of, generate
+from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import Calibration, fit_calibration
+from cfgan.verify.gate import gate_of
 from cfgan.verify.precision import operating_points, point_for_precision, points_for_request
 
 

@@ -20,10 +20,10 @@ from cfgan.attributes.spec import make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.image_files import ImageFile, find_images
 from cfgan.errors import InputError, RequestError, StoppedError, StorageError, VocabularyError
-from cfgan.evaluation.agreement import Reader
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle
 from cfgan.verify.images import Readings, choose_columns, open_reader, verify_images
+from cfgan.verify.reader import Reader
 from cfgan.verify.table import column_titles, open_table
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from cfgan.data.read.label_files import LabelTable
 from cfgan.errors import InputError, StoppedError
-from cfgan.evaluation.accuracy import wilson_interval
 from cfgan.evaluation.labelled import LabelScore, accuracy_by_attribute
 from cfgan.model.bundle import Bundle
+from cfgan.stats.intervals import wilson_interval
 from cfgan.verify.images import Columns, Readings
 from cfgan.verify.table import CsvTable, column_titles, open_table, table_kind
 

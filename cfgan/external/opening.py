@@ -1,0 +1,40 @@
+"""The external classifiers that are at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cfgan.errors import ConfigError
+from cfgan.external.classifier import Witness
+from cfgan.external.dlib_gender import DlibGender
+
+
+def open_witnesses(face_api: Path | None = None) -> tuple[list[Witness], list[str]]:
+    """All witnesses that are at hand.
+
+    Args:
+        face_api: the unpacked npm package ``@vladmandic/face-api``, if there is one.
+
+    Returns:
+        The witnesses, and a sentence about each that is missing: what it would see and how to get it.
+
+    Raises:
+        InputError: the folder is not that package.
+        ConfigError: a package is there and damaged.
+    """
+    from cfgan.external.face_api import PACKAGE, FaceApiGender, FaceApiSmile
+
+    opened: list[Witness] = []
+    missing: list[str] = []
+    try:
+        opened.append(DlibGender())
+    except ConfigError as error:
+        missing.append(f"No witness for {DlibGender.attribute}: {error}")
+    if face_api is None:
+        missing.append(
+            f"No witness for {FaceApiGender.attribute} and {FaceApiSmile.attribute} from the npm package {PACKAGE}: "
+            f"unpack what `npm pack {PACKAGE}` fetches and name the folder with --face-api or CFGAN_FACE_API."
+        )
+    else:
+        opened += [FaceApiGender(face_api), FaceApiSmile(face_api)]
+    return opened, missing
