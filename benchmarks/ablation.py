@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import load_file
 
 from cfgan.assemble.parts import read_log, training_seconds
-from cfgan.data.store import Store, open_store
+from cfgan.data.store import PackedDataset, open_store
 from cfgan.evaluation.accuracy import accuracy_table
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.extractors import ClassifierExtractor, extract
@@ -37,7 +37,7 @@ from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
 from cfgan.training.config import GanConfig, load_config
 from cfgan.training.gan import train_gan
-from cfgan.training.players import load_classifier
+from cfgan.training.networks import load_classifier
 from cfgan.verify.reader import Reader
 
 RECIPE = Path(__file__).parents[1] / "cfgan/training/recipes/celeba64.yaml"
@@ -87,7 +87,7 @@ def slug(name: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in name.lower()).strip("-").replace("--", "-")
 
 
-def train(name: str, store: Store, options: argparse.Namespace) -> Path:
+def train(name: str, store: PackedDataset, options: argparse.Namespace) -> Path:
     """Train one row, or go on with it."""
     settings = [f"images={options.images}", f"threads={options.threads}", f"seed={options.seed}", "device=cpu"]
     settings += ["sample_images=20000", "save_images=20000", "ema_images=4000", "rate_hold=1.0", "guide_pull=0.2"]
@@ -100,7 +100,7 @@ def train(name: str, store: Store, options: argparse.Namespace) -> Path:
 class Measure:
     """Everything that rows are compared by: fidelity over the witness's features, agreement, faces found."""
 
-    def __init__(self, store: Store, witness: Path) -> None:
+    def __init__(self, store: PackedDataset, witness: Path) -> None:
         rows = store.rows("validation")
         self.labels = np.nan_to_num(np.asarray(store.labels[rows]))
         self.real = np.asarray(store.images[rows])
@@ -164,7 +164,7 @@ def table(rows: dict[str, dict[str, Any]], real: dict[str, Any], images: int, si
     return "\n".join(lines) + "\n"
 
 
-def measure(store: Store, options: argparse.Namespace) -> None:
+def measure(store: PackedDataset, options: argparse.Namespace) -> None:
     """Measure all finished rows and write the table."""
     measured = options.out / "ablation.json"
     known: dict[str, Any] = read_json_object(measured)["rows"] if measured.exists() else {}

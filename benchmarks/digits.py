@@ -18,10 +18,10 @@ import numpy.typing as npt
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
-from cfgan.attributes.spec import Cell, VerifySpec
+from cfgan.attributes.spec import RequestCell, VerifySpec
 from cfgan.data.read.packages import sklearn_digits
 from cfgan.data.read.splits import Shares
-from cfgan.generate.sampling import Drawer
+from cfgan.generate.sampling import Sampler
 from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.stats.intervals import wilson_interval
 
@@ -45,10 +45,10 @@ def independent_reader(shares: Shares) -> tuple[SVC, float, int]:
 
 def read_digits(bundle: Bundle, reader: SVC, each: int, seed: int) -> list[int]:
     """For each digit, in how many of ``each`` draws the reader sees it; nothing is rejected."""
-    drawer, hits = Drawer(bundle, "cpu"), []
+    sampler, hits = Sampler(bundle, "cpu"), []
     for k, name in enumerate(NAMES):
-        cell = Cell(name, {name: 1.0}, each, seed + k, verify=VerifySpec(enabled=False))
-        hits.append(int((reader.predict(reduced(drawer.draw(cell, range(each)).pixels)) == k).sum()))
+        cell = RequestCell(name, {name: 1.0}, each, seed + k, verify=VerifySpec(enabled=False))
+        hits.append(int((reader.predict(reduced(sampler.draw(cell, range(each)).pixels)) == k).sum()))
     return hits
 
 

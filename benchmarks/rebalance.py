@@ -34,7 +34,7 @@ from torch.nn import functional as F
 
 from cfgan.attributes.spec import make_plan
 from cfgan.balance.target import Ratio, plan_balance
-from cfgan.data.store import Store, open_store
+from cfgan.data.store import PackedDataset, open_store
 from cfgan.generate.job import generate
 from cfgan.io.files import make_folder
 from cfgan.model.bundle import Bundle, open_bundle
@@ -125,7 +125,7 @@ class Task:
     spare: npt.NDArray[np.int64]  # more real positives, for the arm that has them
 
 
-def make_task(store: Store, name: str, seed: int, settings: Settings) -> Task:
+def make_task(store: PackedDataset, name: str, seed: int, settings: Settings) -> Task:
     """Draw the unbalanced subsets from the train split; they depend on attribute and seed alone."""
     rows = store.rows("train")
     column = store.labels[rows, store.vocabulary.index(name)]
@@ -142,7 +142,7 @@ def make_task(store: Store, name: str, seed: int, settings: Settings) -> Task:
     )
 
 
-def synthetic_faces(bundle: Bundle, store: Store, task: Task, out: Path) -> tuple[Pixels, Pixels]:
+def synthetic_faces(bundle: Bundle, store: PackedDataset, task: Task, out: Path) -> tuple[Pixels, Pixels]:
     """Verified faces with and without the attribute, as many each as the subset lacks; made once, then read."""
     target = Ratio(task.name, Fraction(1, 2))
     count = plan_balance(target, store.labels[task.train], store.vocabulary).missing
@@ -245,7 +245,7 @@ def measure(score: Floats, truth: npt.NDArray[np.bool_], threshold: float) -> di
 
 
 def run_arm(
-    arm: Arm, store: Store, task: Task, faces: tuple[Pixels, Pixels], bundle: Bundle, settings: Settings
+    arm: Arm, store: PackedDataset, task: Task, faces: tuple[Pixels, Pixels], bundle: Bundle, settings: Settings
 ) -> dict[str, Any]:
     """Train and test one arm."""
     started = time.process_time()

@@ -16,7 +16,7 @@ from cfgan.data.store import open_store
 from cfgan.networks.dcgan import ResizeConv
 from cfgan.training.config import GanConfig, load_config
 from cfgan.training.data import TensorData, load_split
-from cfgan.training.players import gan_shape, make_players
+from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.sampling_rows import repeat_factors
 from cfgan.training.state import step_generator
 from cfgan.training.step import draw_inputs, step
@@ -43,16 +43,16 @@ def rate(train: TensorData, settings: list[str], steps: int, *, channels_last: b
     """Images a second of training steps, the weight average included; the median of three runs."""
     config = load_config(GanConfig, file=RECIPE, settings=settings)
     device = torch.device("cpu")
-    players = make_players(config, gan_shape(config, train.labels.shape[1], train.images.shape[-1]), device)
+    networks = make_networks(config, gan_shape(config, train.labels.shape[1], train.images.shape[-1]), device)
     if not channels_last:
-        for module in (players.generator, players.discriminator):
+        for module in (networks.generator, networks.discriminator):
             module.to(memory_format=torch.contiguous_format)
     weights = repeat_factors(train.labels, config.rare_threshold)
 
     def one(images: int) -> None:
         rng = step_generator(config.seed, 0, images)
-        step(players, draw_inputs(train, weights, config, rng), config, images, rng)
-        players.average.update(players.generator, config.batch, 10_000)
+        step(networks, draw_inputs(train, weights, config, rng), config, images, rng)
+        networks.average.update(networks.generator, config.batch, 10_000)
 
     one(0)
     rates = []

@@ -26,7 +26,7 @@ from safetensors.torch import load_file
 
 from cfgan.data.drawn.dataset import drawn_faces
 from cfgan.data.read.splits import Shares
-from cfgan.data.store import Store, open_store, pack
+from cfgan.data.store import PackedDataset, open_store, pack
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.extractors import ClassifierExtractor, extract
 from cfgan.evaluation.fidelity import frechet_distance
@@ -49,7 +49,7 @@ CPU = torch.device("cpu")
 SETTINGS = ["rate_hold=1.0", "ema_images=1000", "device=cpu", "sample_images=4096", "save_images=1000000"]
 
 
-def one_kind(store: Store, kind: str) -> Store:
+def one_kind(store: PackedDataset, kind: str) -> PackedDataset:
     """The faces of a store that carry an attribute: the first 2,000 for training, validation ones held out."""
     carries = store.labels[:, store.vocabulary.index(kind)] > 0
     train, held = (np.flatnonzero(carries & (store.split == number)) for number in (0, 1))
@@ -65,7 +65,7 @@ def one_kind(store: Store, kind: str) -> Store:
     )
 
 
-def drawn(folder: Path, size: int) -> Store:
+def drawn(folder: Path, size: int) -> PackedDataset:
     """2,000 drawn faces for training and 500 held out."""
     if (folder / "store.json").exists():
         return open_store(folder)
@@ -77,7 +77,7 @@ def drawn(folder: Path, size: int) -> Store:
 class Target:
     """A data set to learn, and how far generated faces are from its held-out images."""
 
-    def __init__(self, name: str, store: Store, bundle: Bundle) -> None:
+    def __init__(self, name: str, store: PackedDataset, bundle: Bundle) -> None:
         self.name, self.store = name, store
         rows = store.rows("validation")
         self.labels = np.nan_to_num(store.labels[rows])

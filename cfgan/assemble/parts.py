@@ -15,7 +15,7 @@ import torch
 from safetensors.numpy import save
 
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.files import read_json_object
@@ -57,7 +57,7 @@ class Parts:
     name: str | None = None
     data: str | None = None
     licence: str | None = None
-    store: Store | None = None
+    store: PackedDataset | None = None
     guide: Path | None = None
     faces: bool | None = None
 
@@ -154,7 +154,7 @@ def _readings_of_run(run: Path, role: str) -> tuple[Floats, Floats]:
         raise InputError(f"{run} has no validation.npz.", field=role, value=run) from None
 
 
-def _readings_of_kept(keep: Bundle, role: str, store: Store | None) -> tuple[Floats, Floats] | None:
+def _readings_of_kept(keep: Bundle, role: str, store: PackedDataset | None) -> tuple[Floats, Floats] | None:
     """The same of a classifier that comes from a bundle: what it kept, or read now in a store's images."""
     validation = keep.validation()
     if validation is not None and role in validation.logits:

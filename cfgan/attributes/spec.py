@@ -94,7 +94,7 @@ class SpecFileModel(SpecModel):
 
 
 @dataclass(frozen=True)
-class Cell:
+class RequestCell:
     """One request of a plan.
 
     Args:
@@ -127,7 +127,7 @@ class Cell:
 class Plan:
     """What one run makes: its cells in order, and the spec as plain values, fully resolved."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[RequestCell, ...]
     resolved: dict[str, Any]
 
     @property
@@ -164,7 +164,7 @@ def make_plan(
     shared = {k: v for k, v in values.items() if k not in own}
     if "requests" in values and not top.requests:
         raise SpecError("the list is empty.", field=f"{source}: requests", value=[])
-    cells: list[Cell] = []
+    cells: list[RequestCell] = []
     for place, entry in enumerate(top.requests or [{}]):
         where = f"{source}: requests[{place}]" if top.requests else source
         if top.requests and {"requests", "extends"} & entry.keys():
@@ -200,7 +200,7 @@ def merge_settings(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, A
     return base
 
 
-def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: int) -> Iterable[Cell]:
+def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: int) -> Iterable[RequestCell]:
     request = request_from(spec.attributes, vocabulary, field=f"{where}: attributes")
     free: str | Request = (
         spec.free if isinstance(spec.free, str) else request_from(spec.free, vocabulary, field=f"{where}: free")
@@ -228,7 +228,7 @@ def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: i
             name = f"{spec.name}: {format_request(dict(zip(varied, values, strict=True)))}"[:80]
         seed = _cell_seed(spec.seed, request_place, place)
         count = spec.count // len(combinations)
-        yield Cell(name, wanted, count, seed, free, spec.truncation, spec.verify)
+        yield RequestCell(name, wanted, count, seed, free, spec.truncation, spec.verify)
 
 
 def _cell_seed(seed: int, request: int, combination: int) -> int:
@@ -241,7 +241,7 @@ def _cell_seed(seed: int, request: int, combination: int) -> int:
     return int(words[0] >> np.uint64(1))
 
 
-def _resolved(cells: list[Cell], top: SpecFileModel) -> dict[str, Any]:
+def _resolved(cells: list[RequestCell], top: SpecFileModel) -> dict[str, Any]:
     """The plan as a spec file that names every cell and setting: reading it gives the same plan."""
     entries: list[dict[str, Any]] = []
     for cell in cells:

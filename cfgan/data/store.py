@@ -49,7 +49,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
-class Store:
+class PackedDataset:
     """An opened store. ``images`` is memory-mapped and read-only; ``digest`` names images, labels and split."""
 
     path: Path
@@ -70,7 +70,7 @@ class Store:
         return np.flatnonzero(self.split == SPLITS[split])
 
 
-def open_store(path: Path, *, verify: bool = False) -> Store:
+def open_store(path: Path, *, verify: bool = False) -> PackedDataset:
     """Open a packed store.
 
     Args:
@@ -107,7 +107,7 @@ def open_store(path: Path, *, verify: bool = False) -> Store:
         for name in _FILES:
             if sha256_of(path / name) != sums[name]:
                 raise DataError(f"{path}/{name} is not as its checksum says.", field="data", value=path)
-    return Store(path, images, labels, split, files, vocabulary, digest)
+    return PackedDataset(path, images, labels, split, files, vocabulary, digest)
 
 
 def pack(
@@ -118,7 +118,7 @@ def pack(
     skip_bad: bool = False,
     workers: int = 2,
     progress: Progress | None = None,
-) -> tuple[Store, list[str]]:
+) -> tuple[PackedDataset, list[str]]:
     """Check every image of a table, then pack them into a store at ``out``. An interrupted run resumes.
 
     Args:

@@ -42,14 +42,14 @@ def unfiltered_accuracy(
         away), their Wilson 95 % intervals, balanced (mean of yes and no) and agreement; ``agreement`` and
         ``balanced``: means over the attributes. Shares that nothing was asked for are NaN.
     """
-    from cfgan.attributes.spec import Cell, VerifySpec
-    from cfgan.generate.sampling import Drawer
+    from cfgan.attributes.spec import RequestCell, VerifySpec
+    from cfgan.generate.sampling import Sampler
 
-    drawer = Drawer(bundle, device)
-    cell = Cell("evaluation", request or {}, draws, seed, verify=VerifySpec(enabled=False))
+    sampler = Sampler(bundle, device)
+    cell = RequestCell("evaluation", request or {}, draws, seed, verify=VerifySpec(enabled=False))
     asked, seen = [], []
     for start in range(0, draws, _CHUNK):
-        drawn = drawer.draw(cell, range(start, min(start + _CHUNK, draws)), last=draws)
+        drawn = sampler.draw(cell, range(start, min(start + _CHUNK, draws)), last=draws)
         asked.append(drawn.condition)
         seen.append(drawn.probability >= bundle.calibration.threshold)
         if progress:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cfgan.attributes.request import Request, format_request, parse_request
 from cfgan.attributes.vocabulary import CELEBA
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import InputError
 from cfgan.evaluation import agreement as reading
 from cfgan.evaluation.diversity import within_requests
@@ -86,7 +86,7 @@ def default_requests(bundle: Bundle) -> tuple[Request, ...]:
 
 def measure(
     bundle: Bundle,
-    store: Store,
+    store: PackedDataset,
     plan: Plan,
     extractors: Sequence[Extractor],
     *,
@@ -202,7 +202,7 @@ def measure(
 
 
 def _copies(
-    extractor: Extractor, store: Store, plan: Plan, generated: Features, count: int | None, tell: Tell
+    extractor: Extractor, store: PackedDataset, plan: Plan, generated: Features, count: int | None, tell: Tell
 ) -> dict[str, Any]:
     """How near generated faces, given as features (N, D), and held-out ones are to training images, ``count`` at most
     of each kind of real ones."""
@@ -216,7 +216,7 @@ def _copies(
     return {"extractor": extractor.name, "training_images": len(training), **found}
 
 
-def _real(bundle: Bundle, store: Store, plan: Plan) -> tuple[Levels, npt.NDArray[np.float32]]:
+def _real(bundle: Bundle, store: PackedDataset, plan: Plan) -> tuple[Levels, npt.NDArray[np.float32]]:
     if store.vocabulary.names != bundle.vocabulary.names:
         raise InputError(f"its attributes are not those of {bundle.name}.", field="data", value=store.path)
     if store.size != bundle.size:
@@ -244,7 +244,7 @@ def draw_levels(
 
 def _fidelity(
     extractor: Extractor,
-    store: Store,
+    store: PackedDataset,
     plan: Plan,
     faces: Levels,
     conditions: npt.NDArray[np.float32],

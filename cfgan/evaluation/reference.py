@@ -21,7 +21,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import DataError, FolderError, StorageError
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.io.files import make_folder, storage_errors, user_path, write_bytes
@@ -47,7 +47,7 @@ def cache_folder() -> Path:
 
 
 def reference_features(
-    store: Store,
+    store: PackedDataset,
     split: str,
     extractor: Extractor,
     *,
@@ -105,7 +105,7 @@ def reference_features(
     return features
 
 
-def reference_rows(store: Store, split: str, count: int | None = None, seed: int = 0) -> npt.NDArray[np.int64]:
+def reference_rows(store: PackedDataset, split: str, count: int | None = None, seed: int = 0) -> npt.NDArray[np.int64]:
     """Rows of a split, ascending; ``count`` of them at random, because a table's first rows may all be of one kind.
 
     Raises:

@@ -21,7 +21,7 @@ PAIRS = 20
 
 
 @dataclass(frozen=True)
-class Way:
+class SuitePart:
     """Draws for requests of one kind, and what a reader saw.
 
     Args:
@@ -37,14 +37,14 @@ class Way:
     seen: npt.NDArray[np.bool_]
 
 
-def three_ways(
+def request_suite(
     bundle: Bundle,
     *,
     draws: int = 640,
     seed: int = 0,
     device: str = "auto",
     tell: Tell = lambda stage, done, total: None,
-) -> list[Way]:
+) -> list[SuitePart]:
     """Draw and let the judge (the verifier, in a bundle without one) look. Nothing is filtered.
 
     Args:
@@ -68,15 +68,15 @@ def three_ways(
         "balanced": balanced(prior, each, bundle.z_dim, seed + 1),
         "rare": rare(prior, PAIRS, max(1, draws // PAIRS), bundle.z_dim, seed + 2),
     }
-    ways, total, done = [], sum(map(len, sets.values())), 0
+    suite, total, done = [], sum(map(len, sets.values())), 0
     for name, drawn in sets.items():
         if not len(drawn):
             continue
         start = done
         levels = draw_levels(generator, drawn, where, lambda n, _, s=start: tell("drawing three ways", s + n, total))  # type: ignore[misc]
-        ways.append(Way(name, reader.name, _asked(bundle, drawn), reader.seen(levels)))
+        suite.append(SuitePart(name, reader.name, _asked(bundle, drawn), reader.seen(levels)))
         done += len(drawn)
-    return ways
+    return suite
 
 
 def _asked(bundle: Bundle, drawn: RequestSet) -> npt.NDArray[np.int8]:

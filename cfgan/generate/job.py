@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cfgan
-from cfgan.attributes.spec import Cell, Plan
+from cfgan.attributes.spec import Plan, RequestCell
 from cfgan.errors import FolderError, RequestError
 from cfgan.generate.batch import BatchWriter, CellTally, Face
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
-from cfgan.generate.sampling import Drawer, Drawn, chunk_end
+from cfgan.generate.sampling import Draws, Sampler, chunk_end
 from cfgan.generate.summary import Summary, summarise
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
@@ -89,12 +89,12 @@ def generate(
                 value=out,
             )
     else:
-        drawer = Drawer(bundle, device)  # a damaged bundle or a wrong device is found before anything is written
+        sampler = Sampler(bundle, device)  # a damaged bundle or a wrong device is found before anything is written
         # The folder is let go of last: after the thread that writes, and after everything is written.
         with StopRequest() as stop, contextlib.closing(writer), ThreadPoolExecutor(1) as disk:
             writer.begin()
             for index in range(len(plan.cells)):
-                _fill_cell(drawer, plan, index, writer, stop, disk, progress)
+                _fill_cell(sampler, plan, index, writer, stop, disk, progress)
             _finish(bundle, plan, writer)
     return Summary(
         out=out,
@@ -121,7 +121,7 @@ def _finish(bundle: Bundle, plan: Plan, writer: BatchWriter) -> None:
     writer.finish(names, [cell.request for cell in plan.cells], plan.resolved, about, cells)
 
 
-def _least(bundle: Bundle, cell: Cell) -> dict[str, float]:
+def _least(bundle: Bundle, cell: RequestCell) -> dict[str, float]:
     """Name -> the probability of the requested value that a face of the cell had to reach."""
     if not cell.verify.enabled:
         return {}
@@ -130,7 +130,7 @@ def _least(bundle: Bundle, cell: Cell) -> dict[str, float]:
 
 
 def _fill_cell(
-    drawer: Drawer,
+    sampler: Sampler,
     plan: Plan,
     index: int,
     writer: BatchWriter,
@@ -146,8 +146,8 @@ def _fill_cell(
     pending: Future[None] | None = None
     while tally.accepted < cell.count and tally.next_draw < cell.max_draws and not stop.asked:
         draws, last = _next_draws(cell, tally)
-        chunk = drawer.draw(cell, draws, last)
-        taken = _take(drawer.bundle, cell, chunk, tally, before)
+        chunk = sampler.draw(cell, draws, last)
+        taken = _take(sampler.bundle, cell, chunk, tally, before)
         tally = taken.tally
         if pending is not None:
             pending.result()  # at most one chunk waits: memory stays bounded, and a full disk is heard of at once
@@ -159,7 +159,7 @@ def _fill_cell(
     stop.raise_if_asked(f"{writer.accepted} faces are in {writer.out}; the same command goes on from there")
 
 
-def _next_draws(cell: Cell, tally: CellTally) -> tuple[range, int]:
+def _next_draws(cell: RequestCell, tally: CellTally) -> tuple[range, int]:
     """The next draws, up to the end of a chunk, and the draw at which the cell will probably be full."""
     rate = 1.0 if not cell.verify.enabled else (tally.accepted + 1) / (tally.next_draw + 2)
     last = min(tally.next_draw + round((cell.count - tally.accepted) / rate) + 1, cell.max_draws)
@@ -168,7 +168,7 @@ def _next_draws(cell: Cell, tally: CellTally) -> tuple[range, int]:
 
 @dataclass(frozen=True)
 class _Taken:
-    chunk: Drawn
+    chunk: Draws
     places: list[int]  # positions in the chunk of the faces that are kept
     files: list[str]
     tally: CellTally
@@ -176,7 +176,7 @@ class _Taken:
     seed: int
 
 
-def _take(bundle: Bundle, cell: Cell, chunk: Drawn, before: CellTally, offset: int) -> _Taken:
+def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, offset: int) -> _Taken:
     """Go through a chunk in draw order until the cell is full; later draws were made in vain and are not counted."""
     tally = replace(
         before,

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.prior import Prior, stream
-from cfgan.attributes.spec import Cell
+from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
 from cfgan.verify.gate import Gate, gate_of, probabilities
@@ -55,7 +55,7 @@ def latents(seed: int, draws: Sequence[int], z_dim: int, truncation: float | Non
     return np.asarray(ndtri(uniform), dtype=np.float32)
 
 
-def conditions(prior: Prior, cell: Cell, draws: Sequence[int]) -> npt.NDArray[np.float32]:
+def conditions(prior: Prior, cell: RequestCell, draws: Sequence[int]) -> npt.NDArray[np.float32]:
     """Full condition vectors, float32 (n, A): requested values, the rest as the cell's ``free`` says."""
     vocabulary = prior.vocabulary
     if cell.free == "neutral":
@@ -80,10 +80,10 @@ class DrawInputs:
     def __init__(self, prior: Prior, z_dim: int) -> None:
         self._prior, self._z_dim = prior, z_dim
         self._pool = ThreadPoolExecutor(1)
-        self._cell: Cell | None = None
+        self._cell: RequestCell | None = None
         self._blocks: dict[int, Future[Inputs]] = {}
 
-    def get(self, cell: Cell, draws: range, last: int) -> Inputs:
+    def get(self, cell: RequestCell, draws: range, last: int) -> Inputs:
         """Latents (n, Z) and conditions (n, A) of consecutive draws; ``last``: no draw from there on will be wanted."""
         if cell is not self._cell:
             self._cell, self._blocks = cell, {}
@@ -98,7 +98,7 @@ class DrawInputs:
         offset = numbers.start * BLOCK
         return z[draws.start - offset : draws.stop - offset], condition[draws.start - offset : draws.stop - offset]
 
-    def _make(self, cell: Cell, draws: range) -> Inputs:
+    def _make(self, cell: RequestCell, draws: range) -> Inputs:
         return latents(cell.seed, draws, self._z_dim, cell.truncation), conditions(self._prior, cell, draws)
 
 
@@ -129,7 +129,7 @@ def chunk_end(draw: int) -> int:
     return (draw // CHUNK + 1) * CHUNK
 
 
-class Drawer:
+class Sampler:
     """A bundle's networks on a device, ready to draw. What a draw gives does not depend on the others in its chunk.
 
     Args:
@@ -150,9 +150,9 @@ class Drawer:
         self.generator = bundle.generator().to(self.device)
         self._verifier = bundle.verifier().to(self.device)
         self._inputs = DrawInputs(self.prior, bundle.z_dim)
-        self._gate: tuple[Cell, Gate] | None = None
+        self._gate: tuple[RequestCell, Gate] | None = None
 
-    def draw(self, cell: Cell, draws: range, last: int | None = None) -> Drawn:
+    def draw(self, cell: RequestCell, draws: range, last: int | None = None) -> Draws:
         """Make some consecutive draws of a cell and verify them; ``last``: no draw from there on will be wanted.
 
         The networks always see whole, aligned chunks, so that a draw passes through the same arithmetic in the same
@@ -164,16 +164,16 @@ class Drawer:
         wanted = slice(draws.start - start, draws.stop - start)
         gate = self.gate(cell)
         passed = gate.passes(probability[wanted])
-        return Drawn(draws, condition[wanted], pixels[wanted], probability[wanted], passed, gate.names)
+        return Draws(draws, condition[wanted], pixels[wanted], probability[wanted], passed, gate.names)
 
-    def gate(self, cell: Cell) -> Gate:
+    def gate(self, cell: RequestCell) -> Gate:
         """The gate of a cell, made once for the cell that is being drawn. Raises RequestError for its precision."""
         if self._gate is None or self._gate[0] is not cell:
             self._gate = (cell, gate_of(self.bundle, cell))
         return self._gate[1]
 
     def _chunk(
-        self, cell: Cell, draws: range, last: int
+        self, cell: RequestCell, draws: range, last: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         z, condition = self._inputs.get(cell, draws, last)
         images, pixels = render(self.generator, z, condition, self.device)
@@ -181,7 +181,7 @@ class Drawer:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Draws:
     """Some consecutive draws of a cell.
 
     Args:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cfgan.attributes.spec import Cell
+from cfgan.attributes.spec import RequestCell
 from cfgan.generate.batch import CellTally
 
 
@@ -27,7 +27,7 @@ class Summary:
         return self.accepted >= self.wanted
 
 
-def summarise(cell: Cell, tally: CellTally) -> dict[str, Any]:
+def summarise(cell: RequestCell, tally: CellTally) -> dict[str, Any]:
     """Plain figures of one cell.
 
     Per requested attribute: ``requested``; ``unfiltered``, the share of all draws, and ``verified``, the share of the

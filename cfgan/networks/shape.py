@@ -65,7 +65,7 @@ class GanShape:
 
 
 class Judgement(NamedTuple):
-    """What the discriminator says: ``realness`` logits (N,) and ``attributes`` logits (N, A)."""
+    """What the discriminator says, as logits: ``logit``, real or not, (N,), and ``attributes`` (N, A)."""
 
-    realness: Tensor
+    logit: Tensor
     attributes: Tensor

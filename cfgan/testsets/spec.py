@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cfgan.attributes.request import Request, format_request, request_from
-from cfgan.attributes.spec import MAX_COUNT, Cell, VerifySpec, merge_settings
+from cfgan.attributes.spec import MAX_COUNT, RequestCell, VerifySpec, merge_settings
 from cfgan.attributes.spec_files import TESTSETS, load_spec_file
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import RequestError, SpecError, nearest
@@ -153,20 +153,20 @@ class Plan:
         model: one of :data:`MODELS`.
         request: what all faces show; canonical names.
         resolved: the spec as plain values that give the same set.
-        brought: the folder or file of the user's own that it names: the gallery, or the bona fide faces.
+        user_images: the folder or file of the user's own that it names: the gallery, or the bona fide faces.
     """
 
     model: TestsetModel
     request: Request
     resolved: dict[str, Any]
-    brought: Path | None = None
+    user_images: Path | None = None
 
     @property
     def design(self) -> str:
         """The key of the model in :data:`MODELS`."""
         return str(self.resolved["design"])
 
-    def cell(self, name: str, request: Request, count: int, place: int, *, verified: bool = True) -> Cell:
+    def cell(self, name: str, request: Request, count: int, place: int, *, verified: bool = True) -> RequestCell:
         """A request of this set with an own seed: cells of different ``place`` share no latents."""
         import numpy as np
 
@@ -177,7 +177,7 @@ class Plan:
         free: str | Request = self.resolved["free"]
         if isinstance(free, dict):
             free = {key: value for key, value in free.items() if key not in request}
-        return Cell(name, request, count, int(words[0] >> np.uint64(1)), free, self.model.truncation, verify)
+        return RequestCell(name, request, count, int(words[0] >> np.uint64(1)), free, self.model.truncation, verify)
 
 
 def read_testset_spec(name_or_path: str, vocabulary: Vocabulary, overrides: Mapping[str, Any] | None = None) -> Plan:
@@ -220,21 +220,21 @@ def make_testset_plan(
     for key in ("change", "cross", "match"):
         if (listed := resolved.get(key)) is not None:
             resolved[key] = _names(listed, vocabulary, request, f"{source}: {key}", signed=key == "change")
-    brought = None
+    user_images = None
     for key in {"gallery", "bona_fide"} & resolved.keys():
         # Only its name stands in what is written: no path of this machine leaves it.
-        brought = user_path(resolved[key], field=f"{source}: {key}")
-        if not resolved[key] or not brought.exists():
+        user_images = user_path(resolved[key], field=f"{source}: {key}")
+        if not resolved[key] or not user_images.exists():
             option = f"--{key.replace('_', '-')}"
             raise SpecError(
                 f"there is no {resolved[key]!r}; name your own with {option}.",
                 field=f"{source}: {key}",
                 value=resolved[key],
             )
-        if brought.is_file() and (key == "bona_fide" or brought.suffix.casefold() not in TABLES):
+        if user_images.is_file() and (key == "bona_fide" or user_images.suffix.casefold() not in TABLES):
             raise SpecError("a folder of images is expected.", field=f"{source}: {key}", value=resolved[key])
-        resolved[key] = brought.resolve().name
-    return Plan(model, request, resolved, brought)
+        resolved[key] = user_images.resolve().name
+    return Plan(model, request, resolved, user_images)
 
 
 def json_schema() -> dict[str, Any]:

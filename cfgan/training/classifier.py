@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, StoppedError
 from cfgan.io.files import write_bytes, write_json
 from cfgan.io.signals import StopRequest
@@ -41,7 +41,9 @@ def learning_rate(config: ClassifierConfig | JudgeConfig, images: int) -> float:
     return config.rate * 0.5 * (1 + math.cos(math.pi * rest))
 
 
-def train_classifier(store: Store, run: Path, config: ClassifierConfig, progress: Progress | None = None) -> Path:
+def train_classifier(
+    store: PackedDataset, run: Path, config: ClassifierConfig, progress: Progress | None = None
+) -> Path:
     """Train on a store's train split until ``config.images`` images are seen, resuming what ``run`` holds.
 
     Writes ``model.safetensors`` (averaged weights), ``model.json`` (shape, vocabulary) and
@@ -181,7 +183,7 @@ def predict(model: nn.Module, data: TensorData, batch: int = 256) -> tuple[Tenso
 
 
 def write_classifier(
-    store: Store, run: Path, model: nn.Module, shape: dict[str, Any], kind: str, device: torch.device
+    store: PackedDataset, run: Path, model: nn.Module, shape: dict[str, Any], kind: str, device: torch.device
 ) -> Path:
     """Write ``model.safetensors``, ``model.json`` and ``validation.npz``. Returns the path of the first."""
     saved.save_weights(run / "model.safetensors", model)

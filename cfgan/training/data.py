@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import DataError
 
 
@@ -34,7 +34,7 @@ class TensorData:
         return images.contiguous(memory_format=torch.channels_last), self.labels[rows]
 
 
-def load_split(store: Store, split: str, device: torch.device, most: int | None = None) -> TensorData:
+def load_split(store: PackedDataset, split: str, device: torch.device, most: int | None = None) -> TensorData:
     """Copy a split, or its first ``most`` images, into the device's memory. Raises DataError if it is empty."""
     rows = store.rows(split)[:most]
     if not len(rows):

@@ -19,7 +19,7 @@ from cfgan.networks.devices import pick_device
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """This process among those that train together."""
 
     rank: int
@@ -54,7 +54,7 @@ class Team:
 
 
 @contextlib.contextmanager
-def join_team(device: str) -> Iterator[Team]:
+def init_distributed(device: str) -> Iterator[ProcessGroup]:
     """Join the processes that ``torchrun`` started; alone without it.
 
     Raises:
@@ -63,7 +63,7 @@ def join_team(device: str) -> Iterator[Team]:
     """
     size, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
     if size == 1:
-        yield Team(0, 1, pick_device(device))
+        yield ProcessGroup(0, 1, pick_device(device))
         return
     local = int(os.environ.get("LOCAL_RANK", str(rank)))
     chosen = pick_device(device)
@@ -78,6 +78,6 @@ def join_team(device: str) -> Iterator[Team]:
         torch.cuda.set_device(chosen)
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Team(rank, size, chosen)
+        yield ProcessGroup(rank, size, chosen)
     finally:
         distributed.destroy_process_group()

@@ -12,16 +12,16 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, StoppedError
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import open_bundle
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig, to_dict
 from cfgan.training.data import load_split
-from cfgan.training.distributed import Team, join_team
-from cfgan.training.gan_output import Watch, export_networks
-from cfgan.training.players import Players, gan_shape, make_players
+from cfgan.training.distributed import ProcessGroup, init_distributed
+from cfgan.training.gan_output import TrainingLogger, export_networks
+from cfgan.training.networks import TrainingNetworks, gan_shape, make_networks
 from cfgan.training.probe import Probe, adapted
 from cfgan.training.sampling_rows import repeat_factors
 from cfgan.training.step import draw_inputs, step
@@ -34,7 +34,7 @@ _MAY_CHANGE = {"images", "threads", "device", "save_images", "sample_images", "l
 
 
 def train_gan(
-    store: Store, run: Path, config: GanConfig, progress: Progress | None = None, *, change: bool = False
+    store: PackedDataset, run: Path, config: GanConfig, progress: Progress | None = None, *, change: bool = False
 ) -> Path:
     """Train on a store's train split until ``config.images`` images are seen, resuming what ``run`` holds.
 
@@ -53,64 +53,66 @@ def train_gan(
         FolderError: ``run`` holds something else.
         ConfigError: the settings do not go together, or do not fit the images or the bundle that is started from.
     """
-    with join_team(config.device) as team, saved.use_threads(config.threads):
+    with init_distributed(config.device) as group, saved.use_threads(config.threads):
         shape = gan_shape(config, len(store.vocabulary), store.size)
-        players = make_players(config, shape, team.device)
-        train = load_split(store, "train", team.device)
+        networks = make_networks(config, shape, group.device)
+        train = load_split(store, "train", group.device)
         weights = repeat_factors(train.labels, config.rare_threshold)
-        probe = Probe(store, config, team.device)
+        probe = Probe(store, config, group.device)
         if config.augment_target is not None and "validation" not in probe.splits:
             raise ConfigError("needs validation images.", field="augment_target", value=config.augment_target)
         with contextlib.ExitStack() as held:
-            if team.writes:
+            if group.writes:
                 held.enter_context(saved.open_run(run))
-            team.wait()
+            group.wait()
             stop = held.enter_context(StopRequest())
-            images = _begin(store, run, config, players, team, change)
-            watch = Watch(run, config, probe, progress) if team.writes else None
-            seen_a_step = config.batch * team.size
-            if watch:
-                watch.start(images)
+            images = _begin(store, run, config, networks, group, change)
+            logger = TrainingLogger(run, config, probe, progress) if group.writes else None
+            seen_a_step = config.batch * group.size
+            if logger:
+                logger.start(images)
 
             def save() -> None:
-                if team.writes:
-                    saved.save_state(run, images, players.state())
-                    export_networks(run, players, shape, store, images)
+                if group.writes:
+                    saved.save_state(run, images, networks.state())
+                    export_networks(run, networks, shape, store, images)
 
             while images < config.images:
-                set_rates(players, config, images)
-                rng = saved.step_generator(config.seed, team.rank, images, team.device)
+                set_rates(networks, config, images)
+                rng = saved.step_generator(config.seed, group.rank, images, group.device)
                 inputs = draw_inputs(train, weights, config, rng)
-                figures = step(players, inputs, config, images, rng)
+                figures = step(networks, inputs, config, images, rng)
                 before, images = images, images + seen_a_step
-                players.average.update(players.generator, seen_a_step, images)
-                if watch:
-                    watch.log(before, images, figures, players)
+                networks.average.update(networks.generator, seen_a_step, images)
+                if logger:
+                    logger.log(before, images, figures, networks)
                 if config.augment_target is not None and passes(before, images, config.adapt_images):
-                    overfit = team.share(probe.measure(players)["overfit"])
-                    players.strength = adapted(
-                        players.strength, overfit, config.augment_target, config.adapt_images, config.adapt_speed
+                    overfit = group.share(probe.measure(networks)["overfit"])
+                    networks.strength = adapted(
+                        networks.strength, overfit, config.augment_target, config.adapt_images, config.adapt_speed
                     )
-                stopping = team.any(stop.asked) and images < config.images
+                stopping = group.any(stop.asked) and images < config.images
                 if stopping or passes(before, images, config.save_images):
                     save()
                 if stopping:
                     raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
             save()
-            team.wait()
+            group.wait()
         return run / "generator.safetensors"
 
 
-def _begin(store: Store, run: Path, config: GanConfig, players: Players, team: Team, change: bool) -> int:
-    """Bring the players to where the run stands. Returns the images seen."""
+def _begin(
+    store: PackedDataset, run: Path, config: GanConfig, networks: TrainingNetworks, group: ProcessGroup, change: bool
+) -> int:
+    """Bring the networks to where the run stands. Returns the images seen."""
     images = 0
-    if found := saved.load_latest_state(run, team.device):
+    if found := saved.load_latest_state(run, group.device):
         images, state = found
-        saved.load_or_explain(lambda: players.load(state, config), run)
+        saved.load_or_explain(lambda: networks.load(state, config), run)
     elif config.start:
-        start_from(players, store.vocabulary, open_bundle(config.start))
-    team.wait()
-    if team.writes:
+        start_from(networks, store.vocabulary, open_bundle(config.start))
+    group.wait()
+    if group.writes:
         saved.describe_run(
             run,
             "gan",
@@ -139,12 +141,12 @@ def rate_factor(config: GanConfig, images: int) -> float:
     return config.rate_end + (1 - config.rate_end) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def set_rates(players: Players, config: GanConfig, images: int) -> None:
+def set_rates(networks: TrainingNetworks, config: GanConfig, images: int) -> None:
     """Give both optimizers the rates that hold at this point of the run."""
     factor = rate_factor(config, images)
     for optimizer, rate in (
-        (players.optimizer_g, config.rate_generator),
-        (players.optimizer_d, config.rate_discriminator),
+        (networks.optimizer_g, config.rate_generator),
+        (networks.optimizer_d, config.rate_discriminator),
     ):
         for group in optimizer.param_groups:
             group["lr"] = rate * factor

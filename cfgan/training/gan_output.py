@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError
 from cfgan.generate.sampling import to_levels
 from cfgan.io.files import write_bytes, write_json
@@ -18,13 +18,13 @@ from cfgan.io.png import encode_png, grid
 from cfgan.networks.shape import GanShape
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
-from cfgan.training.players import Players
+from cfgan.training.networks import TrainingNetworks
 from cfgan.training.probe import Probe
 
 _GRID = 8  # faces along a side of the sample grid
 
 
-class Watch:
+class TrainingLogger:
     """Writes ``stats.jsonl`` (and TensorBoard events) and sample grids of one run."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Watch:
         """Set the clock when the first step is about to begin."""
         self._since, self._clock = images, time.monotonic()
 
-    def log(self, before: int, images: int, figures: dict[str, Tensor], players: Players) -> None:
+    def log(self, before: int, images: int, figures: dict[str, Tensor], networks: TrainingNetworks) -> None:
         """Collect a step's figures; write a line, a grid or both when it is time."""
         for name, figure in figures.items():
             self._sums.setdefault(name, []).append(figure)
@@ -61,11 +61,11 @@ class Watch:
         self._sums.clear()
         elapsed = time.monotonic() - self._clock
         row["images_per_second"] = round((images - self._since) / max(elapsed, 1e-9), 1)
-        row["rate"] = players.optimizer_g.param_groups[0]["lr"]
-        row["augment_strength"] = round(players.strength, 4)
+        row["rate"] = networks.optimizer_g.param_groups[0]["lr"]
+        row["augment_strength"] = round(networks.strength, 4)
         if sample:
-            row |= self._probe.measure(players)
-            write_bytes(self._run / f"samples-{images:010d}.png", self._grid(players.average.module))
+            row |= self._probe.measure(networks)
+            write_bytes(self._run / f"samples-{images:010d}.png", self._grid(networks.average.module))
         saved.append_stats(self._run / "stats.jsonl", {"images": images, **row})
         if self._board is not None:
             for name, value in row.items():
@@ -81,17 +81,17 @@ class Watch:
         return encode_png(grid(to_levels(images).to(torch.uint8).cpu().numpy(), _GRID))
 
 
-def export_networks(run: Path, players: Players, shape: GanShape, store: Store, images: int) -> Path:
+def export_networks(run: Path, networks: TrainingNetworks, shape: GanShape, store: PackedDataset, images: int) -> Path:
     """Write the averaged generator and the discriminator as safetensors, with ``model.json``."""
-    for name, module in (("discriminator", players.discriminator), ("generator", players.average.module)):
+    for name, module in (("discriminator", networks.discriminator), ("generator", networks.average.module)):
         saved.save_weights(run / f"{name}.safetensors", module)
     about = {
         "kind": "gan",
         "shape": shape.to_dict(),
         "images": images,
         "vocabulary": store.vocabulary.to_dict(),
-        "guides": players.guides,
-        "start": players.start,
+        "guides": networks.guides,
+        "start": networks.start,
     }
     write_json(run / "model.json", about)
     return run / "generator.safetensors"

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import StoppedError
 from cfgan.evaluation.extractors import published_efficientnet
 from cfgan.io.files import read_json_object, storage_errors, write_json
@@ -28,7 +28,7 @@ Progress = Callable[[int, int, dict[str, float]], None]
 _CHUNK = 64
 
 
-def train_judge(store: Store, run: Path, config: JudgeConfig, progress: Progress | None = None) -> Path:
+def train_judge(store: PackedDataset, run: Path, config: JudgeConfig, progress: Progress | None = None) -> Path:
     """Train on a store's train split. The features are kept in ``run`` while it lasts, so a stopped run goes on.
 
     Writes ``model.safetensors``, ``model.json`` and ``validation.npz`` (logits and labels of the validation split).
@@ -73,7 +73,7 @@ def train_judge(store: Store, run: Path, config: JudgeConfig, progress: Progress
 
 
 def _features(
-    store: Store,
+    store: PackedDataset,
     rows: npt.NDArray[np.int64],
     judge: Judge,
     run: Path,

@@ -5,24 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.training.config import GanConfig
 from cfgan.training.data import load_split
-from cfgan.training.players import Players
+from cfgan.training.networks import TrainingNetworks
 
 _IMAGES = 512  # real images a split that are looked at
 _CHUNK = 128
 
 
 class Probe:
-    """Mean realness of train, validation and generated images, none of them augmented.
+    """Mean logit of train, validation and generated images, none of them augmented.
 
     ``overfit`` is (D(train) - D(validation)) / (D(train) - D(fake)): 0 for a discriminator that tells nothing apart
     that it should not, 1 for one to which unseen faces look as false as generated ones (r_v of Karras et al., NeurIPS
     2020).
     """
 
-    def __init__(self, store: Store, config: GanConfig, device: torch.device) -> None:
+    def __init__(self, store: PackedDataset, config: GanConfig, device: torch.device) -> None:
         self.splits: dict[str, tuple[Tensor, Tensor]] = {}
         for split in ("train", "validation"):
             if len(store.rows(split)):
@@ -34,25 +34,25 @@ class Probe:
         self._latents = torch.randn(count, config.z_dim, generator=rng).to(device)
 
     @torch.no_grad()
-    def measure(self, players: Players) -> dict[str, float]:
+    def measure(self, networks: TrainingNetworks) -> dict[str, float]:
         """``d_train``, ``d_generated``, and with a validation split ``d_validation`` and ``overfit``."""
         conditions = self.splits["train"][1]
         fakes = torch.cat(
             [
-                players.average.module(z, c)
+                networks.average.module(z, c)
                 for z, c in zip(torch.split(self._latents, _CHUNK), torch.split(conditions, _CHUNK), strict=True)
             ]
         )
         groups = {**self.splits, "generated": (fakes, conditions)}
-        players.discriminator.eval()
+        networks.discriminator.eval()
         row = {}
         for name, (images, labels) in groups.items():
             parts = [
-                players.discriminator(x, c).realness
+                networks.discriminator(x, c).logit
                 for x, c in zip(torch.split(images, _CHUNK), torch.split(labels, _CHUNK), strict=True)
             ]
             row[f"d_{name}"] = round(float(torch.cat(parts).float().mean()), 5)
-        players.discriminator.train()
+        networks.discriminator.train()
         if "validation" in self.splits:
             room = row["d_train"] - row["d_generated"]
             row["overfit"] = round((row["d_train"] - row["d_validation"]) / room, 5) if room > 0 else 1.0

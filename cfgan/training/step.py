@@ -13,7 +13,7 @@ from cfgan.training import state as saved
 from cfgan.training.augment import augment, augment_for_classifier
 from cfgan.training.config import GanConfig
 from cfgan.training.data import TensorData
-from cfgan.training.players import Players
+from cfgan.training.networks import TrainingNetworks
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,13 @@ def draw_inputs(train: TensorData, weights: Tensor, config: GanConfig, rng: torc
     return Inputs(real, labels, torch.nan_to_num(labels), z)
 
 
-def step(players: Players, inputs: Inputs, config: GanConfig, images: int, rng: torch.Generator) -> dict[str, Tensor]:
+def step(
+    networks: TrainingNetworks, inputs: Inputs, config: GanConfig, images: int, rng: torch.Generator
+) -> dict[str, Tensor]:
     """One discriminator and one generator update. Returns detached figures (scalars).
 
     Args:
-        players: the networks.
+        networks: the networks.
         inputs: of :func:`draw_inputs`.
         config: the run's.
         images: images seen so far, by all processes together.
@@ -60,49 +62,49 @@ def step(players: Players, inputs: Inputs, config: GanConfig, images: int, rng: 
     """
     device = inputs.z.device
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        fake = players.generator(inputs.z, inputs.condition).float()
-    loss, figures = discriminator_loss(players, inputs, fake.detach(), config, images, rng)
-    _update(players.optimizer_d, loss, "discriminator", images)
-    loss, more = generator_loss(players, inputs, fake, config, rng)
-    _update(players.optimizer_g, loss, "generator", images)
+        fake = networks.generator(inputs.z, inputs.condition).float()
+    loss, figures = discriminator_loss(networks, inputs, fake.detach(), config, images, rng)
+    _update(networks.optimizer_d, loss, "discriminator", images)
+    loss, more = generator_loss(networks, inputs, fake, config, rng)
+    _update(networks.optimizer_g, loss, "generator", images)
     return {name: value.detach() for name, value in (figures | more).items()}
 
 
 def discriminator_loss(
-    players: Players, inputs: Inputs, fake: Tensor, config: GanConfig, images: int, rng: torch.Generator
+    networks: TrainingNetworks, inputs: Inputs, fake: Tensor, config: GanConfig, images: int, rng: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What the discriminator and the feature heads minimise, and its parts."""
-    discriminator = players.discriminator.requires_grad_(True)
+    discriminator = networks.discriminator.requires_grad_(True)
     real, condition = inputs.real, inputs.condition
-    both = augment(torch.cat([real, fake]), config.augment, players.strength, rng)
+    both = augment(torch.cat([real, fake]), config.augment, networks.strength, rng)
     twice = torch.cat([condition, condition])
     figures: dict[str, Tensor] = {}
     loss = both.new_zeros(())
     if config.image_weight:
         with torch.autocast(both.device.type, torch.bfloat16, enabled=both.is_cuda):
             judged = discriminator(both, twice)
-        realness_real, realness_fake = judged.realness.float().chunk(2)
-        adversarial = _discriminator(config, realness_real, realness_fake)
+        logit_real, logit_fake = judged.logit.float().chunk(2)
+        adversarial = _discriminator(config, logit_real, logit_fake)
         # On fakes the head would teach itself what the generator does wrong; an ablation shows what that costs.
         seen = both if config.attribute_images == "both" else both[: len(real)]
         known = torch.cat([inputs.labels, inputs.labels])[: len(seen)]
         attributes = losses.attribute_loss(judged.attributes.float()[: len(seen)], known)
         loss = config.image_weight * adversarial + config.attribute_weight * attributes
         figures = {"d_loss": adversarial, "d_attributes": attributes}
-        figures |= {"d_real": realness_real.mean(), "d_fake": realness_fake.mean()}
+        figures |= {"d_real": logit_real.mean(), "d_fake": logit_fake.mean()}
         if (images // (config.batch * world_size())) % config.penalty_steps == 0:
             for name, gamma, part in (
                 ("r1", config.r1_gamma, both[: len(real)]),
                 ("r2", config.r2_gamma, both[len(real) :]),
             ):
                 if gamma:
-                    figures[name] = _penalty(players, config, part, condition, rng)
+                    figures[name] = _penalty(networks, config, part, condition, rng)
                     loss = loss + config.image_weight * gamma / 2 * config.penalty_steps * figures[name]
-    if players.heads is not None and players.features is not None:
-        players.heads.requires_grad_(True)
+    if networks.heads is not None and networks.features is not None:
+        networks.heads.requires_grad_(True)
         with torch.no_grad():
-            maps = players.features.maps(both)
-        logits = players.heads(maps, twice)  # S 2N
+            maps = networks.features.maps(both)
+        logits = networks.heads(maps, twice)  # S 2N
         n = len(real)
         figures["d_features"] = losses.hinge_discriminator(logits[:, :n].flatten(), logits[:, n:].flatten())
         loss = loss + config.feature_weight * figures["d_features"]
@@ -110,12 +112,12 @@ def discriminator_loss(
 
 
 def generator_loss(
-    players: Players, inputs: Inputs, fake: Tensor, config: GanConfig, rng: torch.Generator
+    networks: TrainingNetworks, inputs: Inputs, fake: Tensor, config: GanConfig, rng: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What the generator minimises, and its parts."""
-    discriminator = players.discriminator.requires_grad_(False)  # no weight gradients are computed for it
+    discriminator = networks.discriminator.requires_grad_(False)  # no weight gradients are computed for it
     real, condition = inputs.real, inputs.condition
-    both = augment(torch.cat([real, fake]), config.augment, players.strength, rng)
+    both = augment(torch.cat([real, fake]), config.augment, networks.strength, rng)
     augmented = both[len(real) :]
     loss = fake.new_zeros(())
     figures: dict[str, Tensor] = {}
@@ -124,22 +126,22 @@ def generator_loss(
             judged = discriminator(augmented, condition)
             if config.loss == "relativistic":
                 with torch.no_grad():
-                    realness_real = discriminator(both[: len(real)], condition).realness.float()
+                    logit_real = discriminator(both[: len(real)], condition).logit.float()
         if config.loss == "hinge":
-            adversarial = losses.hinge_generator(judged.realness.float())
+            adversarial = losses.hinge_generator(judged.logit.float())
         else:
-            adversarial = losses.relativistic_generator(realness_real, judged.realness.float())
+            adversarial = losses.relativistic_generator(logit_real, judged.logit.float())
         pull = losses.attribute_loss(judged.attributes.float(), inputs.labels)
         loss = config.image_weight * adversarial + config.attribute_pull * pull
         figures = {"g_loss": adversarial, "g_attributes": pull}
-    if players.heads is not None and players.features is not None:
-        players.heads.requires_grad_(False)
-        figures["g_features"] = losses.hinge_generator(players.heads(players.features.maps(augmented), condition))
+    if networks.heads is not None and networks.features is not None:
+        networks.heads.requires_grad_(False)
+        figures["g_features"] = losses.hinge_generator(networks.heads(networks.features.maps(augmented), condition))
         loss = loss + config.feature_weight * figures["g_features"]
-    if players.guide is not None:
+    if networks.guide is not None:
         # Seen as the guide was trained to see, and never twice alike, so that no fixed pattern can please it.
         seen = augment_for_classifier(fake, rng, shift_pixels=4, brightness=0.2, cutout_share=0.2, mirror=config.mirror)
-        figures["g_guide"] = losses.attribute_loss(players.guide(seen), inputs.labels)
+        figures["g_guide"] = losses.attribute_loss(networks.guide(seen), inputs.labels)
         loss = loss + config.guide_pull * figures["g_guide"]
     return loss, figures
 
@@ -150,12 +152,14 @@ def _discriminator(config: GanConfig, real: Tensor, fake: Tensor) -> Tensor:
     return losses.relativistic_discriminator(real, fake)
 
 
-def _penalty(players: Players, config: GanConfig, images: Tensor, condition: Tensor, rng: torch.Generator) -> Tensor:
+def _penalty(
+    networks: TrainingNetworks, config: GanConfig, images: Tensor, condition: Tensor, rng: torch.Generator
+) -> Tensor:
     """The gradient penalty on a batch, in full precision, by the configured method."""
 
     def critic(x: Tensor) -> Tensor:
-        realness: Tensor = players.discriminator(x, condition.repeat(len(x) // len(condition), 1)).realness
-        return realness
+        logit: Tensor = networks.discriminator(x, condition.repeat(len(x) // len(condition), 1)).logit
+        return logit
 
     if config.penalty == "exact":
         return losses.gradient_penalty(critic, images)

@@ -15,7 +15,7 @@ from torch import nn
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import ConfigError
 from cfgan.model.bundle import Bundle
-from cfgan.training.players import Players
+from cfgan.training.networks import TrainingNetworks
 
 _COLUMNS = ("input.weight", "style.weight", "projection.weight", "projection.parametrizations.weight.original")
 """Weights whose last columns belong to the attributes, one each, where the condition enters there at all."""
@@ -23,11 +23,11 @@ _ROWS = ("attributes.weight", "attributes.bias")
 """Weights whose rows belong to the attributes, one each."""
 
 
-def start_from(players: Players, vocabulary: Vocabulary, bundle: Bundle) -> list[str]:
+def start_from(networks: TrainingNetworks, vocabulary: Vocabulary, bundle: Bundle) -> list[str]:
     """Load a bundle's networks into freshly made ones.
 
     Args:
-        players: networks as made for this run; the weight average starts from the bundle's generator too.
+        networks: networks as made for this run; the weight average starts from the bundle's generator too.
         vocabulary: of this run.
         bundle: to start from.
 
@@ -38,7 +38,7 @@ def start_from(players: Players, vocabulary: Vocabulary, bundle: Bundle) -> list
         ConfigError: the bundle's networks have another shape; names the first setting that differs.
         BundleError: the bundle is damaged.
     """
-    shape = players.generator.shape
+    shape = networks.generator.shape
     for key, value in asdict(bundle.shape).items():
         mine = getattr(shape, key)
         if key != "attributes" and mine != value:
@@ -46,12 +46,12 @@ def start_from(players: Players, vocabulary: Vocabulary, bundle: Bundle) -> list
             raise ConfigError(f"{bundle.name} has {key} = {value!r}, this run {mine!r}; {hint}.", field=key, value=mine)
     known = {name: j for j, name in enumerate(bundle.vocabulary.names)}
     pairs = [(i, known[name]) for i, name in enumerate(vocabulary.names) if name in known]
-    _transplant(players.generator, bundle.generator(), len(vocabulary), len(known), pairs)
-    _transplant(players.discriminator, bundle.discriminator(), len(vocabulary), len(known), pairs)
-    players.average.module.load_state_dict(players.generator.state_dict())
+    _transplant(networks.generator, bundle.generator(), len(vocabulary), len(known), pairs)
+    _transplant(networks.discriminator, bundle.discriminator(), len(vocabulary), len(known), pairs)
+    networks.average.module.load_state_dict(networks.generator.state_dict())
     training = bundle.config.get("training", {})
-    players.guides += [guide for guide in training.get("guides", []) if guide not in players.guides]
-    players.start = {"name": bundle.name, "digest": bundle.digest, "images": int(training.get("images", 0))}
+    networks.guides += [guide for guide in training.get("guides", []) if guide not in networks.guides]
+    networks.start = {"name": bundle.name, "digest": bundle.digest, "images": int(training.get("images", 0))}
     return [vocabulary.names[i] for i, _ in pairs]
 
 

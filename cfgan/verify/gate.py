@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.attributes.spec import Cell
+from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
@@ -60,7 +60,7 @@ class Gate:
     @classmethod
     def for_cell(
         cls,
-        cell: Cell,
+        cell: RequestCell,
         vocabulary: Vocabulary,
         calibration: Calibration,
         points: Mapping[str, OperatingPoint] | None = None,
@@ -87,7 +87,7 @@ class Gate:
         return np.where(self.strict, requested > self.least, requested >= self.least)
 
 
-def gate_of(bundle: Bundle, cell: Cell) -> Gate:
+def gate_of(bundle: Bundle, cell: RequestCell) -> Gate:
     """Which images of a cell are accepted. Raises RequestError: the verifier cannot reach the cell's precision."""
     points = None
     if cell.verify.enabled and cell.verify.precision is not None:

@@ -126,7 +126,7 @@ def control(
         opened = open_bundle(bundle)
 
         from cfgan.evaluation.control import measure_control
-        from cfgan.evaluation.request_suite import three_ways
+        from cfgan.evaluation.request_suite import request_suite
         from cfgan.reports.model.control import control_files
 
         with progress_bar(quiet=quiet or as_json, unit="attributes") as update:
@@ -135,8 +135,8 @@ def control(
                 update(stage, done, total, "")
 
             found = measure_control(opened, latents=latents, seed=seed, device=device, tell=tell)
-            ways = three_ways(opened, draws=draws, seed=seed, device=device, tell=tell) if draws else []
-        files = control_files(opened, found, seed, ways)
+            suite = request_suite(opened, draws=draws, seed=seed, device=device, tell=tell) if draws else []
+        files = control_files(opened, found, seed, suite)
         replace_report(out.resolve(), files)
     if as_json:
         sys.stdout.write(files["control.json"].decode("utf-8"))

@@ -17,7 +17,7 @@ from scipy.stats import ttest_1samp
 from sklearn.metrics import balanced_accuracy_score
 
 from cfgan.data.read.celeba import read_celeba
-from cfgan.data.store import Store, pack
+from cfgan.data.store import PackedDataset, pack
 from cfgan.model.bundle import Bundle
 
 
@@ -31,19 +31,19 @@ def study() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     folder = tmp_path_factory.mktemp("study")
     return pack(read_celeba(draw_celeba(folder / "celeba", 60, ("Red", "Round"))), folder / "store", 16)[0]
 
 
-def options(store: Store, bundle: Bundle, out: Path) -> list[str]:
+def options(store: PackedDataset, bundle: Bundle, out: Path) -> list[str]:
     given: dict[str, Any] = {"data": store.path, "bundle": bundle.path, "out": out, "attributes": "Red,Round"}
     given |= {"seeds": 2, "images": 8, "share": 0.25, "held": 4, "steps": 2, "batch": 4, "side": 16}
     return [f"--{key}={value}" for key, value in given.items()]
 
 
 def test_the_whole_study_goes_on_where_it_was(
-    study: ModuleType, store: Store, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    study: ModuleType, store: PackedDataset, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "runs"
     wanted = options(store, tiny_bundle, out)
@@ -71,7 +71,7 @@ def test_the_whole_study_goes_on_where_it_was(
     assert len(trained) == 1
 
 
-def test_the_subsets_are_disjoint_and_as_unbalanced_as_stated(study: ModuleType, store: Store) -> None:
+def test_the_subsets_are_disjoint_and_as_unbalanced_as_stated(study: ModuleType, store: PackedDataset) -> None:
     asked = study.Settings(8, 0.25, 4, 2, 4, 16, 1e-3, 1, "", "")
     tasks = [study.make_task(store, "Red", seed, asked) for seed in (0, 0, 1)]
     for task in tasks:

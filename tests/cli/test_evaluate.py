@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.model.bundle import Bundle
 from cfgan_cli.main import app
 
@@ -30,12 +30,12 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     return small_store(tmp_path_factory.mktemp("eval-store"), NAMES)
 
 
 def test_the_whole_card_for_people_and_as_json(
-    judged: Bundle, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judged: Bundle, store: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
     common = ["evaluate", judged.path, "--data", store.path, "--split", "train", "-n", 100, "--each", 12]
@@ -65,7 +65,7 @@ def test_without_data_the_verifier_speaks(judged: Bundle) -> None:
     ],
 )
 def test_wrong_input_is_one_message_and_exit_code_2(
-    judged: Bundle, store: Store, arguments: list[str], says: str
+    judged: Bundle, store: PackedDataset, arguments: list[str], says: str
 ) -> None:
     result = run("evaluate", judged.path, "--data", store.path, *arguments)
     assert result.exit_code == 2 and says in " ".join(result.stderr.split()), result.stderr
@@ -73,7 +73,7 @@ def test_wrong_input_is_one_message_and_exit_code_2(
 
 
 def test_what_is_missing_is_a_line_and_not_an_error(
-    judged: Bundle, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judged: Bundle, store: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("CFGAN_FACE_API", raising=False)

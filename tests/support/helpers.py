@@ -13,11 +13,11 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from cfgan.attributes.prior import Prior
-from cfgan.attributes.spec import Cell, VerifySpec
+from cfgan.attributes.spec import RequestCell, VerifySpec
 from cfgan.attributes.vocabulary import CELEBA, Vocabulary
 from cfgan.data.read.celeba import read_celeba
-from cfgan.data.store import Store, pack
-from cfgan.generate.sampling import Drawer
+from cfgan.data.store import PackedDataset, pack
+from cfgan.generate.sampling import Sampler
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import Calibration
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
@@ -33,7 +33,7 @@ SEEN |= {"device": "cpu", "threads": 1}
 """Settings of a classifier's run that takes a second."""
 
 
-def small_store(folder: Path, names: tuple[str, ...] = ("Red", "Round", "Cat")) -> Store:
+def small_store(folder: Path, names: tuple[str, ...] = ("Red", "Round", "Cat")) -> PackedDataset:
     """A packed store of drawn heads, 16 pixels a side."""
     return pack(read_celeba(draw_celeba(folder / "celeba", names=names)), folder / "store", 16)[0]
 
@@ -68,8 +68,8 @@ def make_bundle(
     if with_judge:
         config["judge"] = {"shape": parts["judge"].shape.to_dict(), "calibration": calibration.to_dict()}
     bundle = write_bundle(folder, config, weights, "# tiny")
-    cell = Cell("any", {}, 256, 1, verify=VerifySpec(enabled=False))
-    calibration.threshold[:] = np.median(Drawer(bundle, "cpu").draw(cell, range(256)).probability, axis=0)
+    cell = RequestCell("any", {}, 256, 1, verify=VerifySpec(enabled=False))
+    calibration.threshold[:] = np.median(Sampler(bundle, "cpu").draw(cell, range(256)).probability, axis=0)
     config["verifier"]["calibration"] = calibration.to_dict()
     return write_bundle(folder, config, weights, "# tiny")
 

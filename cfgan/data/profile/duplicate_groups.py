@@ -25,7 +25,7 @@ Groups = list[list[int]]
 
 
 @dataclass(frozen=True)
-class Twins:
+class DuplicateGroups:
     """Groups of places (of images) that go together, members ascending.
 
     Args:
@@ -46,7 +46,9 @@ class Twins:
     complete: bool
 
 
-def find_twins(scan: Scan, distance: int = DISTANCE, *, tell: Callable[[int, int], None] | None = None) -> Twins:
+def find_duplicate_groups(
+    scan: Scan, distance: int = DISTANCE, *, tell: Callable[[int, int], None] | None = None
+) -> DuplicateGroups:
     """Look for the same image twice, exactly and nearly.
 
     Args:
@@ -77,7 +79,7 @@ def find_twins(scan: Scan, distance: int = DISTANCE, *, tell: Callable[[int, int
         near.append(sorted(place for k in members for place in copies.get(int(keys[k]), [k])))
         widest.append(int(bits))
     files = same_groups(digest_keys([look.file_digest for look in scan.looks]))
-    return Twins(files, pixels, near, widest, flat, pairs.complete)
+    return DuplicateGroups(files, pixels, near, widest, flat, pairs.complete)
 
 
 @dataclass(frozen=True)

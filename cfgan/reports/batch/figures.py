@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from cfgan.attributes.spec import Cell
+from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.reports.batch.reading import BatchReading, CellReading
 from cfgan.stats.rates import LEAST, Rate, balanced, gap_below, shared_z
@@ -39,7 +39,7 @@ class _Pool:
 
 
 @dataclass
-class Ledger:
+class BatchFigures:
     """Collects the figures of all cells, so that they can be judged together.
 
     Args:
@@ -233,7 +233,7 @@ class Ledger:
             test.row["failing"] = gap.low > FAILING
 
 
-def gated(cell: Cell) -> dict[str, float]:
+def gated(cell: RequestCell) -> dict[str, float]:
     """The values of a request that are yes or no; graded ones have no true answer."""
     return {name: value for name, value in cell.request.items() if abs(value) == 1}
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.attributes.spec import Cell, make_plan
+from cfgan.attributes.spec import RequestCell, make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.decode import load_rgb
 from cfgan.errors import DataError, FolderError, InputError
@@ -36,7 +36,7 @@ class CellFaces:
         verifier: float32 (n, A), calibrated probabilities as the batch records them.
     """
 
-    cell: Cell
+    cell: RequestCell
     tally: CellTally
     files: list[str]
     draws: npt.NDArray[np.int64]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.generate.sampling import Drawer
+from cfgan.generate.sampling import Sampler
 from cfgan.reports.batch.folder import BatchFolder, CellFaces, Content
 from cfgan.stats.rates import Bools
 from cfgan.verify.reader import Reader
@@ -62,13 +62,13 @@ class BatchReading:
         cells: in order.
         thresholds: reader -> float64 (A,), from which an attribute counts as seen.
         size: side of the images in pixels; 0 where no image was read.
-        twins: faces whose pixels are those of an earlier face of the batch.
+        duplicates: faces whose pixels are those of an earlier face of the batch.
     """
 
     cells: list[CellReading]
     thresholds: Mapping[str, npt.NDArray[np.float64]]
     size: int = 0
-    twins: int = 0
+    duplicates: int = 0
 
 
 @dataclass
@@ -87,12 +87,12 @@ class _Pixels:
     """Counts pictures that are the same to the last pixel."""
 
     known: set[bytes] = field(default_factory=set)
-    twins: int = 0
+    duplicates: int = 0
 
     def add(self, images: npt.NDArray[np.uint8]) -> None:
         for image in images:
             digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-            self.twins += digest in self.known
+            self.duplicates += digest in self.known
             self.known.add(digest)
 
 
@@ -100,7 +100,7 @@ def read_faces(
     batch: BatchFolder,
     content: Content,
     readers: Mapping[str, Reader],
-    drawer: Drawer | None,
+    sampler: Sampler | None,
     *,
     redraw: int,
     shown: int,
@@ -114,7 +114,7 @@ def read_faces(
     Args:
         batch, content: what was received.
         readers: "verifier", "judge": those that are at hand.
-        drawer: of the very model that made the batch; None when it is not at hand.
+        sampler: of the very model that made the batch; None when it is not at hand.
         redraw: most draws of a cell that are made again.
         shown: rejected draws of a cell of which the picture is kept.
         size: side in pixels that the readers want.
@@ -123,7 +123,7 @@ def read_faces(
     Raises:
         FolderError: an image is of another size.
     """
-    amounts = [min(faces.tally.next_draw, redraw) if drawer is not None else 0 for faces in content.cells]
+    amounts = [min(faces.tally.next_draw, redraw) if sampler is not None else 0 for faces in content.cells]
     progress = _Progress(tell, sum(amounts) + sum(len(faces.files) for faces in content.cells))
     seen, cells = _Pixels(), []
     thresholds = {name: reader.calibration.threshold for name, reader in readers.items()}
@@ -131,10 +131,10 @@ def read_faces(
     for faces, amount in zip(content.cells, amounts, strict=True):
         kept = _kept(batch, faces, readers, seen, size, progress)
         redrawn = None
-        if drawer is not None:
-            redrawn = _redraw(batch, faces, readers, drawer, amount, shown, progress)
+        if sampler is not None:
+            redrawn = _redraw(batch, faces, readers, sampler, amount, shown, progress)
         cells.append(CellReading(faces, kept, redrawn))
-    return BatchReading(cells, thresholds, drawer.bundle.size if drawer else size or 0, seen.twins)
+    return BatchReading(cells, thresholds, sampler.bundle.size if sampler else size or 0, seen.duplicates)
 
 
 def _kept(
@@ -159,7 +159,7 @@ def _redraw(
     batch: BatchFolder,
     faces: CellFaces,
     readers: Mapping[str, Reader],
-    drawer: Drawer,
+    sampler: Sampler,
     amount: int,
     shown: int,
     progress: _Progress,
@@ -170,13 +170,13 @@ def _redraw(
     difference: list[float] = []
     rejected: list[tuple[int, npt.NDArray[np.uint8]]] = []
     for draws in _chunks(amount):
-        drawn = drawer.draw(cell, draws, last=amount)
+        drawn = sampler.draw(cell, draws, last=amount)
         for name, reader in readers.items():
             again = drawn.probability if name == "verifier" else reader.probability(drawn.pixels)
             parts[name].append(again)
         gates.append(np.asarray(drawn.passed.all(1) | (not cell.verify.enabled), dtype=bool))
         delivered = [(place, numbers[draw]) for place, draw in enumerate(draws) if draw in numbers]
-        images = batch.pixels([faces.files[k] for _, k in delivered], drawer.bundle.size)
+        images = batch.pixels([faces.files[k] for _, k in delivered], sampler.bundle.size)
         for (place, _), image in zip(delivered, images, strict=True):
             difference.append(float(np.abs(image.astype(np.float64) - drawn.pixels[place]).mean()))
         for place, draw in enumerate(draws):

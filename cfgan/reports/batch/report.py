@@ -21,7 +21,7 @@ from cfgan.reports.batch import verdict
 from cfgan.reports.batch.duplicates import near_duplicates
 from cfgan.reports.batch.examples import Picture, each_of, pictures_of
 from cfgan.reports.batch.external import sentences, witness_figures
-from cfgan.reports.batch.figures import FAILING, SHORT, Ledger, gated
+from cfgan.reports.batch.figures import FAILING, SHORT, BatchFigures, gated
 from cfgan.reports.batch.folder import BatchFolder, Content, printable, read_folder
 from cfgan.reports.batch.reading import SAME, BatchReading, CellReading, Tell, read_faces
 from cfgan.reports.batch.relations import agreement, calibration, side_effects
@@ -115,7 +115,7 @@ def build_report(
                 data[-1]["nearest"] = near_duplicates(batch, batch.content, bundle, device, told)
     any_own = any(item.own for item in read)
     deciding = "judge" if any("judge" in item.reading.thresholds for item in read) else "verifier"
-    ledger = Ledger(bundle.vocabulary, real, deciding, any_own)
+    totals = BatchFigures(bundle.vocabulary, real, deciding, any_own)
     pictures: dict[str, list[Picture]] = {}
     for item in read:
         cells = []
@@ -123,26 +123,26 @@ def build_report(
             key = f"{item.id}.{k}"
             model = item.folder.about["header"]["bundle"]
             pictures[key] = pictures_of(item.folder, cell, item.content.vocabulary.names, shown, model)
-            figures = ledger.cell(cell, item.reading, item.content.vocabulary.names, own=item.own)
+            figures = totals.cell(cell, item.reading, item.content.vocabulary.names, own=item.own)
             cells.append({"id": key, **figures, "pictures": [picture.to_dict() for picture in pictures[key]]})
         data[int(item.id) - 1]["cells"] = cells
-    overview = ledger.overview()
-    ledger.settle()
+    overview = totals.overview()
+    totals.settle()
     heard = None
     if witnesses is not None:
         heard = witness_figures([(item.id, item.folder, item.content) for item in read], witnesses, missing, tell)
-    exact = {reader: rate.to_dict() for reader, rate in ledger.whole.items()}
-    said = verdict.summary(data, overview, deciding, exact, len(ledger.tested))
+    exact = {reader: rate.to_dict() for reader, rate in totals.whole.items()}
+    said = verdict.summary(data, overview, deciding, exact, len(totals.tested))
     result = {
         "format": FORMAT,
         "cfgan": cfgan.__version__,
-        **verdict.judged(data, overview, deciding, len(ledger.tested)),
+        **verdict.judged(data, overview, deciding, len(totals.tested)),
         "summary": [*said, *sentences(heard)],
         "bundle": _bundle_facts(bundle, real),
         "settings": {
             "redraw": redraw,
             "deciding": deciding,
-            "compared": len(ledger.tested),
+            "compared": len(totals.tested),
             "short": SHORT,
             "failing": FAILING,
             "least_real": LEAST,
@@ -227,12 +227,12 @@ def _read(
     """Read a batch with whatever of the bundle fits it, and say what had to be left out."""
     made_by = batch.about["header"]["bundle"]
     own = made_by["digest"] == bundle.digest
-    left_out, drawer, fitting = [], None, dict(readers)
+    left_out, sampler, fitting = [], None, dict(readers)
     if own:
         if redraw:
-            from cfgan.generate.sampling import Drawer
+            from cfgan.generate.sampling import Sampler
 
-            drawer = Drawer(bundle, device)
+            sampler = Sampler(bundle, device)
         else:
             left_out.append("No draw was made again, as was asked for: unfiltered figures by the judge are left out.")
     else:
@@ -255,7 +255,7 @@ def _read(
         batch,
         content,
         fitting,
-        drawer,
+        sampler,
         redraw=redraw,
         shown=shown,
         size=bundle.size if fitting else None,
@@ -280,7 +280,7 @@ def _read_facts(item: _Received) -> dict[str, Any]:
     read_by = [name for name in ("verifier", "judge") if name in item.reading.cells[0].kept]
     if not item.own:
         read_by.remove("verifier")
-    return {"left_out": item.left_out, "read_by": read_by, "redrawn": redrawn, "twins": item.reading.twins}
+    return {"left_out": item.left_out, "read_by": read_by, "redrawn": redrawn, "twins": item.reading.duplicates}
 
 
 def _bundle_facts(bundle: Bundle, real: RealFaces | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.profile.duplicate_groups import Twins, crossing, label_conflicts, person_groups, shared
+from cfgan.data.profile.duplicate_groups import DuplicateGroups, crossing, label_conflicts, person_groups, shared
 from cfgan.data.profile.image_scan import MISSING, Scan
 from cfgan.data.source import Source
 
@@ -70,13 +70,13 @@ class ImageFigures:
             split[rows >= 0] = self._source.split[rows[rows >= 0]]
         return pictures.names, rows, split
 
-    def duplicates(self, twins: Twins) -> dict[str, Any]:
+    def duplicates(self, duplicates: DuplicateGroups) -> dict[str, Any]:
         """``duplicates`` of the figures."""
         names, rows, split = self._places()
         kinds: tuple[tuple[str, list[list[int]], Sequence[int | None]], ...] = (
-            ("file", twins.files, [0] * len(twins.files)),
-            ("pixels", twins.pixels, [0] * len(twins.pixels)),
-            ("near", twins.near, twins.distance),
+            ("file", duplicates.files, [0] * len(duplicates.files)),
+            ("pixels", duplicates.pixels, [0] * len(duplicates.pixels)),
+            ("near", duplicates.near, duplicates.distance),
         )
         listed: Rows = []
         table: Rows = []
@@ -87,11 +87,11 @@ class ImageFigures:
                 if number < LISTED:
                     listed.append({"kind": kind, "distance": bits, "count": len(files), "files": files[:LISTED]})
         self.tables["duplicates"] = table
-        conflicts = label_conflicts(twins.pixels, rows, self._source.labels)
+        conflicts = label_conflicts(duplicates.pixels, rows, self._source.labels)
         return {
             **{kind: _group_counts(groups) for kind, groups, _ in kinds},
-            "complete": twins.complete,
-            "flat": twins.flat,
+            "complete": duplicates.complete,
+            "flat": duplicates.flat,
             "groups": listed,
             "labels": {
                 "groups": conflicts.groups,
@@ -115,15 +115,15 @@ class ImageFigures:
                     found[value] = image
         return found
 
-    def leakage(self, twins: Twins | None) -> dict[str, Any] | None:
-        """``leakage`` of the figures; None without two splits. ``twins``: None where no image was looked at."""
+    def leakage(self, duplicates: DuplicateGroups | None) -> dict[str, Any] | None:
+        """``leakage`` of the figures; None without two splits. ``duplicates``: None where no image was looked at."""
         if self._source.split is None or len(self._source.splits) < 2:
             return None
         names, _, split = self._places()
         found: dict[str, Any] = {"file": None, "pixels": None, "near": None, "person": None}
         table: Rows = []
-        if twins is not None:
-            for kind, groups in (("file", twins.files), ("pixels", twins.pixels), ("near", twins.near)):
+        if duplicates is not None:
+            for kind, groups in (("file", duplicates.files), ("pixels", duplicates.pixels), ("near", duplicates.near)):
                 found[kind] = self._crossing(groups, split)
                 table += self._named(kind, crossing(groups, split), split, names)
         if self._source.person is not None:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 import cfgan
 from cfgan.data.profile.combinations import MOST_CELLS, Combination, cell_count, rarest_combinations, whole_rows
-from cfgan.data.profile.duplicate_groups import find_twins
+from cfgan.data.profile.duplicate_groups import find_duplicate_groups
 from cfgan.data.profile.duplicates import DISTANCE, LIKENESS, MAX_DISTANCE
 from cfgan.data.profile.image_scan import LEAST_IMAGES, scan_images
 from cfgan.data.profile.pairs import cluster_order, find_relations, phi_matrix, relation_cells
@@ -143,12 +143,14 @@ class _Builder:
                 workers=settings.workers,
                 tell=lambda done, total: self._step("looking", done, total),
             )
-            twins = find_twins(scan, settings.distance, tell=lambda done, total: self._step("comparing", done, total))
+            duplicates = find_duplicate_groups(
+                scan, settings.distance, tell=lambda done, total: self._step("comparing", done, total)
+            )
             data["images"] = images.images(scan)
-            data["duplicates"] = images.duplicates(twins)
+            data["duplicates"] = images.duplicates(duplicates)
             means = images.means(scan)
             data["means"] = [{"value": value, "images": int(scan.means.count[self._signed(value)])} for value in means]
-            data["leakage"] = images.leakage(twins)
+            data["leakage"] = images.leakage(duplicates)
         elif source.split is not None and source.person is not None:
             data["leakage"] = images.leakage(None)
         data["findings"] = findings(data)

@@ -16,25 +16,25 @@ import cfgan
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.png import encode_png, grid
 from cfgan.model.bundle import Bundle
-from cfgan.reports.model.request_suite import way_row
+from cfgan.reports.model.request_suite import suite_row
 from cfgan.reports.page import environment
 from cfgan.reports.plots import control_plot
 from cfgan.verify.real_faces import real_faces
 
 if TYPE_CHECKING:
     from cfgan.evaluation.control import Control
-    from cfgan.evaluation.request_suite import Way
+    from cfgan.evaluation.request_suite import SuitePart
 
 FORMAT = "cfgan-control/1.1"
 _TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
-def control_files(bundle: Bundle, control: Control, seed: int, ways: Sequence[Way] = ()) -> dict[str, bytes]:
+def control_files(bundle: Bundle, control: Control, seed: int, suite: Sequence[SuitePart] = ()) -> dict[str, bytes]:
     """The files of a control report, by name; the same bytes for the same figures.
 
     ``control.json`` holds ``format``, ``cfgan``, ``bundle``, ``seed``, what :meth:`Control.to_dict` gives and
-    ``requests``, the rows of :func:`cfgan.reports.model.request_suite.way_row`; ``control.csv`` the matrix of shifts, a
-    row an attribute that was switched, a column one that was looked for.
+    ``requests``, the rows of :func:`cfgan.reports.model.request_suite.suite_row`; ``control.csv`` the matrix of shifts,
+    a row an attribute that was switched, a column one that was looked for.
 
     Raises:
         BundleError: the bundle's readings of real faces are damaged.
@@ -42,7 +42,7 @@ def control_files(bundle: Bundle, control: Control, seed: int, ways: Sequence[Wa
     real = real_faces(bundle)
     about = {"name": bundle.name, "digest": bundle.digest}
     data = {"format": FORMAT, "cfgan": cfgan.__version__, "bundle": about, "seed": seed, **plain(control.to_dict())}
-    data["requests"] = plain([way_row(way, real) for way in ways])
+    data["requests"] = plain([suite_row(part, real) for part in suite])
     return {
         "report.html": _page(data, control, about, seed).encode("utf-8"),
         "control.json": (json.dumps(data, indent=1, allow_nan=False) + "\n").encode("utf-8"),

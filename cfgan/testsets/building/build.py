@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import cfgan
 from cfgan.attributes.prior import check_exclusive
-from cfgan.attributes.spec import Cell
+from cfgan.attributes.spec import RequestCell
 from cfgan.data.image_files import find_images
 from cfgan.errors import FolderError, RequestError, SpecError
 from cfgan.io.files import read_json_object, sha256_of
@@ -21,7 +21,7 @@ from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.describe import describe
 from cfgan.testsets.building.designs import Built, cells_of, changes, factorial, matched, stated_names, transect
-from cfgan.testsets.building.faces import Studio, Tell
+from cfgan.testsets.building.faces import FaceMaker, Tell
 from cfgan.testsets.building.pairing import Values
 from cfgan.testsets.building.user_images import check_brought
 from cfgan.testsets.building.writer import TestsetWriter
@@ -124,7 +124,7 @@ def build_testset(
     with StopRequest() as stop, contextlib.closing(writer):
         writer.begin()
         detection = plan.design == "detection"
-        studio = Studio(
+        maker = FaceMaker(
             bundle,
             plan,
             writer,
@@ -134,8 +134,8 @@ def build_testset(
             tell or (lambda stage, done, total: None),
             marked=not detection,
         )
-        built = _design(studio, plan, cells_of(plan, bundle.vocabulary))
-        protocol = describe(studio, built)
+        built = _design(maker, plan, cells_of(plan, bundle.vocabulary))
+        protocol = describe(maker, built)
     return _summary(out, protocol, time.monotonic() - started)
 
 
@@ -144,20 +144,20 @@ def _summary(out: Path, protocol: Mapping[str, Any], seconds: float) -> TestsetS
     return TestsetSummary(out, protocol["counts"], protocol["unmet"], protocol.get("survival", {}), seconds, means)
 
 
-def _design(studio: Studio, plan: Plan, cells: Mapping[str, Cell]) -> Built:
+def _design(maker: FaceMaker, plan: Plan, cells: Mapping[str, RequestCell]) -> Built:
     if plan.design == "detection":
         from cfgan.testsets.building.detection import detection
 
-        return detection(studio)
+        return detection(maker)
     if plan.design == "gallery":
         from cfgan.testsets.building.gallery import gallery
 
-        return gallery(studio)
-    bundle = studio.bundle
+        return gallery(maker)
+    bundle = maker.bundle
     judged = bundle.judge_calibration.threshold if bundle.judge_calibration is not None else None
     stated = stated_names(plan, bundle.vocabulary)
     values = Values(bundle.vocabulary, stated, bundle.calibration.threshold, judged)
-    return {"matched": matched, "transect": transect, "factorial": factorial}[plan.design](studio, cells, values)
+    return {"matched": matched, "transect": transect, "factorial": factorial}[plan.design](maker, cells, values)
 
 
 def _embedder(plan: Plan) -> FaceEmbedder | None:
@@ -179,7 +179,7 @@ def _header(bundle: Bundle, plan: Plan, embedder: FaceEmbedder | None) -> dict[s
         "cfgan": cfgan.__version__,
         "spec": plan.resolved,
         "embedder": {"name": embedder.name, "digest": embedder.digest} if embedder else None,
-        "brought": _digest(plan.brought) if plan.brought is not None else None,
+        "brought": _digest(plan.user_images) if plan.user_images is not None else None,
     }
 
 

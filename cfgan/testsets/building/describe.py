@@ -20,7 +20,7 @@ from cfgan.io.png import encode_png, grid
 from cfgan.io.yaml import dump_yaml
 from cfgan.stats.rates import Rate
 from cfgan.testsets.building.designs import Built
-from cfgan.testsets.building.faces import Studio
+from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.writer import Face
 from cfgan.testsets.folder import ATTRIBUTES, DATASHEET, MANIFEST, PROTOCOL, SHEET, SPEC, write_items, write_pairs
 from cfgan.verify.real_faces import real_faces
@@ -29,36 +29,36 @@ _SHEET_SIDE = 8  # faces across and down on the contact sheet, about
 _TEMPLATE = Path(__file__).parent / "datasheet.md.j2"
 
 
-def describe(studio: Studio, built: Built) -> dict[str, Any]:
+def describe(maker: FaceMaker, built: Built) -> dict[str, Any]:
     """Write everything but the images into the set's folder. Returns the protocol. Raises StorageError."""
-    protocol = _protocol(studio, built)
-    rates = attribute_rates(studio)
+    protocol = _protocol(maker, built)
+    rates = attribute_rates(maker)
 
     def write(out: Path) -> None:
-        if studio.plan.design == "detection":
+        if maker.plan.design == "detection":
             write_items(out, built.items)
         else:
             write_pairs(out, built.pairs)
-        write_text(out / ATTRIBUTES, _attributes(studio))
-        if (sheet := _sheet(studio)) is not None:
+        write_text(out / ATTRIBUTES, _attributes(maker))
+        if (sheet := _sheet(maker)) is not None:
             write_bytes(out / SHEET, sheet)
         write_json(out / PROTOCOL, protocol)
-        write_text(out / SPEC, dump_yaml(studio.plan.resolved))
-        write_text(out / DATASHEET, _datasheet(studio, built, protocol, rates))
-        write_json(out / MANIFEST, _manifest(studio, protocol))
+        write_text(out / SPEC, dump_yaml(maker.plan.resolved))
+        write_text(out / DATASHEET, _datasheet(maker, built, protocol, rates))
+        write_json(out / MANIFEST, _manifest(maker, protocol))
 
-    studio.writer.finish(write)
+    maker.writer.finish(write)
     return protocol
 
 
-def _faces(studio: Studio) -> Iterator[Face]:
-    for faces in studio.writer.faces.values():
+def _faces(maker: FaceMaker) -> Iterator[Face]:
+    for faces in maker.writer.faces.values():
         yield from faces
 
 
-def _protocol(studio: Studio, built: Built) -> dict[str, Any]:
-    plan = studio.plan
-    images = sum(len(faces) for faces in studio.writer.faces.values())
+def _protocol(maker: FaceMaker, built: Built) -> dict[str, Any]:
+    plan = maker.plan
+    images = sum(len(faces) for faces in maker.writer.faces.values())
     counts: dict[str, Any]
     if plan.design == "detection":
         labels = Counter(item.label for item in built.items if item.file)
@@ -79,62 +79,62 @@ def _protocol(studio: Studio, built: Built) -> dict[str, Any]:
     protocol: dict[str, Any] = {
         "folds": plan.model.folds,
         # Whom the user's own images show is not known.
-        "subject_disjoint": plan.design != "detection" or plan.brought is None,
-        "counts": {**counts, "subjects": studio.writer.subjects, "images": images},
+        "subject_disjoint": plan.design != "detection" or plan.user_images is None,
+        "counts": {**counts, "subjects": maker.writer.subjects, "images": images},
         "unmet": built.unmet,
         "scores": f"{how}; an empty score is a failure to acquire.",
-        "draws": studio.writer.tallies,
+        "draws": maker.writer.tallies,
     }
-    if studio.embedder is not None:
+    if maker.embedder is not None:
         points = operating_points()
         identity = plan.model.identity
         protocol["embedder"] = {
-            "name": studio.embedder.name,
-            "digest": studio.embedder.digest,
+            "name": maker.embedder.name,
+            "digest": maker.embedder.digest,
             "auc": points["auc"],
             "eer": points["eer"],
             "measured_on": f"{points['people']} people, {points['data']}",
-            "screen": {"how": identity.screen, "fmr": identity.screen_fmr, "similarity": studio.screen},
-            "keep": {"fnmr": identity.keep_fnmr, "similarity": studio.keep},
+            "screen": {"how": identity.screen, "fmr": identity.screen_fmr, "similarity": maker.screen},
+            "keep": {"fnmr": identity.keep_fnmr, "similarity": maker.keep},
         }
-    if survival := _survival(studio):
+    if survival := _survival(maker):
         protocol["survival"] = survival
     return protocol
 
 
-def _sheet(studio: Studio) -> bytes | None:
+def _sheet(maker: FaceMaker) -> bytes | None:
     """The first faces at a glance: where faces were changed, a row a face, it and what became of it.
 
     None in detection sets, whose images must not be told apart by looking at where they stand.
     """
-    if studio.plan.design == "detection":
+    if maker.plan.design == "detection":
         return None
     by_base: dict[str, list[str]] = {}
-    for face in _faces(studio):
+    for face in _faces(maker):
         by_base.setdefault(face.of or face.file, []).append(face.file)
     changed = [files for files in by_base.values() if len(files) > 1]
     columns = max((len(files) for files in changed), default=1)
     whole = [files for files in changed if len(files) == columns] or list(by_base.values())
     rows = _SHEET_SIDE * (max(1, _SHEET_SIDE // columns) if columns > 1 else _SHEET_SIDE)
-    shown = [np.asarray(load_rgb(studio.writer.out / file)).transpose(2, 0, 1) for row in whole[:rows] for file in row]
+    shown = [np.asarray(load_rgb(maker.writer.out / file)).transpose(2, 0, 1) for row in whole[:rows] for file in row]
     if not shown:
         return None
     across = columns * max(1, _SHEET_SIDE // columns) if columns > 1 else _SHEET_SIDE
-    about = {"synthetic": True, "bundle": studio.writer.header["bundle"], "made_from": "the first faces of this set"}
+    about = {"synthetic": True, "bundle": maker.writer.header["bundle"], "made_from": "the first faces of this set"}
     return encode_png(grid(np.stack(shown), across), about)
 
 
-def _holds_real_images(studio: Studio) -> bool:
-    brought = studio.plan.brought is not None
-    return brought and (studio.plan.design == "detection" or bool(studio.plan.resolved.get("copy_gallery")))
+def _holds_real_images(maker: FaceMaker) -> bool:
+    user_images = maker.plan.user_images is not None
+    return user_images and (maker.plan.design == "detection" or bool(maker.plan.resolved.get("copy_gallery")))
 
 
-def _survival(studio: Studio) -> dict[str, dict[str, Any]]:
+def _survival(maker: FaceMaker) -> dict[str, dict[str, Any]]:
     """Change -> how many faces it was tried on, and in how many it took effect and the face stayed the same one."""
     found = {}
-    for role, tally in studio.writer.tallies.items():
+    for role, tally in maker.writer.tallies.items():
         if "plain_survived" in tally:
-            faces = studio.writer.stored(role)
+            faces = maker.writer.stored(role)
             tried = tally["done"]
             strengths = [face.strength for face in faces]
             found[role] = {
@@ -148,15 +148,15 @@ def _survival(studio: Studio) -> dict[str, dict[str, Any]]:
     return found
 
 
-def attribute_rates(studio: Studio) -> list[dict[str, Any]]:
+def attribute_rates(maker: FaceMaker) -> list[dict[str, Any]]:
     """How often verifier and judge see each requested value, a row a role and value, beside real faces with it."""
-    bundle = studio.bundle
+    bundle = maker.bundle
     real = real_faces(bundle)
     thresholds = {"verifier": bundle.calibration.threshold}
     if bundle.judge_calibration is not None:
         thresholds["judge"] = bundle.judge_calibration.threshold
     rows = []
-    for role, faces in _by_kind(studio).items():
+    for role, faces in _by_kind(maker).items():
         values = sorted({(n, v) for face in faces for n, v in face.requested.items() if abs(v) == 1})
         for name, value in sorted(values, key=lambda each: bundle.vocabulary.index(each[0])):
             i = bundle.vocabulary.index(name)
@@ -172,27 +172,27 @@ def attribute_rates(studio: Studio) -> list[dict[str, Any]]:
     return rows
 
 
-def _by_kind(studio: Studio) -> dict[str, list[Face]]:
+def _by_kind(maker: FaceMaker) -> dict[str, list[Face]]:
     """The faces of each role, those of a gallery's people together."""
     kinds: dict[str, list[Face]] = {}
-    for role, faces in studio.writer.faces.items():
-        kinds.setdefault("imposters" if studio.plan.design == "gallery" else role, []).extend(faces)
+    for role, faces in maker.writer.faces.items():
+        kinds.setdefault("imposters" if maker.plan.design == "gallery" else role, []).extend(faces)
     return kinds
 
 
-def _draws(studio: Studio) -> dict[str, dict[str, int]]:
+def _draws(maker: FaceMaker) -> dict[str, dict[str, int]]:
     """What the draws of each role came to, those of a gallery's people together."""
     kinds: dict[str, Counter[str]] = {}
-    for role, tally in studio.writer.tallies.items():
+    for role, tally in maker.writer.tallies.items():
         if "draws" in tally:
-            kinds.setdefault("imposters" if studio.plan.design == "gallery" else role, Counter()).update(tally)
+            kinds.setdefault("imposters" if maker.plan.design == "gallery" else role, Counter()).update(tally)
     return {role: dict(tally) for role, tally in kinds.items()}
 
 
-def _attributes(studio: Studio) -> str:
-    names = studio.bundle.vocabulary.names
-    requested = [n for n in names if any(n in face.requested for face in _faces(studio))]
-    readers = ["verifier", *(["judge"] if any(face.judge for face in _faces(studio)) else [])]
+def _attributes(maker: FaceMaker) -> str:
+    names = maker.bundle.vocabulary.names
+    requested = [n for n in names if any(n in face.requested for face in _faces(maker))]
+    readers = ["verifier", *(["judge"] if any(face.judge for face in _faces(maker)) else [])]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
@@ -201,7 +201,7 @@ def _attributes(studio: Studio) -> str:
         + [f"condition.{name}" for name in names]
         + [f"{reader}.{name}" for reader in readers for name in names]
     )
-    for face in _faces(studio):
+    for face in _faces(maker):
         found = "" if face.found is None else int(face.found)
         row: list[Any] = [face.file, face.subject, face.seed, face.draw, face.role, face.of]
         row += [f"{face.strength:g}" if face.of else "", found, face.digest]
@@ -213,34 +213,34 @@ def _attributes(studio: Studio) -> str:
     return out.getvalue()
 
 
-def _manifest(studio: Studio, protocol: dict[str, Any]) -> dict[str, Any]:
-    header = studio.writer.header
+def _manifest(maker: FaceMaker, protocol: dict[str, Any]) -> dict[str, Any]:
+    header = maker.writer.header
     return {
         "format": header["format"],
-        "design": studio.plan.design,
-        "name": studio.plan.model.name or studio.plan.design,
+        "design": maker.plan.design,
+        "name": maker.plan.model.name or maker.plan.design,
         # The user's own images may lie among the generated ones: attributes.csv and items.csv say which.
-        "synthetic": "in part" if _holds_real_images(studio) else True,
+        "synthetic": "in part" if _holds_real_images(maker) else True,
         "bundle": header["bundle"],
         "embedder": header["embedder"],
         "cfgan": header["cfgan"],
-        "licence": studio.bundle.config.get("licence", ""),
+        "licence": maker.bundle.config.get("licence", ""),
         "counts": protocol["counts"],
         "header": header,
     }
 
 
-def _datasheet(studio: Studio, built: Built, protocol: dict[str, Any], rates: list[dict[str, Any]]) -> str:
+def _datasheet(maker: FaceMaker, built: Built, protocol: dict[str, Any], rates: list[dict[str, Any]]) -> str:
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["pct"] = _percent
-    plan, config = studio.plan, studio.bundle.config
+    plan, config = maker.plan, maker.bundle.config
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         plan=plan,
         model=plan.model,
-        header=studio.writer.header,
-        bundle=studio.bundle,
+        header=maker.writer.header,
+        bundle=maker.bundle,
         data=config.get("data", ""),
         licence=config.get("licence", ""),
         protocol=protocol,
@@ -248,8 +248,8 @@ def _datasheet(studio: Studio, built: Built, protocol: dict[str, Any], rates: li
         unmet=built.unmet,
         notes=built.notes,
         rates=rates,
-        draws=_draws(studio),
-        real_images=_holds_real_images(studio),
+        draws=_draws(maker),
+        real_images=_holds_real_images(maker),
         shown=format_request(plan.request),
         least=_least_fmr(built),
         alike=_alike(built),

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cfgan.attributes.request import Request, format_request, parse_request
-from cfgan.attributes.spec import Cell
+from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import SpecError
-from cfgan.testsets.building.faces import Studio
+from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.pairing import PairList, Values, fold_of, nearest, ring
 from cfgan.testsets.building.writer import Face, alike
 from cfgan.testsets.folder import Item, Pair
@@ -65,7 +65,7 @@ def changes(plan: Plan, vocabulary: Vocabulary) -> Request:
     return parse_request(",".join(plan.resolved.get("change") or ()), vocabulary, field="change")
 
 
-def cells_of(plan: Plan, vocabulary: Vocabulary) -> dict[str, Cell]:
+def cells_of(plan: Plan, vocabulary: Vocabulary) -> dict[str, RequestCell]:
     """Role -> the request of its faces, for the designs whose requests are known before anything is drawn.
 
     Raises:
@@ -119,19 +119,19 @@ def _require_folds(subjects: int, folds: int, least: int, what: str) -> None:
         )
 
 
-def matched(studio: Studio, cells: Mapping[str, Cell], values: Values) -> Built:
+def matched(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) -> Built:
     """Non-mated pairs in graded hardness; see :class:`MatchedModel`."""
-    plan, model = studio.plan, studio.plan.model
+    plan, model = maker.plan, maker.plan.model
     built = Built()
     if not isinstance(model, MatchedModel):
         raise TypeError("not a matched plan")
-    faces = {role: studio.subjects(role, cell) for role, cell in cells.items()}
+    faces = {role: maker.subjects(role, cell) for role, cell in cells.items()}
     enrolled, others = faces["enrolled"], faces.get("random", [])
     folds = {face.subject: fold_of(i, model.folds) for group in faces.values() for i, face in enumerate(group)}
     pairs = PairList(values, folds)
     everyone = [*enrolled, *others]
     vectors = _vectors(everyone)
-    allowed = _screened(everyone, studio.screen)
+    allowed = _screened(everyone, maker.screen)
     for level in model.levels:
         found: list[tuple[int, int]] = []
         for fold in range(1, model.folds + 1):
@@ -147,42 +147,42 @@ def matched(studio: Studio, cells: Mapping[str, Cell], values: Values) -> Built:
         built.quota(f"{level} pairs", model.pairs, len(found))
         for a, b in found:
             pairs.add(everyone[a], everyone[b], "0", level)
-    _add_changes(studio, plan, enrolled, pairs, lambda face, name: name)
+    _add_changes(maker, plan, enrolled, pairs, lambda face, name: name)
     built.pairs = pairs.pairs
     return built
 
 
-def transect(studio: Studio, cells: Mapping[str, Cell], values: Values) -> Built:
+def transect(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) -> Built:
     """One face, one attribute changed at a time; see :class:`TransectModel`."""
-    plan, model = studio.plan, studio.plan.model
+    plan, model = maker.plan, maker.plan.model
     if not isinstance(model, TransectModel):
         raise TypeError("not a transect plan")
     built = Built()
-    bases = studio.subjects("base", cells["base"])
+    bases = maker.subjects("base", cells["base"])
     built.quota("subjects", model.subjects, len(bases))
     folds = {face.subject: fold_of(i, model.folds) for i, face in enumerate(bases)}
     pairs = PairList(values, folds)
-    _add_changes(studio, plan, bases, pairs, lambda face, name: name, search=model.search)
-    _add_imposters(bases, folds, model.folds, model.imposters, studio, pairs, lambda face: IMPOSTER, built)
+    _add_changes(maker, plan, bases, pairs, lambda face, name: name, search=model.search)
+    _add_imposters(bases, folds, model.folds, model.imposters, maker, pairs, lambda face: IMPOSTER, built)
     built.pairs = pairs.pairs
     return built
 
 
-def factorial(studio: Studio, cells: Mapping[str, Cell], values: Values) -> Built:
+def factorial(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) -> Built:
     """Every combination of some attributes in equal numbers; see :class:`FactorialModel`."""
-    plan, model = studio.plan, studio.plan.model
+    plan, model = maker.plan, maker.plan.model
     if not isinstance(model, FactorialModel):
         raise TypeError("not a factorial plan")
     built = Built()
-    groups = {role: studio.subjects(role, cell) for role, cell in cells.items()}
+    groups = {role: maker.subjects(role, cell) for role, cell in cells.items()}
     for role, faces in groups.items():
         built.quota(role, model.per_cell, len(faces))
     folds = {face.subject: fold_of(i, model.folds) for faces in groups.values() for i, face in enumerate(faces)}
     pairs = PairList(values, folds)
     for faces in groups.values():
-        _add_imposters(faces, folds, model.folds, model.per_face, studio, pairs, lambda face: face.role, built)
+        _add_imposters(faces, folds, model.folds, model.per_face, maker, pairs, lambda face: face.role, built)
     everyone = [face for faces in groups.values() for face in faces]
-    _add_changes(studio, plan, everyone, pairs, lambda face, name: face.role)
+    _add_changes(maker, plan, everyone, pairs, lambda face, name: face.role)
     built.pairs = pairs.pairs
     return built
 
@@ -192,13 +192,13 @@ def _add_imposters(
     folds: Mapping[str, int],
     count: int,
     each: int,
-    studio: Studio,
+    maker: FaceMaker,
     pairs: PairList,
     stratum: Callable[[Face], str],
     built: Built,
 ) -> None:
     """Non-mated pairs inside each fold of some faces."""
-    allowed = _screened(faces, studio.screen)
+    allowed = _screened(faces, maker.screen)
     found: list[tuple[int, int]] = []
     for fold in range(1, count + 1):
         own = [i for i, face in enumerate(faces) if folds[face.subject] == fold]
@@ -210,7 +210,7 @@ def _add_imposters(
 
 
 def _add_changes(
-    studio: Studio,
+    maker: FaceMaker,
     plan: Plan,
     bases: Sequence[Face],
     pairs: PairList,
@@ -220,9 +220,9 @@ def _add_changes(
 ) -> None:
     """Presumed mated pairs of faces and what each change makes of them."""
     by_file = {face.file: face for face in bases}
-    for name, value in changes(plan, studio.bundle.vocabulary).items():
+    for name, value in changes(plan, maker.bundle.vocabulary).items():
         role = format_request({name: value})
-        for face in studio.changed(role, bases, name, value, search=search):
+        for face in maker.changed(role, bases, name, value, search=search):
             base = by_file[face.of]
             pairs.add(base, face, "presumed", stratum(base, role))
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cfgan.attributes.request import format_request
 from cfgan.io.png import encode_png
 from cfgan.testsets.building.designs import Built
-from cfgan.testsets.building.faces import Studio, rounded
+from cfgan.testsets.building.faces import FaceMaker, rounded
 from cfgan.testsets.building.pairing import fold_of
 from cfgan.testsets.building.user_images import bona_fide_images, read_image
 from cfgan.testsets.building.writer import Face
@@ -25,39 +25,39 @@ _DEFAULT = ("Male", "Smiling", "Eyeglasses", "Young")
 _STEP = 64  # real faces read and stored at a time
 
 
-def detection(studio: Studio) -> Built:
+def detection(maker: FaceMaker) -> Built:
     """Attacks whose attribute values are shared out as in the bona fide faces; see :class:`DetectionModel`.
 
     All images are re-encoded alike: the model's size, PNG stored without compression and without metadata, so that
     neither the length of a file nor what stands in it tells one kind from the other.
     """
-    model = studio.plan.model
+    model = maker.plan.model
     if not isinstance(model, DetectionModel):
         raise TypeError("not a detection plan")
     built = Built()
-    vocabulary = studio.bundle.vocabulary
-    names = studio.plan.resolved.get("match") or [n for n in _DEFAULT if n in vocabulary.names]
-    names = [name for name in names if name not in studio.plan.request]
+    vocabulary = maker.bundle.vocabulary
+    names = maker.plan.resolved.get("match") or [n for n in _DEFAULT if n in vocabulary.names]
+    names = [name for name in names if name not in maker.plan.request]
     columns = [vocabulary.index(name) for name in names]
-    thresholds = studio.bundle.calibration.threshold[columns]
+    thresholds = maker.bundle.calibration.threshold[columns]
 
     def stratum(face: Face) -> str:
         seen = np.asarray(face.verifier)[columns] >= thresholds
         return format_request(dict(zip(names, np.where(seen, 1.0, -1.0).tolist(), strict=True))) or "any face"
 
-    if studio.plan.brought is None:
-        cell = studio.plan.cell("attack", studio.plan.request, model.attacks, 0)
-        attacks = [(face, stratum(face)) for face in studio.subjects("attack", cell)]
+    if maker.plan.user_images is None:
+        cell = maker.plan.cell("attack", maker.plan.request, model.attacks, 0)
+        attacks = [(face, stratum(face)) for face in maker.subjects("attack", cell)]
         slots = [("", name) for _, name in attacks]
         built.notes.append("No bona fide face was given: each attack has a slot for a real face of the same stratum.")
     else:
-        real = [(face.file, stratum(face)) for face in _real_faces(studio)]
+        real = [(face.file, stratum(face)) for face in _real_faces(maker)]
         attacks, slots = [], [(file, name) for file, name in real]
         shares = share_out(Counter(name for _, name in real), model.attacks)
         for place, (name, count) in enumerate(sorted(shares.items())):
             signs = {} if name == "any face" else _signs(name)
-            cell = studio.plan.cell(name, {**studio.plan.request, **signs}, count, place)
-            attacks += [(face, name) for face in studio.subjects(f"attack: {name}", cell)]
+            cell = maker.plan.cell(name, {**maker.plan.request, **signs}, count, place)
+            attacks += [(face, name) for face in maker.subjects(f"attack: {name}", cell)]
             built.quota(f"attacks {name}", count, sum(each == name for _, each in attacks))
     built.quota("attacks", model.attacks, len(attacks))
     listed: list[tuple[str, Label, str]] = [(face.file, "attack", name) for face, name in attacks]
@@ -86,22 +86,22 @@ def _signs(name: str) -> dict[str, float]:
     return {item.lstrip("-"): -1.0 if item.startswith("-") else 1.0 for item in name.split(",")}
 
 
-def _real_faces(studio: Studio) -> list[Face]:
+def _real_faces(maker: FaceMaker) -> list[Face]:
     """Read, re-encode and store the user's faces; goes on where the writer stands."""
-    images = bona_fide_images(studio.plan.brought) if studio.plan.brought is not None else []
-    done = len(studio.writer.stored(REAL))
+    images = bona_fide_images(maker.plan.user_images) if maker.plan.user_images is not None else []
+    done = len(maker.writer.stored(REAL))
     while done < len(images):
-        studio.stop.raise_if_asked(f"{done} bona fide faces are in {studio.writer.out}; the same command goes on")
-        levels = np.stack([read_image(image, studio.bundle.size, "bona_fide") for image in images[done : done + _STEP]])
-        studio.writer.add(REAL, {"images": done + len(levels)}, _encoded(studio, levels, done))
+        maker.stop.raise_if_asked(f"{done} bona fide faces are in {maker.writer.out}; the same command goes on")
+        levels = np.stack([read_image(image, maker.bundle.size, "bona_fide") for image in images[done : done + _STEP]])
+        maker.writer.add(REAL, {"images": done + len(levels)}, _encoded(maker, levels, done))
         done += len(levels)
-        studio.tell(REAL, done, len(images))
-    return studio.writer.stored(REAL)
+        maker.tell(REAL, done, len(images))
+    return maker.writer.stored(REAL)
 
 
-def _encoded(studio: Studio, levels: npt.NDArray[np.uint8], first: int) -> Sequence[tuple[Face, bytes]]:
-    probability = studio.verifier.probability(levels)
-    judged = studio.judge.probability(levels) if studio.judge else [np.zeros(0)] * len(levels)
+def _encoded(maker: FaceMaker, levels: npt.NDArray[np.uint8], first: int) -> Sequence[tuple[Face, bytes]]:
+    probability = maker.verifier.probability(levels)
+    judged = maker.judge.probability(levels) if maker.judge else [np.zeros(0)] * len(levels)
     return [
         (
             Face("", REAL, 0, first + i, {}, (), rounded(probability[i]), rounded(judged[i])),

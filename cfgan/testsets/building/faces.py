@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 import cfgan
-from cfgan.attributes.spec import Cell
+from cfgan.attributes.spec import RequestCell
 from cfgan.external.operating_points import similarity_at
-from cfgan.generate.sampling import CHUNK, Drawer, chunk_end, latents, render
+from cfgan.generate.sampling import CHUNK, Sampler, chunk_end, latents, render
 from cfgan.io.png import encode_png
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
@@ -36,7 +36,7 @@ Tell = Callable[[str, int, int], None]
 Pixels = npt.NDArray[np.uint8]
 
 
-class Studio:
+class FaceMaker:
     """A bundle's networks and the embedder, with the set that they work for.
 
     Args:
@@ -63,8 +63,8 @@ class Studio:
         marked: bool = True,
     ) -> None:
         self.bundle, self.plan, self.writer, self.embedder = bundle, plan, writer, embedder
-        self._drawer = Drawer(bundle, device)
-        self.verifier, *judges = readers_of(bundle, self._drawer.device)
+        self._sampler = Sampler(bundle, device)
+        self.verifier, *judges = readers_of(bundle, self._sampler.device)
         self.judge = judges[0] if judges else None
         self.stop, self.tell, self._marked = stop, tell, marked
         identity = plan.model.identity
@@ -73,7 +73,7 @@ class Studio:
 
     # ------------------------------------------------------------------ subjects
 
-    def subjects(self, role: str, cell: Cell, unlike: Sequence[npt.NDArray[np.float32]] = ()) -> list[Face]:
+    def subjects(self, role: str, cell: RequestCell, unlike: Sequence[npt.NDArray[np.float32]] = ()) -> list[Face]:
         """Draw until ``cell.count`` subjects are found or its draws are used up; goes on where the writer stands.
 
         A draw is left out when the verifier rejects it, when the embedder's detector finds no face, or when it is too
@@ -96,14 +96,14 @@ class Studio:
     def _chunk(
         self,
         role: str,
-        cell: Cell,
+        cell: RequestCell,
         draws: range,
         before: Tally,
         wanted: int,
         unlike: Sequence[npt.NDArray[np.float32]],
     ) -> tuple[list[tuple[Face, bytes]], Tally]:
         tally = dict(before)
-        drawn = self._drawer.draw(cell, draws)
+        drawn = self._sampler.draw(cell, draws)
         keep = [bool(row.all()) or not cell.verify.enabled for row in drawn.passed]
         taken: list[tuple[Face, Pixels]] = []
         for place, draw in enumerate(drawn.draws):
@@ -180,7 +180,7 @@ class Studio:
         conditions = np.repeat(np.asarray([base.condition], np.float32), len(STRENGTHS), 0)
         conditions[:, column] = np.asarray(STRENGTHS, np.float32) * value
         z = np.repeat(z, len(STRENGTHS), 0)
-        images, pixels = render(self._drawer.generator, z, conditions, self._drawer.device)
+        images, pixels = render(self._sampler.generator, z, conditions, self._sampler.device)
         probability = probabilities(self.verifier.network, self.bundle.calibration, images)
         requested = {**base.requested, name: value}
         seen = self._gate(requested).passes(probability)
@@ -226,7 +226,7 @@ class Studio:
 
     def _gate(self, request: dict[str, float]) -> Gate:
         """The bundle's gate for a request, as the plan's ``verify`` wants it."""
-        cell = Cell("", request, 1, 0, verify=self.plan.model.verify)
+        cell = RequestCell("", request, 1, 0, verify=self.plan.model.verify)
         if not self.plan.model.verify.enabled:
             cell = replace(cell, request={})
         return gate_of(self.bundle, cell)

@@ -15,7 +15,7 @@ from cfgan.data.read.label_files import read_label_file
 from cfgan.errors import DataError, RequestError, SpecError
 from cfgan.io.files import make_folder, write_bytes
 from cfgan.testsets.building.designs import Built
-from cfgan.testsets.building.faces import Studio
+from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.pairing import fold_of
 from cfgan.testsets.building.user_images import checked_name, gallery_images, is_table, read_image
 from cfgan.testsets.building.writer import Face
@@ -45,7 +45,7 @@ class Person:
     vectors: npt.NDArray[np.float32]
 
 
-def gallery(studio: Studio) -> Built:
+def gallery(maker: FaceMaker) -> Built:
     """For each person imposters that match that person's attributes; see :class:`GalleryModel`.
 
     No image of the gallery is copied unless ``copy_gallery`` asks for it. The pairs name the person's image that is
@@ -54,16 +54,16 @@ def gallery(studio: Studio) -> Built:
     Raises:
         DataError: an image or a row of the gallery cannot be used; names it.
     """
-    model = studio.plan.model
-    if not isinstance(model, GalleryModel) or studio.plan.brought is None:
+    model = maker.plan.model
+    if not isinstance(model, GalleryModel) or maker.plan.user_images is None:
         raise TypeError("not a gallery plan")
     built = Built()
-    names = _matched_names(studio, model)
-    people = _people(studio, studio.plan.brought, names)
+    names = _matched_names(maker, model)
+    people = _people(maker, maker.plan.user_images, names)
     for place, person in enumerate(people):
-        request = _joined(studio, person)
-        cell = studio.plan.cell(person.name, request, model.imposters, _FIRST_CELL + place)
-        faces = studio.subjects(f"imposters of {person.name}", cell, unlike=list(person.vectors))
+        request = _joined(maker, person)
+        cell = maker.plan.cell(person.name, request, model.imposters, _FIRST_CELL + place)
+        faces = maker.subjects(f"imposters of {person.name}", cell, unlike=list(person.vectors))
         built.quota(f"imposters of {person.name}", model.imposters, len(faces))
         for face in faces:
             file, similarity = _nearest(person, face)
@@ -83,54 +83,54 @@ def gallery(studio: Studio) -> Built:
                 )
             )
     if model.copy_gallery:
-        _copy(studio, people)
+        _copy(maker, people)
     without = sum(not person.request for person in people)
     if without:
         built.notes.append(f"{without} of {len(people)} people show no attribute that the verifier is sure of.")
     return built
 
 
-def _joined(studio: Studio, person: Person) -> Request:
+def _joined(maker: FaceMaker, person: Person) -> Request:
     """What everybody shows and what the person shows. Raises DataError where they exclude each other."""
-    request = {**studio.plan.request, **person.request}
+    request = {**maker.plan.request, **person.request}
     try:
-        check_exclusive(studio.bundle.vocabulary, request)
+        check_exclusive(maker.bundle.vocabulary, request)
     except RequestError as error:
         raise DataError(f"{person.name}: {error}", field="gallery", value=person.name) from None
     return request
 
 
-def _matched_names(studio: Studio, model: GalleryModel) -> list[str]:
-    if listed := studio.plan.resolved.get("match"):
+def _matched_names(maker: FaceMaker, model: GalleryModel) -> list[str]:
+    if listed := maker.plan.resolved.get("match"):
         return [str(name) for name in listed]
-    figures: Mapping[str, Mapping[str, float]] = studio.bundle.config["verifier"].get("figures", {})
-    vocabulary = studio.bundle.vocabulary
+    figures: Mapping[str, Mapping[str, float]] = maker.bundle.config["verifier"].get("figures", {})
+    vocabulary = maker.bundle.vocabulary
     found = [n for n in vocabulary.names if figures.get(n, {}).get("balanced_accuracy", 0.0) >= _WELL_READ]
-    found = [name for name in found if name not in studio.plan.request]
+    found = [name for name in found if name not in maker.plan.request]
     if not found:
         raise SpecError("the verifier reads no attribute well enough; name some.", field="match")
     return found
 
 
-def _people(studio: Studio, path: Path, names: Sequence[str]) -> list[Person]:
+def _people(maker: FaceMaker, path: Path, names: Sequence[str]) -> list[Person]:
     """The gallery's people in the order of their names, each with the values to match."""
     if is_table(path):
-        return _from_table(studio, path, names)
+        return _from_table(maker, path, names)
     people = []
     images = gallery_images(path)
     for place, (name, listed) in enumerate(images.items()):
-        studio.stop.raise_if_asked("the same command goes on")
-        levels = np.stack([read_image(image, studio.bundle.size, "gallery") for image in listed])
-        probability = studio.verifier.probability(levels).astype(np.float64).mean(0)
-        vectors = studio.embedder(levels).vectors if studio.embedder else np.zeros((0, 0), np.float32)
-        request = _sure(studio, probability, names)
+        maker.stop.raise_if_asked("the same command goes on")
+        levels = np.stack([read_image(image, maker.bundle.size, "gallery") for image in listed])
+        probability = maker.verifier.probability(levels).astype(np.float64).mean(0)
+        vectors = maker.embedder(levels).vectors if maker.embedder else np.zeros((0, 0), np.float32)
+        request = _sure(maker, probability, names)
         people.append(Person(name, tuple(label for label, _ in listed), request, vectors))
-        studio.tell("gallery", place + 1, len(images))
+        maker.tell("gallery", place + 1, len(images))
     return people
 
 
-def _from_table(studio: Studio, path: Path, names: Sequence[str]) -> list[Person]:
-    table = read_label_file(path, studio.bundle.vocabulary, ignore_unknown=True)
+def _from_table(maker: FaceMaker, path: Path, names: Sequence[str]) -> list[Person]:
+    table = read_label_file(path, maker.bundle.vocabulary, ignore_unknown=True)
     people = []
     for name, row in table.rows.items():
         values = dict(zip(table.names, table.values[row].tolist(), strict=True))
@@ -139,9 +139,9 @@ def _from_table(studio: Studio, path: Path, names: Sequence[str]) -> list[Person
     return people
 
 
-def _sure(studio: Studio, probability: npt.NDArray[np.float64], names: Sequence[str]) -> Request:
+def _sure(maker: FaceMaker, probability: npt.NDArray[np.float64], names: Sequence[str]) -> Request:
     """The values that a person's images pass the bundle's gate for; of those that exclude each other, the surest."""
-    bundle = studio.bundle
+    bundle = maker.bundle
     calibration = bundle.calibration
     request: Request = {}
     for name in names:
@@ -168,11 +168,11 @@ def _nearest(person: Person, face: Face) -> tuple[str, float | None]:
     return names[int(distance.argmin())], -float(distance.min())
 
 
-def _copy(studio: Studio, people: Sequence[Person]) -> None:
-    brought = studio.plan.brought
+def _copy(maker: FaceMaker, people: Sequence[Person]) -> None:
+    user_images = maker.plan.user_images
     for person in people:
-        folder = studio.writer.out / "gallery" / person.name
+        folder = maker.writer.out / "gallery" / person.name
         for file in person.files:
             make_folder(folder)
-            if brought is not None:
-                write_bytes(folder / Path(file).name, (brought / file).read_bytes())
+            if user_images is not None:
+                write_bytes(folder / Path(file).name, (user_images / file).read_bytes())

@@ -27,17 +27,17 @@ def check_brought(plan: Plan, size: int) -> None:
     """Read everything that the plan brings, once.
 
     Args:
-        plan: whose ``brought`` is looked at.
+        plan: whose ``user_images`` is looked at.
         size: side in pixels that the images are read at.
 
     Raises:
         DataError: an image that cannot be read, or a name that cannot stand in a table or be copied; names it.
         InputError: there is no image.
     """
-    if plan.brought is None or is_table(plan.brought):
+    if plan.user_images is None or is_table(plan.user_images):
         return
     if isinstance(plan.model, GalleryModel):
-        people = gallery_images(plan.brought)
+        people = gallery_images(plan.user_images)
         if plan.model.copy_gallery:
             for person, images in people.items():
                 for name in (person, *(path.name for _, path in images)):
@@ -45,7 +45,7 @@ def check_brought(plan: Plan, size: int) -> None:
                         raise DataError(f"{name!r} cannot be copied under that name.", field="copy_gallery", value=name)
         listed = [image for images in people.values() for image in images]
     else:
-        listed = bona_fide_images(plan.brought)
+        listed = bona_fide_images(plan.user_images)
     for image in listed:
         read_image(image, size, "gallery" if isinstance(plan.model, GalleryModel) else "bona_fide")
 

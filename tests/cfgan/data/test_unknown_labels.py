@@ -12,14 +12,14 @@ import torch
 from helpers import SEEN, SMALL, small_store
 
 from cfgan.assemble.parts import _validation
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.evaluation.fidelity import intra_attribute_fd
 from cfgan.model.calibration import classifier_figures, fit_calibration
 from cfgan.training import losses
 from cfgan.training.classifier import train_classifier
 from cfgan.training.config import ClassifierConfig, GanConfig, make_config
 from cfgan.training.data import load_split
-from cfgan.training.players import gan_shape, make_players
+from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.sampling_rows import repeat_factors
 from cfgan.training.state import step_generator
 from cfgan.training.step import Inputs, draw_inputs, generator_loss
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     whole = small_store(tmp_path_factory.mktemp("unknown"))
     labels = whole.labels.copy()
     labels[::2, 1] = np.nan
@@ -36,35 +36,35 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def guide(store: Store, tmp_path_factory: pytest.TempPathFactory) -> str:
+def guide(store: PackedDataset, tmp_path_factory: pytest.TempPathFactory) -> str:
     run = tmp_path_factory.mktemp("guide") / "run"
     train_classifier(store, run, make_config(ClassifierConfig, SEEN))
     return str(run)
 
 
-def test_the_generator_is_pulled_by_known_labels_alone(store: Store, guide: str, tmp_path: Path) -> None:
+def test_the_generator_is_pulled_by_known_labels_alone(store: PackedDataset, guide: str, tmp_path: Path) -> None:
     settings = SMALL | {"guide": guide, "guide_pull": 1.0, "attribute_pull": 1.0}
     config = make_config(GanConfig, settings)
-    players = make_players(config, gan_shape(config, 3, 16), CPU)
+    networks = make_networks(config, gan_shape(config, 3, 16), CPU)
     z = torch.randn(4, config.z_dim)
     labels = torch.tensor([[1.0, math.nan, -1.0]] * 4)
     real = torch.rand(4, 3, 16, 16) * 2 - 1
     inputs = Inputs(real, labels, torch.nan_to_num(labels), z)
-    fake = players.generator(z, inputs.condition)
-    _, figures = generator_loss(players, inputs, fake, config, step_generator(0, 0, 0))
+    fake = networks.generator(z, inputs.condition)
+    _, figures = generator_loss(networks, inputs, fake, config, step_generator(0, 0, 0))
     # Whatever is said of an attribute of which nothing is known, the pulls stay as they are.
-    for network, last in ((players.discriminator, "attributes"), (players.guide, "head")):
+    for network, last in ((networks.discriminator, "attributes"), (networks.guide, "head")):
         with torch.no_grad():
             getattr(network, last).bias[1] += 50.0
-    _, again = generator_loss(players, inputs, fake, config, step_generator(0, 0, 0))
+    _, again = generator_loss(networks, inputs, fake, config, step_generator(0, 0, 0))
     for name in ("g_attributes", "g_guide"):
         torch.testing.assert_close(again[name], figures[name])
     nothing = dataclasses.replace(inputs, labels=torch.full((4, 3), math.nan))
-    _, figures = generator_loss(players, nothing, fake, config, step_generator(0, 0, 0))
+    _, figures = generator_loss(networks, nothing, fake, config, step_generator(0, 0, 0))
     assert figures["g_attributes"].item() == 0 and figures["g_guide"].item() == 0
 
 
-def test_conditions_of_unknown_labels_are_neither_yes_nor_no(store: Store) -> None:
+def test_conditions_of_unknown_labels_are_neither_yes_nor_no(store: PackedDataset) -> None:
     config = make_config(GanConfig, SMALL)
     train = load_split(store, "train", CPU)
     inputs = draw_inputs(train, torch.ones(len(train)), config, step_generator(0, 0, 0))
@@ -73,7 +73,7 @@ def test_conditions_of_unknown_labels_are_neither_yes_nor_no(store: Store) -> No
     torch.testing.assert_close(inputs.condition[~unknown], inputs.labels[~unknown])
 
 
-def test_mirroring_can_be_switched_off_without_moving_what_is_drawn(store: Store) -> None:
+def test_mirroring_can_be_switched_off_without_moving_what_is_drawn(store: PackedDataset) -> None:
     train = load_split(store, "train", CPU)
     both = [
         draw_inputs(

@@ -13,7 +13,7 @@ from helpers import draw_celeba, make_bundle, small_store
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.read.celeba import read_celeba
-from cfgan.data.store import Store, pack
+from cfgan.data.store import PackedDataset, pack
 from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.evaluation.card import Plan, measure
@@ -35,7 +35,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     return small_store(tmp_path_factory.mktemp("card-store"), NAMES)
 
 
@@ -44,7 +44,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
 
 
-def test_the_card_holds_every_figure_and_is_the_same_again(judged: Bundle, store: Store) -> None:
+def test_the_card_holds_every_figure_and_is_the_same_again(judged: Bundle, store: PackedDataset) -> None:
     plan = Plan(draws=40, each=12, rare_requests=2, requests=({"Red": 1.0, "Cat": -1.0},), split="train", seed=3)
     device = pick_device("cpu")
     stages: list[str] = []
@@ -68,7 +68,9 @@ def test_the_card_holds_every_figure_and_is_the_same_again(judged: Bundle, store
     assert not math.isnan(card["fidelity"]["judge"]["distance"])
 
 
-def test_data_that_does_not_fit_is_refused_by_name(judged: Bundle, store: Store, tmp_path: Path, prior: Prior) -> None:
+def test_data_that_does_not_fit_is_refused_by_name(
+    judged: Bundle, store: PackedDataset, tmp_path: Path, prior: Prior
+) -> None:
     device = pick_device("cpu")
     other = small_store(tmp_path, ("Red", "Round", "Dog"))
     with pytest.raises(InputError, match="attributes are not those"):

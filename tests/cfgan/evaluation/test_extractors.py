@@ -16,7 +16,7 @@ from helpers import draw_celeba
 from torch import nn
 
 from cfgan.data.read.celeba import read_celeba
-from cfgan.data.store import Store, open_store, pack
+from cfgan.data.store import PackedDataset, open_store, pack
 from cfgan.errors import ConfigError, DataError, InputError
 from cfgan.evaluation import extractors, reference
 from cfgan.evaluation.extractors import (
@@ -228,7 +228,7 @@ def test_an_extra_that_is_missing_or_does_not_load_is_explained(
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> PackedDataset:
     return pack(read_celeba(draw_celeba(tmp_path / "celeba")), tmp_path / "store", 64)[0]
 
 
@@ -242,7 +242,7 @@ class Counting(ClassifierExtractor):
         return super()._features(images)
 
 
-def test_reference_features_are_computed_once(store: Store, tmp_path: Path) -> None:
+def test_reference_features_are_computed_once(store: PackedDataset, tmp_path: Path) -> None:
     extractor, cache = Counting(classifier()), tmp_path / "cache" / "cfgan"
     rows = store.rows("train")
     extractor.images = 0
@@ -255,9 +255,9 @@ def test_reference_features_are_computed_once(store: Store, tmp_path: Path) -> N
     assert stat.S_IMODE(path.stat().st_mode) == 0o600 and stat.S_IMODE(cache.stat().st_mode) == 0o700
 
 
-def test_another_split_count_seed_extractor_or_data_is_not_mixed_up(store: Store, tmp_path: Path) -> None:
+def test_another_split_count_seed_extractor_or_data_is_not_mixed_up(store: PackedDataset, tmp_path: Path) -> None:
     def get(
-        count: int | None = None, seed: int = 0, split: str = "train", of: Store = store, net: int = 0
+        count: int | None = None, seed: int = 0, split: str = "train", of: PackedDataset = store, net: int = 0
     ) -> np.ndarray:
         extractor = ClassifierExtractor(classifier(net))
         return reference.reference_features(of, split, extractor, count=count, seed=seed, cache=tmp_path / "cache")
@@ -279,7 +279,7 @@ def test_another_split_count_seed_extractor_or_data_is_not_mixed_up(store: Store
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other key", "text"])
-def test_a_damaged_cache_is_computed_again(store: Store, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_cache_is_computed_again(store: PackedDataset, tmp_path: Path, damage: str) -> None:
     extractor, cache = ClassifierExtractor(classifier()), tmp_path / "cache"
     first = reference.reference_features(store, "validation", extractor, cache=cache)
     (path,) = cache.iterdir()
@@ -293,7 +293,7 @@ def test_a_damaged_cache_is_computed_again(store: Store, tmp_path: Path, damage:
     assert path.read_bytes() == good
 
 
-def test_a_cache_that_cannot_be_written_costs_a_warning(store: Store, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_costs_a_warning(store: PackedDataset, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     extractor = ClassifierExtractor(classifier())
     with pytest.warns(RuntimeWarning, match="not kept"):

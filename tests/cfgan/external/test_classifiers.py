@@ -232,15 +232,15 @@ def real_witnesses() -> list[Witness]:
 
 @pytest.mark.real
 def test_witnesses_tell_men_from_women_and_smiles_from_none_in_generated_faces() -> None:
-    from cfgan.attributes.spec import Cell
-    from cfgan.generate.sampling import Drawer
+    from cfgan.attributes.spec import RequestCell
+    from cfgan.generate.sampling import Sampler
 
     witnesses, find = real_witnesses(), FaceFinder()
     for witness in witnesses:
         right = total = 0
         for value in (1.0, -1.0):
-            drawn_ = Drawer(open_bundle("celeba64"), "cpu").draw(
-                Cell("any", {witness.attribute: value}, 64, 1), range(64)
+            drawn_ = Sampler(open_bundle("celeba64"), "cpu").draw(
+                RequestCell("any", {witness.attribute: value}, 64, 1), range(64)
             )
             faces = drawn_.pixels[drawn_.passed.all(1)]
             seen = sees(witness, witness(faces, find(faces)))

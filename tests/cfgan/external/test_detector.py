@@ -37,11 +37,11 @@ def test_other_types_and_shapes_are_refused() -> None:
 @pytest.mark.real
 def test_faces_of_the_shipped_bundle_are_found_until_they_are_cut_up() -> None:
     pytest.importorskip("dlib")
-    from cfgan.attributes.spec import Cell, VerifySpec
-    from cfgan.generate.sampling import Drawer
+    from cfgan.attributes.spec import RequestCell, VerifySpec
+    from cfgan.generate.sampling import Sampler
 
-    cell = Cell("any", {}, 32, 1, verify=VerifySpec(enabled=False))
-    faces = Drawer(open_bundle("celeba64"), "cpu").draw(cell, range(32)).pixels
+    cell = RequestCell("any", {}, 32, 1, verify=VerifySpec(enabled=False))
+    faces = Sampler(open_bundle("celeba64"), "cpu").draw(cell, range(32)).pixels
     detector = FaceDetector()
     found = detector(faces)
     assert found.shape == (32,) and found.mean() > 0.8 and detector.count(faces) == found.sum()

@@ -6,8 +6,8 @@ import torch
 from scipy import stats
 
 from cfgan.attributes.prior import Prior
-from cfgan.attributes.spec import Cell
-from cfgan.generate.sampling import Drawer, conditions, latents
+from cfgan.attributes.spec import RequestCell
+from cfgan.generate.sampling import Sampler, conditions, latents
 from cfgan.model.bundle import Bundle
 
 
@@ -33,12 +33,12 @@ def test_truncation_cuts_off_and_moves_the_same_latent_inwards(cut: float) -> No
 
 
 def test_draw_17_is_the_same_face_alone_or_in_company(tiny_bundle: Bundle) -> None:
-    drawer = Drawer(tiny_bundle, "cpu")
-    cell = Cell("x", {"Red": 1.0}, 1, 5)
-    many, alone = drawer.draw(cell, range(0, 600), 600), drawer.draw(cell, range(517, 518))
+    sampler = Sampler(tiny_bundle, "cpu")
+    cell = RequestCell("x", {"Red": 1.0}, 1, 5)
+    many, alone = sampler.draw(cell, range(0, 600), 600), sampler.draw(cell, range(517, 518))
     for part in ("condition", "pixels", "probability", "passed"):
         np.testing.assert_array_equal(getattr(many, part)[517], getattr(alone, part)[0])
-    late = drawer.draw(cell, range(510, 530), 10_000)
+    late = sampler.draw(cell, range(510, 530), 10_000)
     np.testing.assert_array_equal(late.pixels, many.pixels[510:530])
 
 
@@ -49,19 +49,19 @@ def test_large_seeds_are_seeds_of_their_own() -> None:
 
 
 def test_threads_do_not_change_a_face(tiny_bundle: Bundle) -> None:
-    drawer, cell = Drawer(tiny_bundle, "cpu"), Cell("x", {}, 1, 5)
-    one = drawer.draw(cell, range(8)).pixels.astype(int)
+    sampler, cell = Sampler(tiny_bundle, "cpu"), RequestCell("x", {}, 1, 5)
+    one = sampler.draw(cell, range(8)).pixels.astype(int)
     torch.set_num_threads(2)
     try:
-        assert np.abs(drawer.draw(cell, range(8)).pixels - one).max() <= 1
+        assert np.abs(sampler.draw(cell, range(8)).pixels - one).max() <= 1
     finally:
         torch.set_num_threads(1)
 
 
 def test_what_free_attributes_do(prior: Prior) -> None:
-    natural = conditions(prior, Cell("x", {"Red": 1.0}, 1, 0), range(50))
-    neutral = conditions(prior, Cell("x", {"Red": 1.0}, 1, 0, free="neutral"), range(50))
-    fixed = conditions(prior, Cell("x", {"Red": 1.0}, 1, 0, free={"Cat": -1.0}), range(50))
+    natural = conditions(prior, RequestCell("x", {"Red": 1.0}, 1, 0), range(50))
+    neutral = conditions(prior, RequestCell("x", {"Red": 1.0}, 1, 0, free="neutral"), range(50))
+    fixed = conditions(prior, RequestCell("x", {"Red": 1.0}, 1, 0, free={"Cat": -1.0}), range(50))
     assert (natural[:, 0] == 1).all() and set(np.unique(natural[:, 1:])) == {-1.0, 1.0}
     np.testing.assert_array_equal(neutral, [[1, 0, 0, 0, 0, 0]] * 50)
     assert (fixed[:, 4] == -1).all() and len(np.unique(fixed[:, 5])) == 2

@@ -16,7 +16,7 @@ def test_a_bundle_opens_and_loads_all_its_parts(tiny_bundle: Bundle) -> None:
     image = tiny_bundle.generator()(torch.zeros(1, 8), torch.zeros(1, 6))
     assert image.shape == (1, 3, 16, 16)
     assert tiny_bundle.verifier()(image).shape == (1, 6)
-    assert tiny_bundle.discriminator()(image, torch.zeros(1, 6)).realness.shape == (1,)
+    assert tiny_bundle.discriminator()(image, torch.zeros(1, 6)).logit.shape == (1,)
     assert tiny_bundle.prior().vocabulary == tiny_bundle.vocabulary
     assert not any(p.requires_grad for p in tiny_bundle.generator().parameters())
 

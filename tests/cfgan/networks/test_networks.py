@@ -31,7 +31,7 @@ def test_shapes_and_ranges(size: int, family: str, upsample: str) -> None:
     images = make_generator(shape)(torch.randn(2, 5), torch.ones(2, 3))
     assert images.shape == (2, 3, size, size) and images.abs().max() <= 1
     judged = make_discriminator(shape)(images, torch.ones(2, 3))
-    assert judged.realness.shape == (2,) and judged.attributes.shape == (2, 3)
+    assert judged.logit.shape == (2,) and judged.attributes.shape == (2, 3)
 
 
 @pytest.mark.parametrize("conditioning", ["both", "concat", "modulate"])
@@ -82,8 +82,8 @@ def test_a_zero_projection_does_not_blind_the_discriminator() -> None:
     torch.manual_seed(0)
     discriminator = Discriminator(GanShape(attributes=4, size=16, width=8, embed=6))
     torch.nn.init.zeros_(discriminator.projection.weight)
-    realness = discriminator(torch.randn(8, 3, 16, 16), torch.ones(8, 4)).realness
-    assert realness.std() > 0
+    logit = discriminator(torch.randn(8, 3, 16, 16), torch.ones(8, 4)).logit
+    assert logit.std() > 0
 
 
 def test_spectral_norm_bounds_the_weights() -> None:

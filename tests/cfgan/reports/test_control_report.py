@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.evaluation.control import Control
-from cfgan.evaluation.request_suite import Way, three_ways
+from cfgan.evaluation.request_suite import SuitePart, request_suite
 from cfgan.model.bundle import Bundle
 from cfgan.reports.model.control import control_files
-from cfgan.reports.model.request_suite import way_row
+from cfgan.reports.model.request_suite import suite_row
 from cfgan.verify.real_faces import RealFaces
 from cfgan_cli.main import app
 
@@ -68,15 +68,17 @@ def test_requests_are_drawn_three_ways_and_each_is_read_as_it_was_asked(tmp_path
     counts[0, 1] = counts[1, 0] = 12
     prior = Prior(names, np.zeros(3), np.zeros((3, 3)), counts, np.full((3, 3), 20_000), 20_000)
     made = make_bundle(tmp_path / "b", names, prior, with_judge=True)
-    ways = {way.name: way for way in three_ways(made, draws=60, device="cpu")}
-    assert list(ways) == ["as in the data", "balanced", "rare"] and {way.reader for way in ways.values()} == {"judge"}
-    assert (ways["as in the data"].asked != 0).all() and len(ways["as in the data"].asked) == 60
-    alone = ways["balanced"].asked
+    suite = {part.name: part for part in request_suite(made, draws=60, device="cpu")}
+    assert list(suite) == ["as in the data", "balanced", "rare"] and {part.reader for part in suite.values()} == {
+        "judge"
+    }
+    assert (suite["as in the data"].asked != 0).all() and len(suite["as in the data"].asked) == 60
+    alone = suite["balanced"].asked
     assert (np.abs(alone).sum(1) == 1).all() and (alone == 1).sum(0).tolist() == (alone == -1).sum(0).tolist() == [
         10
     ] * 3
-    assert (ways["rare"].asked == [1, 1, 0]).all()
-    page = control_files(made, found(), 0, list(ways.values()))["report.html"].decode()
+    assert (suite["rare"].asked == [1, 1, 0]).all()
+    page = control_files(made, found(), 0, list(suite.values()))["report.html"].decode()
     assert (
         "Requests drawn three ways" in page
         and "Requests drawn" not in control_files(made, found(), 0)["report.html"].decode()
@@ -90,11 +92,11 @@ def test_a_row_of_requests_by_hand() -> None:
     real = RealFaces(Vocabulary(NAMES), labels, {}, {"judge": right})
     asked = np.array([[1, 1, 0]] * 4 + [[1, 0, -1]] * 4, np.int8)
     seen = np.array([[1, 1, 1], [1, 1, 0], [1, 0, 0], [0, 0, 0]] + [[1, 1, 0]] * 4, bool)
-    row = way_row(Way("rare", "judge", asked, seen), real)
+    row = suite_row(SuitePart("rare", "judge", asked, seen), real)
     assert row["draws"] == 8 and row["requests"] == 2 and row["values"] == 2
     assert row["seen"]["rate"] == pytest.approx((1 + 1 + 0.5 + 0 + 4) / 8)
     assert row["exact"]["hits"] == 6 and row["exact"]["n"] == 8
     assert row["ceiling"] == pytest.approx((8 * 35 / 40 + 4 * 1 + 4 * 1) / 16)
     assert (row["exact_real"]["hits"], row["exact_real"]["n"]) == (15 + 35, 20 + 40)
-    one = way_row(Way("balanced", "judge", asked * [1, 0, 0], seen), None)
+    one = suite_row(SuitePart("balanced", "judge", asked * [1, 0, 0], seen), None)
     assert one["seen"]["interval"][0] > 0 and one["exact"] is None and one["ceiling"] is None

@@ -44,22 +44,22 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("brought", [True, False])
+@pytest.mark.parametrize("user_images", [True, False])
 @pytest.mark.parametrize("design", SPECS)
 def test_built_sets_are_sound_and_can_be_exported(
-    tiny_bundle: Bundle, tmp_path: Path, gallery: Path, design: str, brought: bool, monkeypatch: pytest.MonkeyPatch
+    tiny_bundle: Bundle, tmp_path: Path, gallery: Path, design: str, user_images: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pyarrow")
     use_colours(monkeypatch)
     spec = {"design": design, **SPECS[design]}
     if design == "gallery":
         spec["gallery"] = str(gallery)
-        if not brought:
+        if not user_images:
             (tmp_path / "people.csv").write_text("file,Red\nAnn Lee,1\nbob,0\n")
             spec["gallery"] = str(tmp_path / "people.csv")
-    elif design == "detection" and brought:
+    elif design == "detection" and user_images:
         spec["bona_fide"] = str(gallery)
-    elif brought:
+    elif user_images:
         spec["change"] = ["Cat"]
     folder, out = tmp_path / "t", tmp_path / "out"
     build_testset(tiny_bundle, make_testset_plan(spec, tiny_bundle.vocabulary), folder, device="cpu")
@@ -81,7 +81,7 @@ def test_built_sets_are_sound_and_can_be_exported(
             assert held
         elif design == "detection":
             assert not held and "Did you mean huggingface" in text
-        elif design == "gallery" and not brought and kind == "insightface":
+        elif design == "gallery" and not user_images and kind == "insightface":
             assert not held and "Ann Lee is enrolled without an image" in text
         elif kind == "celeba":
             assert held and len(read_celeba(out / "celeba").files) == about["images"]

@@ -14,9 +14,9 @@ import cfgan
 from cfgan.assemble.build import build_bundle
 from cfgan.assemble.parts import Parts
 from cfgan.attributes.prior import Prior
-from cfgan.attributes.spec import Cell, Plan, VerifySpec
+from cfgan.attributes.spec import Plan, RequestCell, VerifySpec
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import InputError, StoppedError
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, open_bundle
@@ -31,7 +31,7 @@ SETTINGS |= {"threads": 1}
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     return small_store(tmp_path_factory.mktemp("judge"))
 
 
@@ -43,7 +43,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_bundle(tmp_path_factory.mktemp("kept") / "bundle", vocabulary, prior)
 
 
-def test_a_stopped_judge_goes_on_with_the_features_it_has(store: Store, tmp_path: Path) -> None:
+def test_a_stopped_judge_goes_on_with_the_features_it_has(store: PackedDataset, tmp_path: Path) -> None:
     config = make_config(JudgeConfig, SETTINGS)
     whole = train_judge(store, tmp_path / "whole", config)
 
@@ -59,7 +59,7 @@ def test_a_stopped_judge_goes_on_with_the_features_it_has(store: Store, tmp_path
     assert not (tmp_path / "broken" / "features.npy").exists()
 
 
-def test_the_frozen_network_stays_as_published(store: Store, tmp_path: Path) -> None:
+def test_the_frozen_network_stays_as_published(store: PackedDataset, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     from cfgan.evaluation.extractors import published_efficientnet
@@ -80,7 +80,9 @@ def test_a_judge_reads_any_size_and_its_features_are_what_its_last_layer_reads()
         JudgeShape(3, side=40)
 
 
-def test_a_bundle_is_built_from_a_run_a_judge_and_an_older_bundle(store: Store, source: Bundle, tmp_path: Path) -> None:
+def test_a_bundle_is_built_from_a_run_a_judge_and_an_older_bundle(
+    store: PackedDataset, source: Bundle, tmp_path: Path
+) -> None:
     train_gan(store, tmp_path / "gan", make_config(GanConfig, SMALL | {"z_dim": 8, "start": str(source.path)}))
     train_judge(store, tmp_path / "judge", make_config(JudgeConfig, SETTINGS))
     keep = with_history(source, tmp_path)
@@ -128,7 +130,7 @@ def test_nothing_that_draws_gates_or_trains_touches_the_judge(
 
     monkeypatch.setattr(Bundle, "judge", touched)
     monkeypatch.setattr(Bundle, "judge_calibration", property(touched), raising=False)
-    cell = Cell("any", {"Red": 1.0}, 4, 1, verify=VerifySpec(enabled=True))
+    cell = RequestCell("any", {"Red": 1.0}, 4, 1, verify=VerifySpec(enabled=True))
     assert generate(bundle, Plan((cell,), {}), tmp_path / "batch", device="cpu").accepted == 4
 
     root = Path(cfgan.__file__).parent

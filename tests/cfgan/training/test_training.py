@@ -14,19 +14,19 @@ import pytest
 import torch
 from helpers import SEEN, SMALL, small_store
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, FolderError, StoppedError
 from cfgan.training.classifier import train_classifier
 from cfgan.training.config import ClassifierConfig, GanConfig, load_config, make_config, to_dict
 from cfgan.training.gan import train_gan
-from cfgan.training.players import gan_shape
+from cfgan.training.networks import gan_shape
 from cfgan.training.state import WeightAverage, load_latest_state, save_state
 
 CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     return small_store(tmp_path_factory.mktemp("training"))
 
 
@@ -36,7 +36,7 @@ def digest(path: Path) -> str:
 
 @pytest.mark.parametrize("extra", [{}, {"loss": "hinge", "spectral_norm": True, "penalty": "finite"}])
 def test_a_resumed_gan_run_has_the_same_weights_as_an_unbroken_one(
-    store: Store, tmp_path: Path, extra: dict[str, object]
+    store: PackedDataset, tmp_path: Path, extra: dict[str, object]
 ) -> None:
     config = make_config(GanConfig, SMALL | extra)
     whole = train_gan(store, tmp_path / "whole", config)
@@ -60,7 +60,7 @@ def test_a_resumed_gan_run_has_the_same_weights_as_an_unbroken_one(
     }
 
 
-def test_a_resumed_classifier_run_has_the_same_weights(store: Store, tmp_path: Path) -> None:
+def test_a_resumed_classifier_run_has_the_same_weights(store: PackedDataset, tmp_path: Path) -> None:
     config = make_config(ClassifierConfig, SEEN)
     whole = train_classifier(store, tmp_path / "whole", config)
 
@@ -73,7 +73,7 @@ def test_a_resumed_classifier_run_has_the_same_weights(store: Store, tmp_path: P
     assert digest(train_classifier(store, tmp_path / "broken", config)) == digest(whole)
 
 
-def test_kill_9_loses_at_most_the_time_since_the_last_save(store: Store, tmp_path: Path) -> None:
+def test_kill_9_loses_at_most_the_time_since_the_last_save(store: PackedDataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
     settings = [f"{k}={v}" for k, v in (SMALL | {"images": 1_000_000}).items()]
     command = [sys.executable, "-m", "cfgan_cli.main", "train", "gan", "--data", str(store.path), "--out", str(run)]
@@ -102,7 +102,7 @@ def test_a_damaged_newest_state_is_passed_over(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.glob("*.pt")) == ["state-0000000030.pt", "state-0000000040.pt"]
 
 
-def test_other_settings_need_a_word(store: Store, tmp_path: Path) -> None:
+def test_other_settings_need_a_word(store: PackedDataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train_gan(store, run, make_config(GanConfig, SMALL | {"images": 16}))
     changed = make_config(GanConfig, SMALL | {"images": 32, "rate_generator": 1e-3})
@@ -153,7 +153,7 @@ def test_settings_win_over_the_file(tmp_path: Path) -> None:
     assert make_config(GanConfig, to_dict(config)) == config
 
 
-def test_tensorboard_gets_every_figure(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tensorboard_gets_every_figure(store: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[tuple[str, int]] = []
 
     class Writer:
@@ -172,7 +172,7 @@ def test_tensorboard_gets_every_figure(store: Store, tmp_path: Path, monkeypatch
 
 
 def test_tensorboard_without_the_extra_says_what_to_install(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ConfigError, match=r"cfgan\[tensorboard\]"):
@@ -180,7 +180,7 @@ def test_tensorboard_without_the_extra_says_what_to_install(
 
 
 def test_settings_that_do_not_fit_the_images_are_refused_before_anything_is_written(
-    store: Store, tmp_path: Path
+    store: PackedDataset, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="stages do not divide"):
         train_classifier(store, tmp_path / "a", make_config(ClassifierConfig, SEEN | {"widths": [4] * 6}))
@@ -197,7 +197,7 @@ def test_settings_that_do_not_fit_the_images_are_refused_before_anything_is_writ
     assert not any((tmp_path / name).exists() for name in "ab")
 
 
-def test_a_run_begun_before_a_setting_existed_goes_on_with_its_default(store: Store, tmp_path: Path) -> None:
+def test_a_run_begun_before_a_setting_existed_goes_on_with_its_default(store: PackedDataset, tmp_path: Path) -> None:
     train_classifier(store, tmp_path / "run", make_config(ClassifierConfig, SEEN))
     path = tmp_path / "run" / "config.yaml"
     path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("mirror")))

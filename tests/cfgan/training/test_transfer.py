@@ -15,7 +15,7 @@ from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.training.classifier import train_classifier
 from cfgan.training.config import ClassifierConfig, GanConfig, make_config
 from cfgan.training.gan import train_gan
-from cfgan.training.players import gan_shape, make_players
+from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.transfer import start_from
 
 CPU = torch.device("cpu")
@@ -33,19 +33,19 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def test_known_attributes_keep_their_effect_by_name_and_new_ones_start_without(source: Bundle) -> None:
     vocabulary = Vocabulary(("Red", "Cat", "Round", "Old"))
     config = make_config(GanConfig, SETTINGS)
-    players = make_players(config, gan_shape(config, 4, 16), CPU)
-    start_from(players, vocabulary, source)
-    old, new = source.generator(), players.average.module
+    networks = make_networks(config, gan_shape(config, 4, 16), CPU)
+    start_from(networks, vocabulary, source)
+    old, new = source.generator(), networks.average.module
     z = torch.randn(6, 8)
     asked = torch.randn(6, 4)
     translated = torch.stack([asked[:, 2], torch.zeros(6), asked[:, 0]], 1)  # Round, Dog, Red
     torch.testing.assert_close(new(z, asked), old(z, translated))  # Cat and Old change nothing
     images = torch.randn(6, 3, 16, 16)
-    before, after = source.discriminator()(images, translated), players.discriminator(images, asked)
-    torch.testing.assert_close(after.realness, before.realness)
+    before, after = source.discriminator()(images, translated), networks.discriminator(images, asked)
+    torch.testing.assert_close(after.logit, before.logit)
     torch.testing.assert_close(after.attributes[:, [0, 2]], before.attributes[:, [2, 0]])
     assert (after.attributes[:, [1, 3]] == 0).all()
-    assert players.start == {"name": "tiny", "digest": source.digest, "images": 0}
+    assert networks.start == {"name": "tiny", "digest": source.digest, "images": 0}
 
 
 def test_new_attributes_learn(source: Bundle, tmp_path: Path) -> None:
@@ -61,9 +61,9 @@ def test_new_attributes_learn(source: Bundle, tmp_path: Path) -> None:
 
 def test_networks_of_another_shape_are_refused_by_name(source: Bundle) -> None:
     config = make_config(GanConfig, SETTINGS | {"width": 12})
-    players = make_players(config, gan_shape(config, 3, 16), CPU)
+    networks = make_networks(config, gan_shape(config, 3, 16), CPU)
     with pytest.raises(ConfigError, match=r"width = 8, this run 12; say --set width=8"):
-        start_from(players, Vocabulary(("a", "b", "c")), source)
+        start_from(networks, Vocabulary(("a", "b", "c")), source)
 
 
 def test_training_goes_on_from_a_bundle_alone_with_the_guide_that_it_keeps(tmp_path: Path, source: Bundle) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cfgan.attributes.spec import Cell, VerifySpec
+from cfgan.attributes.spec import RequestCell, VerifySpec
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.evaluation.accuracy import accuracy_table
 from cfgan.model.calibration import (
@@ -25,7 +25,7 @@ from cfgan.verify.gate import Gate
 
 def gate(request: dict[str, float], threshold: float | None = None) -> Gate:
     calibration = Calibration(np.ones(3), np.zeros(3), np.asarray([0.1, 0.5, 0.9]))
-    cell = Cell("x", request, 1, 0, verify=VerifySpec(threshold=threshold))
+    cell = RequestCell("x", request, 1, 0, verify=VerifySpec(threshold=threshold))
     return Gate.for_cell(cell, Vocabulary(("A", "B", "C")), calibration)
 
 
@@ -46,14 +46,16 @@ def test_the_bundle_s_gate_asks_for_what_four_in_five_real_faces_reach() -> None
     p = calibration.probabilities(logits)
     vocabulary = Vocabulary(("Common", "Rare"))
     for value in (1.0, -1.0):
-        gate = Gate.for_cell(Cell("x", {"Common": value, "Rare": value}, 1, 0), vocabulary, calibration)
+        gate = Gate.for_cell(RequestCell("x", {"Common": value, "Rare": value}, 1, 0), vocabulary, calibration)
         passed = gate.passes(p)
         for i in range(2):
             carriers = labels[:, i] == value
             assert passed[carriers, i].mean() <= 0.81
             assert passed[carriers, i].mean() > 0.75 > 0.3 > passed[~carriers, i].mean()
     assert Calibration.from_dict(calibration.to_dict()).gate_yes == pytest.approx(calibration.gate_yes, abs=1e-6)
-    strict = Gate.for_cell(Cell("x", {"Rare": 1.0}, 1, 0, verify=VerifySpec(threshold=0.99)), vocabulary, calibration)
+    strict = Gate.for_cell(
+        RequestCell("x", {"Rare": 1.0}, 1, 0, verify=VerifySpec(threshold=0.99)), vocabulary, calibration
+    )
     assert strict.least[0] == 0.99
 
 

@@ -23,7 +23,7 @@ from cfgan.training.config import GanConfig
 
 
 @dataclass
-class Players:
+class TrainingNetworks:
     """The networks that take part in a run, their optimizers, and what the run has learned about itself.
 
     Args:
@@ -105,7 +105,7 @@ def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
         raise ConfigError(f"{error}; pack the images at such a size.", field="data", value=size) from None
 
 
-def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Players:
+def make_networks(config: GanConfig, shape: GanShape, device: torch.device) -> TrainingNetworks:
     """Freshly initialised networks, the same for the same seed.
 
     Raises:
@@ -130,7 +130,7 @@ def make_players(config: GanConfig, shape: GanShape, device: torch.device) -> Pl
     betas = (config.beta1, config.beta2)
     fused = device.type == "cuda"
     kind: dict[str, Any] = {"betas": betas, "fused": True} if fused else {"betas": betas, "foreach": True}
-    return Players(
+    return TrainingNetworks(
         generator=generator,
         discriminator=discriminator,
         average=saved.WeightAverage(generator, config.ema_images),
