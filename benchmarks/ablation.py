@@ -53,7 +53,7 @@ ROWS: dict[str, list[str]] = {
     "residual family": ["family=residual"],
     "guide, pull 1.0": [GUIDE, "guide_pull=1.0"],
     "rare values not drawn more often": ["rare_threshold=0"],
-    "rates fall from half the run on": ["rate_hold=0.5", "rate_end=0.05"],
+    "rates fall from half the run on": ["learning_rate_hold=0.5", "learning_rate_end=0.05"],
     "hinge": ["loss=hinge"],
     "no attribute head": ["attribute_weight=0", "attribute_pull=0"],
     "attribute head learns from fakes too": ["attribute_images=both"],
@@ -90,7 +90,13 @@ def slug(name: str) -> str:
 def train(name: str, store: PackedDataset, options: argparse.Namespace) -> Path:
     """Train one row, or go on with it."""
     settings = [f"images={options.images}", f"threads={options.threads}", f"seed={options.seed}", "device=cpu"]
-    settings += ["sample_images=20000", "save_images=20000", "ema_images=4000", "rate_hold=1.0", "guide_pull=0.2"]
+    settings += [
+        "sample_images=20000",
+        "save_images=20000",
+        "ema_images=4000",
+        "learning_rate_hold=1.0",
+        "guide_pull=0.2",
+    ]
     settings += [setting.format(guide=options.guide) for setting in ROWS[name]]
     run: Path = options.out / slug(name)
     train_gan(store, run, load_config(GanConfig, file=RECIPE, settings=settings))

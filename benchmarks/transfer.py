@@ -46,7 +46,7 @@ HELD_OUT = 500  # its held-out images, at most
 LATENTS = 3  # sets of latents over which a distance is averaged
 CPU = torch.device("cpu")
 # Constant rates, so that a run can go on past every checkpoint; the average follows at the pace of short runs.
-SETTINGS = ["rate_hold=1.0", "ema_images=1000", "device=cpu", "sample_images=4096", "save_images=1000000"]
+SETTINGS = ["learning_rate_hold=1.0", "ema_images=1000", "device=cpu", "sample_images=4096", "save_images=1000000"]
 
 
 def one_kind(store: PackedDataset, kind: str) -> PackedDataset:

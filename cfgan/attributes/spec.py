@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from cfgan.attributes.request import Request, format_request, request_from
-from cfgan.attributes.spec_files import load_spec_file, merge_verify
+from cfgan.attributes.spec_files import as_stored, current_words, load_spec_file, merge_verify
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import RequestError, SpecError
 from cfgan.io.schema import validated
@@ -58,9 +58,9 @@ class SpecModel(BaseModel):
     )
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = Field(32, description="faces wanted")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same faces")
-    free: Literal["natural", "neutral"] | dict[str, bool | float] = Field(
-        "natural",
-        description="free attributes: drawn as they go together in real faces, all 0, or fixed values for some",
+    unspecified: Literal["sample", "zero"] | dict[str, bool | float] = Field(
+        "sample",
+        description="other attributes: drawn as they go together in real faces, all 0, or fixed values for some",
     )
     truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(
         None, description="latents are drawn from a normal cut off at this many standard deviations; default: not cut"
@@ -70,7 +70,7 @@ class SpecModel(BaseModel):
     )
     verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
 
-    @field_validator("attributes", "free", "vary", mode="before")
+    @field_validator("attributes", "unspecified", "vary", mode="before")
     @classmethod
     def _numbers_are_names(cls, value: Any) -> Any:
         """YAML reads an attribute called 7 as a number, where it stands for a name."""
@@ -102,7 +102,8 @@ class RequestCell:
         request: canonical attributes and values; may be empty.
         count: faces wanted.
         seed: of its draws.
-        free: "natural", "neutral" or fixed values for some free attributes (the rest natural).
+        unspecified: what the other attributes are: "sample", drawn from the prior, "zero", or fixed values for some of
+            them (the rest sampled).
         truncation: cut-off of the latents in standard deviations, or None.
         verify: how strictly.
     """
@@ -111,7 +112,7 @@ class RequestCell:
     request: Request
     count: int
     seed: int
-    free: str | Request = "natural"
+    unspecified: str | Request = "sample"
     truncation: float | None = None
     verify: VerifySpec = field(default_factory=VerifySpec)
 
@@ -158,7 +159,8 @@ def make_plan(
     source: str = "spec",
 ) -> Plan:
     """Validate plain values as a spec file holds them, and expand them into cells. Raises as :func:`read_spec`."""
-    values = merge_settings(dict(values), overrides or {})
+    overrides = current_words(overrides or {}, source)
+    values = merge_settings(current_words(values, source), overrides)
     top = validated(SpecFileModel, values, source)
     own = ("requests", "extends", "name") if top.requests else ("requests", "extends")
     shared = {k: v for k, v in values.items() if k not in own}
@@ -169,8 +171,8 @@ def make_plan(
         where = f"{source}: requests[{place}]" if top.requests else source
         if top.requests and {"requests", "extends"} & entry.keys():
             raise SpecError("a request of a list cannot hold requests or extends.", field=where)
-        merged = merge_settings(merge_settings(dict(shared), entry), overrides or {})
-        stated = "seed" in entry and "seed" not in (overrides or {})
+        merged = merge_settings(merge_settings(dict(shared), current_words(entry, where)), overrides)
+        stated = "seed" in entry and "seed" not in overrides
         merged["seed"] = entry["seed"] if stated else top.seed
         cells += _cells(validated(SpecModel, merged, where), vocabulary, where, 0 if stated else place)
         if len(cells) > MAX_CELLS:
@@ -202,14 +204,14 @@ def merge_settings(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, A
 
 def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: int) -> Iterable[RequestCell]:
     request = request_from(spec.attributes, vocabulary, field=f"{where}: attributes")
-    free: str | Request = (
-        spec.free if isinstance(spec.free, str) else request_from(spec.free, vocabulary, field=f"{where}: free")
-    )
-    if isinstance(free, dict) and (both := [name for name in free if name in request]):
-        raise RequestError(f"{both[0]} is requested already.", field=f"{where}: free", value=both[0])
+    others: str | Request = spec.unspecified if isinstance(spec.unspecified, str) else {}
+    if isinstance(spec.unspecified, dict):
+        others = request_from(spec.unspecified, vocabulary, field=f"{where}: unspecified")
+        if both := [name for name in others if name in request]:
+            raise RequestError(f"{both[0]} is requested already.", field=f"{where}: unspecified", value=both[0])
     varied = [vocabulary.canonical(name, field=f"{where}: vary") for name in spec.vary]
     for name in varied:
-        if name in request or varied.count(name) > 1 or (isinstance(free, dict) and name in free):
+        if name in request or varied.count(name) > 1 or (isinstance(others, dict) and name in others):
             raise RequestError(f"{name} is set already.", field=f"{where}: vary", value=name)
     combinations = list(itertools.product((1.0, -1.0), repeat=len(varied)))
     if spec.count % len(combinations):
@@ -228,7 +230,7 @@ def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: i
             name = f"{spec.name}: {format_request(dict(zip(varied, values, strict=True)))}"[:80]
         seed = _cell_seed(spec.seed, request_place, place)
         count = spec.count // len(combinations)
-        yield RequestCell(name, wanted, count, seed, free, spec.truncation, spec.verify)
+        yield RequestCell(name, wanted, count, seed, others, spec.truncation, spec.verify)
 
 
 def _cell_seed(seed: int, request: int, combination: int) -> int:
@@ -246,7 +248,7 @@ def _resolved(cells: list[RequestCell], top: SpecFileModel) -> dict[str, Any]:
     entries: list[dict[str, Any]] = []
     for cell in cells:
         entry: dict[str, Any] = {"name": cell.name[:80], "attributes": dict(cell.request), "count": cell.count}
-        entry |= {"seed": cell.seed, "free": cell.free if isinstance(cell.free, str) else dict(cell.free)}
+        entry |= {"seed": cell.seed, "free": as_stored(cell.unspecified)}
         if cell.truncation is not None:
             entry["truncation"] = cell.truncation
         entry["verify"] = {k: v for k, v in cell.verify.model_dump().items() if v is not None}

@@ -13,6 +13,10 @@ from cfgan.io.yaml import parse_yaml, read_text_limited
 _ENDINGS = (".yaml", ".yml", ".json")
 _MAX_DEPTH = 8
 
+UNSPECIFIED = "unspecified"
+_OLD_NAME = "free"
+_OLD_WORDS = {"natural": "sample", "neutral": "zero"}
+
 TESTSETS = "testsets"
 LISTED_BY = {"": "spec list", TESTSETS: "testset list"}
 """Kind of shipped spec -> the command that lists them."""
@@ -84,8 +88,9 @@ def load_spec_file(
         raise SpecError(f"{what} is expected.", field=path.name)
     if not all(isinstance(key, str) for key in values):
         raise SpecError("every setting must be a name.", field=path.name)
+    values = current_words(values, path.name)
     if "extends" not in values:
-        return dict(values)
+        return values
     if not isinstance(values["extends"], str) or not is_safe_name(values["extends"]):
         raise SpecError(
             "the name of one file beside this one, or of a shipped spec, is expected.",
@@ -98,6 +103,29 @@ def load_spec_file(
     if isinstance(base.get("verify"), Mapping) and isinstance(values.get("verify"), Mapping):
         merged["verify"] = merge_verify(base["verify"], values["verify"])
     return merged
+
+
+def current_words(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Settings in today's words: ``free: natural`` and ``free: neutral`` are what ``unspecified: sample`` and
+    ``unspecified: zero`` were called first, and what batches and test sets still hold.
+
+    Raises:
+        SpecError: both names are given.
+    """
+    if _OLD_NAME in values and UNSPECIFIED in values:
+        raise SpecError(f"give either {UNSPECIFIED} or {_OLD_NAME}, not both.", field=f"{where}: {UNSPECIFIED}")
+    found = {UNSPECIFIED if key == _OLD_NAME else key: value for key, value in values.items()}
+    word = found.get(UNSPECIFIED)
+    if isinstance(word, str):
+        found[UNSPECIFIED] = _OLD_WORDS.get(word, word)
+    return found
+
+
+def as_stored(unspecified: str | dict[str, float]) -> str | dict[str, float]:
+    """What happens to attributes that are not asked for, in the words that files have under ``free``."""
+    if isinstance(unspecified, dict):
+        return dict(unspecified)
+    return next(old for old, word in _OLD_WORDS.items() if word == unspecified)
 
 
 def merge_verify(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

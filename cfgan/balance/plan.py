@@ -78,7 +78,7 @@ def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec) -> Job:
             {
                 "name": part.name[:80],
                 "attributes": dict(part.request),
-                "free": dict(part.given) or "natural",
+                "unspecified": dict(part.given) or "sample",
                 "count": part.missing,
             }
             for part in plan.parts

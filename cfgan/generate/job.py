@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import cfgan
 from cfgan.attributes.spec import Plan, RequestCell
+from cfgan.attributes.spec_files import as_stored
 from cfgan.errors import FolderError, RequestError
 from cfgan.generate.batch import BatchWriter, CellTally, Face
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
@@ -42,7 +43,7 @@ def check_plan(plan: Plan, bundle: Bundle) -> list[str]:
     estimate = len(plan.cells) <= _ESTIMATED_CELLS
     for cell in plan.cells:
         gate_of(bundle, cell)
-        fixed = cell.free if isinstance(cell.free, dict) else {}
+        fixed = cell.unspecified if isinstance(cell.unspecified, dict) else {}
         for warning in prior.check({**cell.request, **fixed}, estimate=estimate):
             text = f"{cell.name}: {warning}" if len(plan.cells) > 1 else warning
             if text not in warnings:
@@ -215,7 +216,7 @@ def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, of
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "spec": {
             "request": cell.request,
-            "free": cell.free,
+            "free": as_stored(cell.unspecified),
             "truncation": cell.truncation,
             "verify": {k: v for k, v in cell.verify.model_dump().items() if k != "max_draws"},
         },

@@ -56,13 +56,13 @@ def latents(seed: int, draws: Sequence[int], z_dim: int, truncation: float | Non
 
 
 def conditions(prior: Prior, cell: RequestCell, draws: Sequence[int]) -> npt.NDArray[np.float32]:
-    """Full condition vectors, float32 (n, A): requested values, the rest as the cell's ``free`` says."""
+    """Full condition vectors, float32 (n, A): requested values, the rest as the cell's ``unspecified`` says."""
     vocabulary = prior.vocabulary
-    if cell.free == "neutral":
+    if cell.unspecified == "zero":
         fixed = np.zeros((len(draws), len(vocabulary)), dtype=np.float32)
         return _set(fixed, cell.request, vocabulary)
-    free = cell.free if isinstance(cell.free, dict) else {}
-    return prior.sample({**cell.request, **free}, cell.seed, draws)
+    fixed_too = cell.unspecified if isinstance(cell.unspecified, dict) else {}
+    return prior.sample({**cell.request, **fixed_too}, cell.seed, draws)
 
 
 def _set(values: npt.NDArray[np.float32], request: dict[str, float], vocabulary: Vocabulary) -> npt.NDArray[np.float32]:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cfgan.attributes.request import Request, format_request, request_from
 from cfgan.attributes.spec import MAX_COUNT, RequestCell, VerifySpec, merge_settings
-from cfgan.attributes.spec_files import TESTSETS, load_spec_file
+from cfgan.attributes.spec_files import TESTSETS, as_stored, current_words, load_spec_file
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import RequestError, SpecError, nearest
 from cfgan.io.files import user_path
@@ -56,8 +56,8 @@ class TestsetModel(BaseModel):
     description: str | None = Field(None, description="what the set is for")
     attributes: Attributes = Field("", description="what all faces show, as in attribute specs")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same set")
-    free: Literal["natural", "neutral"] | dict[str, bool | float] = Field(
-        "natural", description="free attributes, as in attribute specs"
+    unspecified: Literal["sample", "zero"] | dict[str, bool | float] = Field(
+        "sample", description="attributes that are not asked for, as in attribute specs"
     )
     truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(None, description="as in attribute specs")
     verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
@@ -152,12 +152,14 @@ class Plan:
     Args:
         model: one of :data:`MODELS`.
         request: what all faces show; canonical names.
+        unspecified: what their other attributes are, as in a cell.
         resolved: the spec as plain values that give the same set.
         user_images: the folder or file of the user's own that it names: the gallery, or the bona fide faces.
     """
 
     model: TestsetModel
     request: Request
+    unspecified: str | Request
     resolved: dict[str, Any]
     user_images: Path | None = None
 
@@ -174,10 +176,10 @@ class Plan:
         verify = self.model.verify if verified else VerifySpec(enabled=False)
         if verify.max_draws is None:
             verify = verify.model_copy(update={"max_draws": max(_LEAST_DRAWS, _DRAWS_A_FACE * count)})
-        free: str | Request = self.resolved["free"]
-        if isinstance(free, dict):
-            free = {key: value for key, value in free.items() if key not in request}
-        return RequestCell(name, request, count, int(words[0] >> np.uint64(1)), free, self.model.truncation, verify)
+        others = self.unspecified
+        if isinstance(others, dict):
+            others = {key: value for key, value in others.items() if key not in request}
+        return RequestCell(name, request, count, int(words[0] >> np.uint64(1)), others, self.model.truncation, verify)
 
 
 def read_testset_spec(name_or_path: str, vocabulary: Vocabulary, overrides: Mapping[str, Any] | None = None) -> Plan:
@@ -198,7 +200,8 @@ def make_testset_plan(
     source: str = "spec",
 ) -> Plan:
     """Validate plain values as a spec file holds them. Raises as :func:`read_testset_spec`."""
-    values = merge_settings({k: v for k, v in values.items() if k != "extends"}, overrides or {})
+    values = current_words({k: v for k, v in values.items() if k != "extends"}, source)
+    values = merge_settings(values, current_words(overrides or {}, source))
     design = values.get("design")
     if not isinstance(design, str) or design not in MODELS:
         raise SpecError(
@@ -210,12 +213,14 @@ def make_testset_plan(
     model = validated(MODELS[design], values, source)
     request = request_from(model.attributes, vocabulary, field=f"{source}: attributes")
     request = {name: request[name] for name in vocabulary.names if name in request}
-    free: str | Request = model.free if isinstance(model.free, str) else {}
-    if isinstance(model.free, dict):
-        free = request_from(model.free, vocabulary, field=f"{source}: free")
-        if both := [name for name in free if name in request]:
-            raise RequestError(f"{both[0]} is requested already.", field=f"{source}: free", value=both[0])
-    resolved = {**model.model_dump(exclude_none=True), "attributes": dict(request), "free": free}
+    others: str | Request = model.unspecified if isinstance(model.unspecified, str) else {}
+    if isinstance(model.unspecified, dict):
+        others = request_from(model.unspecified, vocabulary, field=f"{source}: unspecified")
+        if both := [name for name in others if name in request]:
+            raise RequestError(f"{both[0]} is requested already.", field=f"{source}: unspecified", value=both[0])
+    settings = model.model_dump(exclude_none=True)
+    resolved = {"free" if key == "unspecified" else key: value for key, value in settings.items()}
+    resolved |= {"attributes": dict(request), "free": as_stored(others)}
     resolved["verify"] = model.verify.model_dump(exclude_none=True)
     for key in ("change", "cross", "match"):
         if (listed := resolved.get(key)) is not None:
@@ -234,7 +239,7 @@ def make_testset_plan(
         if user_images.is_file() and (key == "bona_fide" or user_images.suffix.casefold() not in TABLES):
             raise SpecError("a folder of images is expected.", field=f"{source}: {key}", value=resolved[key])
         resolved[key] = user_images.resolve().name
-    return Plan(model, request, resolved, user_images)
+    return Plan(model, request, others, resolved, user_images)
 
 
 def json_schema() -> dict[str, Any]:

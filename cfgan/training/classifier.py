@@ -36,9 +36,9 @@ def learning_rate(config: ClassifierConfig | JudgeConfig, images: int) -> float:
     """One cycle: a linear rise over the warm-up share, then a cosine down to 0 (Smith 2018)."""
     done = min(images / config.images, 1.0)
     if done < config.warmup_share:
-        return config.rate * done / config.warmup_share
+        return config.learning_rate * done / config.warmup_share
     rest = (done - config.warmup_share) / max(1e-9, 1 - config.warmup_share)
-    return config.rate * 0.5 * (1 + math.cos(math.pi * rest))
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * rest))
 
 
 def train_classifier(
@@ -73,7 +73,7 @@ def train_classifier(
     decay = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
     groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=config.rate, betas=(0.9, 0.99), foreach=True)
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), foreach=True)
 
     images = 0
 

@@ -32,7 +32,7 @@ class ClassifierConfig:
     batch: _Count = 64  # images a step
     widths: Annotated[tuple[_Count, ...], Field(min_length=2)] = (32, 64, 128, 256)  # channels of the stages
     dropout: _Share = 0.2  # share of pooled features
-    rate: _Positive = 4e-3  # peak learning rate of AdamW
+    learning_rate: _Positive = 4e-3  # peak learning rate of AdamW
     warmup_share: _Share = 0.15  # share of all images over which the rate rises; then it falls along a cosine
     weight_decay: _NotNegative = 0.05
     ema_images: _NotNegative = 20_000  # half-life of the weight average, images; 0: none
@@ -76,10 +76,10 @@ class GanConfig:
     feature_weight: _NotNegative = 0.5  # of those heads' loss, against the image discriminator's
     image_weight: _NotNegative = 1.0  # of the image discriminator's loss; 0: a projected discriminator alone
     rare_threshold: _Share = 0.1  # repeat-factor sampling: values rarer than this are drawn more often; 0: off
-    rate_generator: _Positive = 2e-4  # Adam
-    rate_discriminator: _Positive = 2e-4  # Adam
-    rate_hold: _Share = 1.0  # share of all images after which both rates begin to fall, along half a cosine
-    rate_end: _Share = 0.1  # what is left of the rates at the last image, as a share of them
+    learning_rate_generator: _Positive = 2e-4  # Adam
+    learning_rate_discriminator: _Positive = 2e-4  # Adam
+    learning_rate_hold: _Share = 1.0  # share of all images after which both rates begin to fall, along half a cosine
+    learning_rate_end: _Share = 0.1  # what is left of the rates at the last image, as a share of them
     beta1: _Beta = 0.0
     beta2: _Beta = 0.99
     ema_images: _NotNegative = 10_000  # half-life of the weight average that ships, images; 0: none
@@ -109,7 +109,7 @@ class JudgeConfig:
     width: _Count = 64  # channels after the head's first layer
     hidden: _Count = 256  # length of the features before the last layer
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3  # before each linear layer
-    rate: _Positive = 3e-3  # peak learning rate of AdamW
+    learning_rate: _Positive = 3e-3  # peak learning rate of AdamW
     warmup_share: _Share = 0.3  # share of all images over which the rate rises; then it falls along a cosine
     weight_decay: _NotNegative = 0.05
     mirror: bool = True  # half of the images are seen mirrored; not for digits, letters, or left and right
@@ -118,6 +118,12 @@ class JudgeConfig:
     device: str = "auto"  # auto, cpu, cuda, cuda:N
     log_images: _Count = 20_000  # images between two lines of stats.jsonl
 
+
+OLD_NAMES = {
+    "rate": "learning_rate",
+    **{f"rate_{part}": f"learning_rate_{part}" for part in ("generator", "discriminator", "hold", "end")},
+}
+"""What settings were called in older files -> what they are called now."""
 
 Config = TypeVar("Config", ClassifierConfig, GanConfig, JudgeConfig)
 
@@ -152,8 +158,14 @@ def load_config(kind: type[Config], *, file: Path | None = None, settings: Seque
     return make_config(kind, values)
 
 
+def current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings under the names that they have now; of two names of one setting the later one counts."""
+    return {OLD_NAMES.get(key, key): value for key, value in values.items()}
+
+
 def make_config(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """Validate plain values into a configuration. Raises ConfigError."""
+    """Validate plain values, under current or older names, into a configuration. Raises ConfigError."""
+    values = current_names(values)
     known = [f.name for f in fields(kind)]
     for key in values:
         if key not in known:

@@ -133,20 +133,21 @@ def passes(before: int, images: int, every: int) -> bool:
 
 
 def rate_factor(config: GanConfig, images: int) -> float:
-    """What share of the configured rates applies: 1 until ``rate_hold``, then half a cosine down to ``rate_end``."""
-    begin = config.rate_hold * config.images
-    if images <= begin or config.rate_hold >= 1:
+    """What share of the configured rates applies: 1 until ``learning_rate_hold``, then half a cosine down to
+    ``learning_rate_end``."""
+    begin = config.learning_rate_hold * config.images
+    if images <= begin or config.learning_rate_hold >= 1:
         return 1.0
     done = min((images - begin) / (config.images - begin), 1.0)
-    return config.rate_end + (1 - config.rate_end) * 0.5 * (1 + math.cos(math.pi * done))
+    return config.learning_rate_end + (1 - config.learning_rate_end) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def set_rates(networks: TrainingNetworks, config: GanConfig, images: int) -> None:
     """Give both optimizers the rates that hold at this point of the run."""
     factor = rate_factor(config, images)
     for optimizer, rate in (
-        (networks.optimizer_g, config.rate_generator),
-        (networks.optimizer_d, config.rate_discriminator),
+        (networks.optimizer_g, config.learning_rate_generator),
+        (networks.optimizer_d, config.learning_rate_discriminator),
     ):
         for group in optimizer.param_groups:
             group["lr"] = rate * factor

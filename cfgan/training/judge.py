@@ -116,7 +116,7 @@ def _fit(
     head, device = judge.head.train(), next(judge.parameters()).device
     sample = torch.from_numpy(np.asarray(maps[:2000])).float()
     head.scale.copy_((1 / sample.std((0, 2, 3)).clamp(min=1e-3))[:, None, None])
-    kind = {"lr": config.rate, "weight_decay": config.weight_decay, "betas": (0.9, 0.99)}
+    kind = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "betas": (0.9, 0.99)}
     optimizer = torch.optim.AdamW(head.parameters(), **kind)  # type: ignore[arg-type]
     images, order, clock, since = 0, np.zeros(0, dtype=np.int64), time.monotonic(), 0
     saved.truncate_stats(run / "stats.jsonl", 0)

@@ -33,6 +33,7 @@ from cfgan.io.files import (
     write_text,
 )
 from cfgan.io.yaml import dump_yaml, parse_yaml, read_text_limited
+from cfgan.training.config import current_names
 
 KEEP = 2
 """How many states a run keeps."""
@@ -123,7 +124,7 @@ def describe_run(
         before = parse_yaml(read_text_limited(path), name=str(path))
         if not isinstance(before, dict) or before.get("kind") != kind:
             raise FolderError(f"{run} holds no {kind} run.", field="out", value=run)
-        before = {**(defaults or {}), **before}
+        before = {**(defaults or {}), **current_names(before)}
         differing = {key: [before.get(key), value] for key, value in about.items() if before.get(key) != value}
         unexpected = {key: pair for key, pair in differing.items() if key not in may_change}
         if unexpected and not change:

@@ -10,7 +10,7 @@ import typer
 from cfgan_cli.output import console, exit_codes, print_json, progress_bar
 from cfgan_cli.witnesses import FaceApi
 
-app = typer.Typer(help="Bundles: info, verify, build.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: info, check, build.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")]
 
@@ -46,8 +46,9 @@ def info(
             console().print(f"{key:18} {value:,}" if isinstance(value, int) else f"{key:18} {value}", markup=False)
 
 
-@app.command("verify")
-def verify(bundle: Name = "celeba64") -> None:
+@app.command("verify", hidden=True)  # what it was called first
+@app.command("check")
+def check(bundle: Name = "celeba64") -> None:
     """Compare every file of a bundle with its checksum and load all its networks."""
     with exit_codes():
         from cfgan.model.bundle import open_bundle

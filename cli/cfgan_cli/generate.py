@@ -29,12 +29,13 @@ def generate(
     seed: Annotated[int | None, typer.Option(help="Same seed, same faces. Default: 0.")] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Batch folder. Default: a new one in faces/.")] = None,
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
-    free: Annotated[
+    unspecified: Annotated[
         str | None,
         typer.Option(
-            help="Attributes not asked for: natural (as in real faces), or neutral (0, which real faces never are)."
+            help="Attributes not asked for: sample (as in real faces), or zero (0, which real faces never are)."
         ),
     ] = None,
+    free: Annotated[str | None, typer.Option(help="Older name of --unspecified.", hidden=True)] = None,
     threshold: Annotated[
         float | None,
         typer.Option(help="Probability that every requested value must reach, 0..1. Default: the bundle's."),
@@ -67,7 +68,12 @@ def generate(
         from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
-        settings: dict[str, Any] = {"count": count, "seed": seed, "free": free, "truncation": truncation}
+        settings: dict[str, Any] = {
+            "count": count,
+            "seed": seed,
+            "unspecified": unspecified or free,
+            "truncation": truncation,
+        }
         verify = {
             "threshold": threshold,
             "precision": precision,

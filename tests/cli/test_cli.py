@@ -74,7 +74,7 @@ def test_a_spec_file_with_overrides(tiny_bundle: Bundle, tmp_path: Path) -> None
         (["-a", "Red", "--seed", "-1"], "seed"),
         (["-a", "Red", "--threshold", "2"], "threshold"),
         (["-a", "Red", "--truncation", "0"], "truncation"),
-        (["-a", "Red", "--free", "wild"], "natural"),
+        (["-a", "Red", "--unspecified", "wild"], "sample"),
         (["-a", "Red", "--device", "toaster"], "device"),
         (["-a", "Red", "--device", "meta"], "only cpu and cuda"),
         (["--spec", "~no-such-user/x"], "no such user"),
@@ -219,3 +219,24 @@ def test_paths_that_the_system_refuses_are_one_sentence(tiny_bundle: Bundle) -> 
             and "Traceback" not in result.output
             and result.stderr.startswith(("Error", "xxx"))
         )
+
+
+@pytest.mark.parametrize("command", ["check", "verify"])  # the second is what it was called first
+def test_bundle_check(own_bundle: Path, command: str) -> None:
+    result = run("bundle", command, own_bundle)
+    assert result.exit_code == 0 and "complete and unchanged" in result.stdout
+    (own_bundle / "README.md").write_text("another card")
+    result = run("bundle", command, own_bundle)
+    assert result.exit_code == 1 and "README.md" in result.stderr
+    listed = run("bundle", "--help").stdout
+    assert "check" in listed and "verify" not in listed
+
+
+def test_older_names_of_options_still_work(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    arguments = ("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-n", 2, "-q", "--no-verify")
+    assert run(*arguments, "--free", "neutral", "--out", tmp_path / "old").exit_code == 0
+    assert run(*arguments, "--unspecified", "zero", "--out", tmp_path / "new").exit_code == 0
+    for name in ("checksums.sha256", "spec.yaml"):
+        assert (tmp_path / "old" / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
+    assert "free: neutral" in (tmp_path / "new" / "spec.yaml").read_text()
+    assert "--free" not in run("generate", "--help").stdout

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cfgan.attributes.spec import RequestCell
+from cfgan.attributes.spec_files import as_stored
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.reports.batch.reading import BatchReading, CellReading
 from cfgan.stats.rates import LEAST, Rate, balanced, gap_below, shared_z
@@ -74,7 +75,7 @@ class BatchFigures:
             "name": cell.name,
             "request": dict(cell.request),
             "seed": cell.seed,
-            "free": cell.free,
+            "free": as_stored(cell.unspecified),
             "truncation": cell.truncation,
             "verify": {key: value for key, value in cell.verify.model_dump().items() if value is not None},
             "wanted": cell.count,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -60,10 +61,16 @@ def test_vary_makes_every_combination_in_equal_numbers(vocabulary: Vocabulary) -
 
 
 def test_lists_inherit_and_override(vocabulary: Vocabulary) -> None:
-    spec = {"count": 5, "seed": 9, "free": "neutral", "verify": {"max_draws": 7}, "requests": [{"attributes": "Red"}]}
+    spec = {
+        "count": 5,
+        "seed": 9,
+        "unspecified": "zero",
+        "verify": {"max_draws": 7},
+        "requests": [{"attributes": "Red"}],
+    }
     spec["requests"] += [{"attributes": "Dog", "count": 2, "verify": {"threshold": 0.7}}]  # type: ignore[operator]
     first, second = make_plan(spec, vocabulary).cells
-    assert (first.count, first.seed, first.free, first.max_draws) == (5, 9, "neutral", 7)
+    assert (first.count, first.seed, first.unspecified, first.max_draws) == (5, 9, "zero", 7)
     assert (second.count, second.verify.threshold, second.max_draws) == (2, 0.7, 7)
     assert second.seed != 9
     again = make_plan(spec, vocabulary, {"seed": 4, "count": 1}).cells
@@ -74,7 +81,7 @@ def test_lists_inherit_and_override(vocabulary: Vocabulary) -> None:
     "spec",
     [
         {"attributes": "Cat,-Red", "count": 6, "seed": 3, "truncation": 1.5},
-        {"vary": ["Red"], "count": 8, "name": "reds", "free": {"Dog": False}},
+        {"vary": ["Red"], "count": 8, "name": "reds", "unspecified": {"Dog": False}},
         {"requests": [{"attributes": "Cat"}, {"attributes": {"Dog": 0.25}, "free": "neutral"}]},
     ],
 )
@@ -91,7 +98,8 @@ def test_the_resolved_spec_reads_back_to_the_same_plan(spec: dict[str, object], 
         ("count: 0", "count"),
         ("count: many", "count"),
         ("seed: -1", "seed"),
-        ("free: naturall", "free"),
+        ("unspecified: sampel", "unspecified"),
+        ("free: naturall", "unspecified"),
         ("verify: {treshold: 0.5}", "Did you mean threshold"),
         ("verify: {threshold: 1.5}", "threshold"),
         ("attributes: Cat\nattributes: Dog", "duplicate key"),
@@ -197,3 +205,17 @@ def test_malformed_scalars_are_clear_errors(tmp_path: Path, vocabulary: Vocabula
     for path in ("~no-such-user/x", "x" * 300):
         with pytest.raises(InputError):
             read_spec(path, vocabulary)
+
+
+@pytest.mark.parametrize(("old", "word"), [("natural", "sample"), ("neutral", "zero"), ({"Cat": 1.0}, {"Cat": 1.0})])
+def test_the_older_name_of_unspecified_is_read_and_stays_in_files(vocabulary: Vocabulary, old: Any, word: Any) -> None:
+    plan = make_plan({"attributes": "Red", "free": old}, vocabulary)
+    assert plan == make_plan({"attributes": "Red", "unspecified": word}, vocabulary)
+    assert plan.cells[0].unspecified == word and plan.resolved["free"] == old and "unspecified" not in plan.resolved
+    listed = {"unspecified": "zero", "requests": [{"attributes": "Red", "free": old}]}
+    assert make_plan(listed, vocabulary).cells[0].unspecified == word, "whatever name, the nearer one wins"
+    assert make_plan({"attributes": "Red", "unspecified": "zero"}, vocabulary, {"free": old}).cells == plan.cells
+    with pytest.raises(SpecError, match="not both"):
+        make_plan({"free": old, "unspecified": word}, vocabulary)
+    properties = json_schema()["properties"]
+    assert "unspecified" in properties and "free" not in properties

@@ -165,7 +165,7 @@ def test_contradictions_stop_before_anything_is_written(tiny_bundle: Bundle, tmp
     with pytest.raises(RequestError, match="Cat and Dog"):
         generate(tiny_bundle, plan(tiny_bundle, attributes="Cat,Dog"), tmp_path / "b")
     with pytest.raises(RequestError, match="Cat and Dog"):
-        generate(tiny_bundle, plan(tiny_bundle, attributes="Cat", free={"Dog": True}), tmp_path / "b")
+        generate(tiny_bundle, plan(tiny_bundle, attributes="Cat", unspecified={"Dog": True}), tmp_path / "b")
     assert not (tmp_path / "b").exists()
 
 

@@ -60,8 +60,8 @@ def test_threads_do_not_change_a_face(tiny_bundle: Bundle) -> None:
 
 def test_what_free_attributes_do(prior: Prior) -> None:
     natural = conditions(prior, RequestCell("x", {"Red": 1.0}, 1, 0), range(50))
-    neutral = conditions(prior, RequestCell("x", {"Red": 1.0}, 1, 0, free="neutral"), range(50))
-    fixed = conditions(prior, RequestCell("x", {"Red": 1.0}, 1, 0, free={"Cat": -1.0}), range(50))
+    neutral = conditions(prior, RequestCell("x", {"Red": 1.0}, 1, 0, unspecified="zero"), range(50))
+    fixed = conditions(prior, RequestCell("x", {"Red": 1.0}, 1, 0, unspecified={"Cat": -1.0}), range(50))
     assert (natural[:, 0] == 1).all() and set(np.unique(natural[:, 1:])) == {-1.0, 1.0}
     np.testing.assert_array_equal(neutral, [[1, 0, 0, 0, 0, 0]] * 50)
     assert (fixed[:, 4] == -1).all() and len(np.unique(fixed[:, 5])) == 2

@@ -256,7 +256,7 @@ def test_attacks_and_bona_fide_faces_are_alike_in_all_but_the_label(tiny_bundle:
         ({"design": "transect", "attributes": "Round", "change": ["Round"]}, "requested already"),
         ({"design": "factorial", "cross": ["-Red"]}, "Did you mean Red"),
         ({"design": "gallery", "gallery": "/nowhere/at/all"}, "there is no"),
-        ({"design": "matched", "free": {"Red": True}, "attributes": "Red"}, "requested already"),
+        ({"design": "matched", "unspecified": {"Red": True}, "attributes": "Red"}, "requested already"),
     ],
 )
 def test_a_wrong_spec_names_the_setting_and_the_nearest(

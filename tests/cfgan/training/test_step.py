@@ -119,14 +119,14 @@ def test_feature_heads_can_be_added_to_a_run_that_goes_on(store: PackedDataset, 
 
 
 def test_the_rates_hold_then_fall(store: PackedDataset) -> None:
-    config = make_config(GanConfig, {"images": 100, "rate_hold": 0.5, "rate_end": 0.1})
+    config = make_config(GanConfig, {"images": 100, "learning_rate_hold": 0.5, "learning_rate_end": 0.1})
     factors = [rate_factor(config, images) for images in (0, 50, 75, 100, 120)]
     assert factors == pytest.approx([1, 1, 0.55, 0.1, 0.1])
     assert rate_factor(make_config(GanConfig, {"images": 100}), 100) == 1
     networks = players_for(make_config(GanConfig, SMALL))
     set_rates(networks, config, 75)
-    assert networks.optimizer_g.param_groups[0]["lr"] == pytest.approx(0.55 * config.rate_generator)
-    assert networks.optimizer_d.param_groups[0]["lr"] == pytest.approx(0.55 * config.rate_discriminator)
+    assert networks.optimizer_g.param_groups[0]["lr"] == pytest.approx(0.55 * config.learning_rate_generator)
+    assert networks.optimizer_d.param_groups[0]["lr"] == pytest.approx(0.55 * config.learning_rate_discriminator)
 
 
 def test_the_probe_sees_a_discriminator_that_memorises(store: PackedDataset) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -105,12 +106,12 @@ def test_a_damaged_newest_state_is_passed_over(tmp_path: Path) -> None:
 def test_other_settings_need_a_word(store: PackedDataset, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train_gan(store, run, make_config(GanConfig, SMALL | {"images": 16}))
-    changed = make_config(GanConfig, SMALL | {"images": 32, "rate_generator": 1e-3})
-    with pytest.raises(FolderError, match=r"rate_generator = 0\.0002, not 0\.001"):
+    changed = make_config(GanConfig, SMALL | {"images": 32, "learning_rate_generator": 1e-3})
+    with pytest.raises(FolderError, match=r"learning_rate_generator = 0\.0002, not 0\.001"):
         train_gan(store, run, changed)
     train_gan(store, run, changed, change=True)
     noted = json.loads((run / "changes.jsonl").read_text())
-    assert noted == {"images": 16, "changes": {"rate_generator": [0.0002, 0.001]}}
+    assert noted == {"images": 16, "changes": {"learning_rate_generator": [0.0002, 0.001]}}
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "x").write_text("mine")
     with pytest.raises(FolderError, match="something else"):
@@ -138,7 +139,7 @@ def test_the_average_follows_with_its_half_life() -> None:
         (["beta1=2"], "beta1"),
         (["batch=0"], "batch"),
         (["beta2=1"], "beta2"),
-        (["rate_generator=.inf"], "rate_generator"),
+        (["learning_rate_generator=.inf"], "learning_rate_generator"),
     ],
 )
 def test_bad_settings_are_named(settings: list[str], says: str) -> None:
@@ -206,3 +207,17 @@ def test_a_run_begun_before_a_setting_existed_goes_on_with_its_default(store: Pa
         train_classifier(store, tmp_path / "run", make_config(ClassifierConfig, SEEN | {"mirror": False}))
     assert path.read_text() == older
     train_classifier(store, tmp_path / "run", make_config(ClassifierConfig, SEEN))
+
+
+def test_older_names_of_learning_rates_are_read(store: PackedDataset, tmp_path: Path) -> None:
+    old = {"rate_generator": 1e-3, "rate_discriminator": 2e-3, "rate_hold": 0.5, "rate_end": 0.2}
+    config = make_config(GanConfig, SMALL | {"images": 16} | old)
+    assert config == make_config(GanConfig, SMALL | {"images": 16} | {f"learning_{key}": old[key] for key in old})
+    assert (config.learning_rate_generator, config.learning_rate_end) == (1e-3, 0.2)
+    assert load_config(ClassifierConfig, settings=["rate=0.5"]).learning_rate == 0.5
+    run = tmp_path / "run"
+    train_gan(store, run, config)
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(text.replace("learning_rate_", "rate_"))  # as a run of an older version left it
+    train_gan(store, run, dataclasses.replace(config, images=32))
+    assert "rate_generator: 0.001" in text and not (run / "changes.jsonl").exists()
