@@ -15,7 +15,7 @@ from cfgan.evaluation.card import Plan, default_requests, measure
 from cfgan.evaluation.chosen import extractors_for
 from cfgan.evaluation.identity import IdentityExtractor
 from cfgan.external.detector import FaceDetector
-from cfgan.external.opening import open_witnesses
+from cfgan.external.opening import open_external_classifiers
 from cfgan.io.yaml import read_text_limited
 from cfgan.model.bundle import Bundle, require_bundle_or_unused, write_bundle
 from cfgan.networks.devices import pick_device
@@ -44,7 +44,7 @@ def build_bundle(
             against real images goes into the card.
         draws: unfiltered draws behind the figures on generated faces.
         attached: Markdown files that the card ends with.
-        face_api: an unpacked npm package with two more witnesses (:mod:`cfgan.external.face_api`).
+        face_api: an unpacked npm package with two more external classifiers (:mod:`cfgan.external.face_api`).
         privacy_images: training, held-out and generated faces, each, that are compared by face embedding; 0 for none.
         tell: called with (stage, done, total).
 
@@ -59,7 +59,7 @@ def build_bundle(
     faces = parts.store is not None and config.get("faces", True)
     detector = FaceDetector() if faces else None
     identity = IdentityExtractor() if faces and privacy_images else None
-    witnesses, _ = open_witnesses(face_api) if faces else ([], [])
+    external_classifiers, _ = open_external_classifiers(face_api) if faces else ([], [])
     files["training.svg"] = training_curves(read_log(parts.gan))
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
@@ -71,7 +71,14 @@ def build_bundle(
             chosen = extractors_for(bundle, [*names, "efficientnet-lite0"], pick_device("auto"))
             plan = Plan(draws=draws, requests=default_requests(bundle), privacy_images=privacy_images)
             found = measure(
-                bundle, parts.store, plan, chosen, detector=detector, identity=identity, witnesses=witnesses, tell=tell
+                bundle,
+                parts.store,
+                plan,
+                chosen,
+                detector=detector,
+                identity=identity,
+                external_classifiers=external_classifiers,
+                tell=tell,
             )
             config["evaluation"] = plain({key: value for key, value in found.items() if key != "bundle"})
             if panels := _distances(config["evaluation"]):

@@ -15,13 +15,13 @@ from cfgan.data.store import PackedDataset
 from cfgan.errors import InputError
 from cfgan.evaluation import agreement as reading
 from cfgan.evaluation.diversity import within_requests
-from cfgan.evaluation.external import witnessed
+from cfgan.evaluation.external import external_agreement
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.evaluation.fidelity import intra_attribute_fd, measure_fidelity
 from cfgan.evaluation.memorisation import closeness, nearest_distances
 from cfgan.evaluation.reference import reference_features
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
-from cfgan.external.classifier import Witness
+from cfgan.external.classifier import ExternalClassifier
 from cfgan.external.detector import FaceDetector
 from cfgan.generate.sampling import latents, render
 from cfgan.model.bundle import Bundle
@@ -92,7 +92,7 @@ def measure(
     *,
     detector: FaceDetector | None = None,
     identity: Extractor | None = None,
-    witnesses: Sequence[Witness] = (),
+    external_classifiers: Sequence[ExternalClassifier] = (),
     device: str = "auto",
     tell: Tell = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def measure(
         extractors: over whose features fidelity is measured.
         detector: of faces; left out when None.
         identity: a face embedder, by which generated faces are compared with training images too; or None.
-        witnesses: external ones, which look for the one attribute that each knows.
+        external_classifiers: external ones, which look for the one attribute that each knows.
         device: where to compute.
         tell: called with (stage, done, total).
 
@@ -157,9 +157,11 @@ def measure(
             key: detector.count(x, lambda done, total: tell("looking for faces", done, total)) for key, x in stages
         }
         result["detector"] = {"name": detector.name, "n": count, **found}
-    if witnesses:
+    if external_classifiers:
         held = (real[:count], labels[:count])
-        result["witnesses"] = witnessed(witnesses, bundle.vocabulary, (faces, matched.conditions), held, tell)
+        result["witnesses"] = external_agreement(
+            external_classifiers, bundle.vocabulary, (faces, matched.conditions), held, tell
+        )
 
     pixels = {name: draw(drawn, f"drawing, {name}") for name, drawn in sets.items()}
     result["accuracy"] = {}

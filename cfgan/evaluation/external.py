@@ -1,4 +1,4 @@
-"""What external witnesses see in a bundle's faces, beside what the same witnesses see in real ones."""
+"""What external classifiers see in a bundle's faces, beside what the same ones see in real faces."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.evaluation.agreement import beside_real
-from cfgan.external.classifier import Witness, ask
+from cfgan.external.classifier import ExternalClassifier, ask
 from cfgan.external.detector import Boxes, FaceFinder, Levels
 from cfgan.external.real_faces import RealReadings, count_readings
 
@@ -19,52 +19,54 @@ Labelled = tuple[Levels, npt.NDArray[np.floating[Any]]]
 Tell = Callable[[str, int, int], None]
 
 
-def witnessed(
-    witnesses: Sequence[Witness],
+def external_agreement(
+    external_classifiers: Sequence[ExternalClassifier],
     vocabulary: Vocabulary,
     generated: Labelled,
     real: Labelled,
     tell: Tell = lambda stage, done, total: None,
 ) -> dict[str, dict[str, Any]]:
-    """How often witnesses see an attribute as it was asked for, and as it is labelled in real faces.
+    """How often external classifiers see an attribute as it was asked for, and as it is labelled in real faces.
 
     Args:
-        witnesses: those whose attribute the vocabulary lacks are left out.
+        external_classifiers: those whose attribute the vocabulary lacks are left out.
         vocabulary: the A attributes.
         generated: faces with their conditions.
         real: held-out real faces with their labels.
         tell: called with (stage, done, total).
 
     Returns:
-        A witness's name -> ``attribute``, ``source``, ``licence``, ``digest``; ``yes`` and ``no``, how often it sees
+        A classifier's name -> ``attribute``, ``source``, ``licence``, ``digest``; ``yes`` and ``no``, how often it sees
         what was asked for, or asked away: rate, interval (Wilson 95 %), n, ceiling (the rate on real faces), real (how
         many of those) and gap (ceiling minus rate); ``unsaid`` and ``unsaid_real``, faces that it has no word for.
 
     Raises:
         ConfigError: dlib is missing.
     """
-    fitting = [witness for witness in witnesses if witness.attribute in vocabulary.names]
+    fitting = [classifier for classifier in external_classifiers if classifier.attribute in vocabulary.names]
     if not fitting:
         return {}
     drawn = _readings(fitting, vocabulary, generated, lambda *said: tell(f"{said[0]}: generated", *said[1:]))
     held = _readings(fitting, vocabulary, real, lambda *said: tell(f"{said[0]}: real", *said[1:]))
     return {
-        witness.name: {
-            **{key: getattr(witness, key) for key in ("attribute", "source", "licence", "digest")},
+        classifier.name: {
+            **{key: getattr(classifier, key) for key in ("attribute", "source", "licence", "digest")},
             "yes": beside_real(drawn[k].rate(1.0), held[k].rate(1.0)),
             "no": beside_real(drawn[k].rate(-1.0), held[k].rate(-1.0)),
             "unsaid": drawn[k].unsaid,
             "unsaid_real": held[k].unsaid,
         }
-        for k, witness in enumerate(fitting)
+        for k, classifier in enumerate(fitting)
     }
 
 
-def _readings(witnesses: Sequence[Witness], vocabulary: Vocabulary, faces: Labelled, tell: Tell) -> list[RealReadings]:
+def _readings(
+    external_classifiers: Sequence[ExternalClassifier], vocabulary: Vocabulary, faces: Labelled, tell: Tell
+) -> list[RealReadings]:
     levels, values = faces
     boxes: Boxes = FaceFinder()(levels, lambda done, total: tell("looking for faces", done, total))
     found = []
-    for witness in witnesses:
-        probability = ask(witness, levels, boxes, lambda done, total, name=witness.name: tell(name, done, total))  # type: ignore[misc]
-        found.append(count_readings(witness, probability, values[:, vocabulary.index(witness.attribute)]))
+    for classifier in external_classifiers:
+        probability = ask(classifier, levels, boxes, lambda done, total, name=classifier.name: tell(name, done, total))  # type: ignore[misc]
+        found.append(count_readings(classifier, probability, values[:, vocabulary.index(classifier.attribute)]))
     return found

@@ -1,4 +1,4 @@
-"""What a witness is: a pretrained network of other people, asked for one attribute that it happens to know about.
+"""An external classifier: somebody else's pretrained network, asked for one attribute that it happens to know about.
 
 It learned from other faces and other labels, it never gates and never guides, and nothing in a bundle can have been
 fitted to it. What it says of faces is held against what it says of real ones (:mod:`cfgan.external.real_faces`).
@@ -16,15 +16,15 @@ import numpy.typing as npt
 from cfgan.external.detector import Boxes, Levels, Progress
 
 SEEN = 0.5
-"""From this probability on a witness sees its attribute. No threshold was fitted to any label."""
+"""From this probability on an external classifier sees its attribute. No threshold was fitted to any label."""
 
 _CHUNK = 64  # faces between two calls of progress
 
 Probabilities = npt.NDArray[np.float32]
-"""(N,), 0..1; NaN where a witness cannot say because no face was found."""
+"""(N,), 0..1; NaN where an external classifier cannot say because no face was found."""
 
 
-class Witness(Protocol):
+class ExternalClassifier(Protocol):
     """Pixel levels to the probability of one attribute."""
 
     @property
@@ -66,17 +66,19 @@ class Witness(Protocol):
         ...
 
 
-def sees(witness: Witness, probability: Probabilities) -> npt.NDArray[np.bool_]:
-    """Whether a witness sees that a face has its attribute, bool (n,), of those n that it can say something about."""
+def sees(classifier: ExternalClassifier, probability: Probabilities) -> npt.NDArray[np.bool_]:
+    """Whether a classifier sees that a face has its attribute, bool (n,), of those n that it can say something about."""
     known = probability[np.isfinite(probability)]
-    return np.asarray((known >= SEEN) == (witness.sign > 0))
+    return np.asarray((known >= SEEN) == (classifier.sign > 0))
 
 
-def ask(witness: Witness, levels: Levels, boxes: Boxes, progress: Progress | None = None) -> Probabilities:
-    """A witness over many faces, some at a time.
+def ask(
+    classifier: ExternalClassifier, levels: Levels, boxes: Boxes, progress: Progress | None = None
+) -> Probabilities:
+    """An external classifier over many faces, some at a time.
 
     Args:
-        witness: which.
+        classifier: which.
         levels: uint8 (N, 3, H, W), 0..255; may be memory-mapped.
         boxes: where their faces are, (N, 4).
         progress: called with (faces done, faces in all).
@@ -87,7 +89,7 @@ def ask(witness: Witness, levels: Levels, boxes: Boxes, progress: Progress | Non
     probability = np.empty(len(levels), np.float32)
     for start in range(0, len(levels), _CHUNK):
         part = slice(start, start + _CHUNK)
-        probability[part] = witness(levels[part], boxes[part])
+        probability[part] = classifier(levels[part], boxes[part])
         if progress:
             progress(min(start + _CHUNK, len(levels)), len(levels))
     return probability

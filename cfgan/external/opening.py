@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from cfgan.errors import ConfigError
-from cfgan.external.classifier import Witness
+from cfgan.external.classifier import ExternalClassifier
 from cfgan.external.dlib_gender import DlibGender
 
 
-def open_witnesses(face_api: Path | None = None) -> tuple[list[Witness], list[str]]:
-    """All witnesses that are at hand.
+def open_external_classifiers(face_api: Path | None = None) -> tuple[list[ExternalClassifier], list[str]]:
+    """All external classifiers that are at hand.
 
     Args:
         face_api: the unpacked npm package ``@vladmandic/face-api``, if there is one.
 
     Returns:
-        The witnesses, and a sentence about each that is missing: what it would see and how to get it.
+        The external classifiers, and a sentence about each that is missing: what it would see and how to get it.
 
     Raises:
         InputError: the folder is not that package.
@@ -24,7 +24,7 @@ def open_witnesses(face_api: Path | None = None) -> tuple[list[Witness], list[st
     """
     from cfgan.external.face_api import PACKAGE, FaceApiGender, FaceApiSmile
 
-    opened: list[Witness] = []
+    opened: list[ExternalClassifier] = []
     missing: list[str] = []
     try:
         opened.append(DlibGender())

@@ -1,7 +1,7 @@
-"""How often the witnesses see what is there in real faces: the ceiling of what they see in generated ones.
+"""How often the external classifiers see what is there in real faces: the ceiling of what they see in generated ones.
 
 Real faces are not shipped. ``real_faces.json`` holds counts only, of CelebA's held-out faces as cfgan packs them. It is
-made by ``python benchmarks/witnesses.py STORE --face-api package --write``.
+made by ``python benchmarks/external_classifiers.py STORE --face-api package --write``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.external.classifier import Probabilities, Witness, sees
+from cfgan.external.classifier import ExternalClassifier, Probabilities, sees
 from cfgan.external.detector import Boxes, found
 
 FORMAT = "cfgan-witnesses/1"
@@ -28,7 +28,7 @@ Count = tuple[int, int]
 
 @dataclass(frozen=True)
 class RealReadings:
-    """What one witness sees in real faces.
+    """What one external classifier sees in real faces.
 
     Args:
         yes: how often it sees the attribute in faces that are labelled with it.
@@ -53,46 +53,50 @@ class RealFigures:
     Args:
         about: data (digest), split, images, size.
         faces: in how many a face is found.
-        witnesses: a witness's digest -> its readings.
+        classifiers: an external classifier's digest -> its readings.
     """
 
     about: Mapping[str, Any]
     faces: Count
-    witnesses: Mapping[str, RealReadings]
+    classifiers: Mapping[str, RealReadings]
 
 
-def count_readings(witness: Witness, probability: Probabilities, labels: npt.NDArray[np.floating[Any]]) -> RealReadings:
-    """What a witness said of labelled faces, counted.
+def count_readings(
+    classifier: ExternalClassifier, probability: Probabilities, labels: npt.NDArray[np.floating[Any]]
+) -> RealReadings:
+    """What an external classifier said of labelled faces, counted.
 
     Args:
-        witness: which.
+        classifier: which.
         probability: (N,), NaN where it could not say.
         labels: of its attribute, (N,); above 0 with it, below 0 without it, NaN unknown.
     """
 
     def count(rows: npt.NDArray[np.bool_]) -> Count:
-        seen = sees(witness, probability[rows])
+        seen = sees(classifier, probability[rows])
         return int(seen.sum()), len(seen)
 
     return RealReadings(count(labels > 0), count(labels < 0), int(np.isnan(probability).sum()))
 
 
-def to_json(about: Mapping[str, Any], boxes: Boxes, readings: Mapping[Witness, RealReadings]) -> dict[str, Any]:
+def to_json(
+    about: Mapping[str, Any], boxes: Boxes, readings: Mapping[ExternalClassifier, RealReadings]
+) -> dict[str, Any]:
     """What ``real_faces.json`` holds: each count as [hits, n]."""
     return {
         "format": FORMAT,
         **about,
         "faces": [int(found(boxes).sum()), len(boxes)],
         "witnesses": {
-            witness.digest: {
-                "name": witness.name,
-                "source": witness.source,
-                "attribute": witness.attribute,
+            classifier.digest: {
+                "name": classifier.name,
+                "source": classifier.source,
+                "attribute": classifier.attribute,
                 "yes": list(row.yes),
                 "no": list(row.no),
                 "unsaid": row.unsaid,
             }
-            for witness, row in readings.items()
+            for classifier, row in readings.items()
         },
     }
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from cfgan_cli.external import FaceApi
 from cfgan_cli.output import console, exit_codes, print_json, progress_bar
-from cfgan_cli.witnesses import FaceApi
 
 app = typer.Typer(help="Bundles: info, check, build.", no_args_is_help=True)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan_cli.external import FaceApi, open_if
 from cfgan_cli.output import console, exit_codes, message, percent, print_json, progress_bar
-from cfgan_cli.witnesses import FaceApi, open_if
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -151,7 +151,7 @@ def _lookers(detector: bool, privacy_images: int, witness: bool, face_api: Path 
             found["identity"] = IdentityExtractor()
         except ConfigError as error:
             message(f"No comparison with training images by face embedding: {error}", style="yellow")
-    return {**found, "witnesses": open_if(witness, face_api)[0] or ()}
+    return {**found, "external_classifiers": open_if(witness, face_api)[0] or ()}
 
 
 def _show_accuracy(table: Mapping[str, Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cfgan_cli.external import FaceApi, open_if
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, progress_bar
-from cfgan_cli.witnesses import FaceApi, open_if
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
 
@@ -72,14 +72,14 @@ def batch(
         from cfgan.reports.batch.output import write_report
         from cfgan.reports.batch.report import build_report
 
-        witnesses, missing = open_if(witness, face_api)
+        external, missing = open_if(witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as update:
 
             def tell(stage: str, done: int, total: int) -> None:
                 update(stage, done, total, "")
 
             report = build_report(
-                batches, opened, redraw=redraw, witnesses=witnesses, missing=missing, device=device, tell=tell
+                batches, opened, redraw=redraw, external_classifiers=external, missing=missing, device=device, tell=tell
             )
         files = write_report(out, report)
     data = report.data

@@ -214,7 +214,7 @@ def test_the_card_says_how_near_training_images_are_and_what_witnesses_see() -> 
     copies = {"share_closer": 0.002, "interval": [0.001, 0.004], "median_generated": 0.61, "median_held_out": 0.62}
     copies |= {"extractor": "dlib-resnet", "training_images": 3000, "n": 2000, "n_held_out": 2500}
     figure = {"rate": 0.951, "interval": [0.93, 0.97], "n": 1000, "ceiling": 0.944, "real": 1004, "gap": -0.007}
-    witness = {
+    classifier = {
         "attribute": "Male",
         "source": "some package",
         "licence": "MIT",
@@ -222,8 +222,8 @@ def test_the_card_says_how_near_training_images_are_and_what_witnesses_see() -> 
         "yes": figure,
         "no": figure,
     }
-    witnesses = {"some gender": {**witness, "unsaid": 7, "unsaid_real": 54}}
-    evaluation = {**bundle.config["evaluation"], "privacy": copies, "witnesses": witnesses}
+    external_classifiers = {"some gender": {**classifier, "unsaid": 7, "unsaid_real": 54}}
+    evaluation = {**bundle.config["evaluation"], "privacy": copies, "witnesses": external_classifiers}
     card = model_card({**bundle.config, "evaluation": evaluation}, bundle, pictures={"distances.svg"})
     line = "by face embedding, dlib-resnet: 0.2 % (95 %: 0.1 to 0.4) of 2,000 draws are nearer to the nearest of 3,000"
     assert line in card and "2,500 held-out real faces" in card and "](distances.svg)" in card

@@ -1,6 +1,6 @@
-"""What external witnesses see in delivered faces, beside what the same witnesses see in real ones.
+"""What external classifiers see in delivered faces, beside what the same ones see in real faces.
 
-They are evidence beside the verdict, not part of it: a witness knows one attribute by another name and other labels
+They are evidence beside the verdict, not part of it: each knows one attribute by another name and other labels
 (a happy face is nearly, but not quite, a smiling one), and it answers for what it was trained to see.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cfgan.external.classifier import Probabilities, Witness, sees
+from cfgan.external.classifier import ExternalClassifier, Probabilities, sees
 from cfgan.external.detector import FaceFinder, found
 from cfgan.external.real_faces import RealFigures, real_figures
 from cfgan.reports.batch.figures import gated
@@ -23,9 +23,9 @@ Tell = Callable[[str, int, int], None]
 _CHUNK = 64  # faces read at a time
 
 
-def witness_figures(
+def external_figures(
     batches: Sequence[tuple[str, BatchFolder, Content]],
-    witnesses: Sequence[Witness],
+    external_classifiers: Sequence[ExternalClassifier],
     missing: Sequence[str] = (),
     tell: Tell = lambda stage, done, total: None,
 ) -> dict[str, Any]:
@@ -33,12 +33,12 @@ def witness_figures(
 
     Args:
         batches: number, folder and content of each.
-        witnesses: those whose attribute was asked for or asked away are heard.
-        missing: a sentence about each witness that is not at hand.
+        external_classifiers: those whose attribute was asked for or asked away are heard.
+        missing: a sentence about each external classifier that is not at hand.
         tell: called with (stage, done, total).
 
     Returns:
-        ``report.json``'s ``witnesses``.
+        ``report.json``'s ``external_classifiers``.
 
     Raises:
         ConfigError: dlib is missing.
@@ -46,13 +46,13 @@ def witness_figures(
     """
     cells = [(f"{number}.{k}", folder, faces) for number, folder, c in batches for k, faces in enumerate(c.cells, 1)]
     asked = {name for _, _, faces in cells for name in gated(faces.cell)}
-    heard = [witness for witness in witnesses if witness.attribute in asked]
+    heard = [classifier for classifier in external_classifiers if classifier.attribute in asked]
     keys = ("name", "source", "licence", "digest", "attribute")
     about: dict[str, Any] = {
         "missing": list(missing),
         "real": None,
         "faces": None,
-        "witnesses": [{key: getattr(witness, key) for key in keys} for witness in heard],
+        "witnesses": [{key: getattr(classifier, key) for key in keys} for classifier in heard],
         "rows": [],
     }
     if not heard:
@@ -68,14 +68,14 @@ def witness_figures(
             same_size &= images.shape[-1] == real.about["size"]
             boxes = find(images)
             with_face += Rate.of(found(boxes))
-            for witness in heard:
-                if witness.name in said:
-                    said[witness.name].append(witness(images, boxes))
+            for classifier in heard:
+                if classifier.name in said:
+                    said[classifier.name].append(classifier(images, boxes))
             done += len(images)
             tell("witnesses look", done, total)
-        for witness in heard:
-            if parts := said.get(witness.name):
-                rows.append(_row(witness, key, values[witness.attribute], np.concatenate(parts)))
+        for classifier in heard:
+            if parts := said.get(classifier.name):
+                rows.append(_row(classifier, key, values[classifier.attribute], np.concatenate(parts)))
     real_or_none = real if same_size else None
     about["rows"] = [_beside_real(row, heard, real_or_none) for row in [*_pooled(rows), *rows]]
     about["real"] = dict(real.about) if same_size else None
@@ -88,7 +88,7 @@ def witness_figures(
 
 
 def sentences(heard: Mapping[str, Any] | None) -> list[str]:
-    """What the witnesses say over all requests, each value a sentence."""
+    """What the external classifiers say over all requests, each value a sentence."""
     told = []
     for row in heard["rows"] if heard else ():
         if row["cell"] is None and row["delivered"]["n"]:
@@ -99,14 +99,14 @@ def sentences(heard: Mapping[str, Any] | None) -> list[str]:
     return told
 
 
-def _row(witness: Witness, cell: str, value: float, probability: Probabilities) -> dict[str, Any]:
-    rate = Rate.of(sees(witness, probability) == (value > 0))
-    row = {"witness": witness.name, "attribute": witness.attribute, "value": value, "cell": cell}
+def _row(classifier: ExternalClassifier, cell: str, value: float, probability: Probabilities) -> dict[str, Any]:
+    rate = Rate.of(sees(classifier, probability) == (value > 0))
+    row = {"witness": classifier.name, "attribute": classifier.attribute, "value": value, "cell": cell}
     return {**row, "delivered": rate, "unsaid": len(probability) - rate.n}
 
 
 def _pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each witness and value over all requests; ``cell`` is None."""
+    """Each external classifier and value over all requests; ``cell`` is None."""
     pools: dict[tuple[str, float], dict[str, Any]] = {}
     for row in rows:
         empty = {**row, "cell": None, "delivered": Rate(0, 0), "unsaid": 0}
@@ -116,9 +116,11 @@ def _pooled(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(pools.values(), key=lambda row: (row["attribute"], -row["value"]))
 
 
-def _beside_real(row: dict[str, Any], witnesses: Sequence[Witness], real: RealFigures | None) -> dict[str, Any]:
-    digest = next(witness.digest for witness in witnesses if witness.name == row["witness"])
-    held = real.witnesses.get(digest) if real is not None else None
+def _beside_real(
+    row: dict[str, Any], external_classifiers: Sequence[ExternalClassifier], real: RealFigures | None
+) -> dict[str, Any]:
+    digest = next(classifier.digest for classifier in external_classifiers if classifier.name == row["witness"])
+    held = real.classifiers.get(digest) if real is not None else None
     rate: Rate = row["delivered"]
     found_: dict[str, Any] = {**row, "delivered": rate.to_dict(), "real": None, "real_without": None, "gap": None}
     if held is not None:

@@ -52,7 +52,7 @@ def render_page(report: Report) -> str:
             readers=readers,
             tables=tables,
             both=[row for row in rows if row["readers"].get(deciding, {}).get("balanced")],
-            witnesses=_witnesses(data, deciding),
+            witnesses=_external(data, deciding),
             cells=cells[:_CELLS],
             left_out=len(cells) - len(cells[:_CELLS]),
             pictures={key: _by_kind(found) for key, found in report.pictures.items()},
@@ -67,8 +67,8 @@ def render_page(report: Report) -> str:
     )
 
 
-def _witnesses(data: dict[str, Any], deciding: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
-    """Value that was asked for -> who saw it how often, over all requests: the deciding reader, then the witnesses."""
+def _external(data: dict[str, Any], deciding: str) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Value that was asked for -> who saw it how often, over all requests: the deciding reader, then others."""
     found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for row in data["witnesses"]["rows"] if data["witnesses"] else ():
         if row["cell"] is not None:

@@ -20,7 +20,7 @@ from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles
 from cfgan.reports.batch import verdict
 from cfgan.reports.batch.duplicates import near_duplicates
 from cfgan.reports.batch.examples import Picture, each_of, pictures_of
-from cfgan.reports.batch.external import sentences, witness_figures
+from cfgan.reports.batch.external import external_figures, sentences
 from cfgan.reports.batch.figures import FAILING, SHORT, BatchFigures, gated
 from cfgan.reports.batch.folder import BatchFolder, Content, printable, read_folder
 from cfgan.reports.batch.reading import SAME, BatchReading, CellReading, Tell, read_faces
@@ -29,7 +29,7 @@ from cfgan.stats.rates import LEAST
 from cfgan.verify.real_faces import RealFaces, real_faces
 
 if TYPE_CHECKING:
-    from cfgan.external.classifier import Witness
+    from cfgan.external.classifier import ExternalClassifier
     from cfgan.verify.reader import Reader
 
 FORMAT = "cfgan-report/1.1"
@@ -70,7 +70,7 @@ def build_report(
     bundle: Bundle | None = None,
     *,
     redraw: int = REDRAW,
-    witnesses: Sequence[Witness] | None = None,
+    external_classifiers: Sequence[ExternalClassifier] | None = None,
     missing: Sequence[str] = (),
     device: str = "auto",
     tell: Tell = lambda stage, done, total: None,
@@ -82,15 +82,15 @@ def build_report(
         bundle: whose readers read the faces, and which draws again what it made itself; None: the shipped bundle that
             made one of the batches, else the default one.
         redraw: most draws of a cell that are made again; 0 for none.
-        witnesses: external ones, which look too; None: nobody was asked to.
-        missing: a sentence about each witness that is not at hand.
+        external_classifiers: external ones, which look too; None: nobody was asked to.
+        missing: a sentence about each external classifier that is not at hand.
         device: where to compute.
         tell: called with (stage, done, total).
 
     Raises:
         InputError: no folder, a folder twice, or one that is no finished batch.
         BundleError: the bundle is damaged.
-        ConfigError: there are witnesses, and dlib is missing.
+        ConfigError: there are external classifiers, and dlib is missing.
     """
     if not folders:
         raise InputError("no batch is given.", field="batch")
@@ -129,8 +129,10 @@ def build_report(
     overview = totals.overview()
     totals.settle()
     heard = None
-    if witnesses is not None:
-        heard = witness_figures([(item.id, item.folder, item.content) for item in read], witnesses, missing, tell)
+    if external_classifiers is not None:
+        heard = external_figures(
+            [(item.id, item.folder, item.content) for item in read], external_classifiers, missing, tell
+        )
     exact = {reader: rate.to_dict() for reader, rate in totals.whole.items()}
     said = verdict.summary(data, overview, deciding, exact, len(totals.tested))
     result = {

@@ -22,7 +22,7 @@ def csv_tables(report: Report) -> dict[str, bytes]:
         "cells": [_cell(batch, cell) for batch in data["batches"] for cell in batch["cells"]],
         "attributes": [row for batch in data["batches"] for cell in batch["cells"] for row in _rows(batch, cell)],
         "faces": report.faces,
-        "witnesses": [_witness(row) for row in data["witnesses"]["rows"]] if data["witnesses"] else [],
+        "witnesses": [_external_row(row) for row in data["witnesses"]["rows"]] if data["witnesses"] else [],
         "side_effects": data["side_effects"]["rows"] if data["side_effects"] else [],
         "agreement": [_agreement(row) for row in data["agreement"]["attributes"]] if data["agreement"] else [],
         "calibration": [
@@ -63,7 +63,7 @@ def _rows(batch: Mapping[str, Any], cell: Mapping[str, Any]) -> Iterable[dict[st
             yield {**row, **{key: figure[key] for key in ("short", "certain", "failing")}}
 
 
-def _witness(row: Mapping[str, Any]) -> dict[str, Any]:
+def _external_row(row: Mapping[str, Any]) -> dict[str, Any]:
     flat = {key: row[key] for key in ("witness", "attribute", "value", "cell", "unsaid")}
     for what in ("delivered", "real", "real_without"):
         flat |= _named(what, row[what])

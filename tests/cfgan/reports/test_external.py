@@ -13,7 +13,7 @@ from report_helpers import Make, judge_with, report_on
 import cfgan.evaluation.external
 import cfgan.reports.batch.external
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.evaluation.external import witnessed
+from cfgan.evaluation.external import external_agreement
 from cfgan.external.real_faces import RealFigures, RealReadings
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.reports.batch.duplicates import NEAR, nearest_others, nearest_pair
@@ -61,8 +61,14 @@ def test_witnesses_stand_beside_the_judge_with_their_own_rates_on_real_faces(
 ) -> None:
     judge_with(monkeypatch, None)
     folders = make("good", attributes="Red,-Striped", count=70), make("few", attributes="-Red", count=20)
-    witnesses = [Brightness("bright", "Red"), Brightness("unknown here", "Striped", "f" * 64), Brightness("no", "Hat")]
-    report = report_on(*folders, bundle=bundle, witnesses=witnesses, missing=["No witness for hats."])
+    external_classifiers = [
+        Brightness("bright", "Red"),
+        Brightness("unknown here", "Striped", "f" * 64),
+        Brightness("no", "Hat"),
+    ]
+    report = report_on(
+        *folders, bundle=bundle, external_classifiers=external_classifiers, missing=["No witness for hats."]
+    )
     heard = report.data["witnesses"]
     assert [one["name"] for one in heard["witnesses"]] == ["bright", "unknown here"], "nobody asked for a hat"
     pooled = {(row["witness"], row["value"]): row for row in heard["rows"] if row["cell"] is None}
@@ -92,13 +98,15 @@ def test_witnesses_do_not_move_the_verdict_and_rates_of_another_size_are_not_use
     assert "external witnesses" not in render_page(plain)
     other = RealFigures({"data": "a" * 64, "split": "validation", "images": 1, "size": 128}, (1, 1), {})
     monkeypatch.setattr(cfgan.reports.batch.external, "real_figures", lambda: other)
-    report = report_on(folder, bundle=bundle, witnesses=[Brightness("bright", "Striped")])
+    report = report_on(folder, bundle=bundle, external_classifiers=[Brightness("bright", "Striped")])
     assert {key: report.data[key] for key in ("verdict", "reasons")} == {
         key: plain.data[key] for key in ("verdict", "reasons")
     }
     assert report.data["witnesses"]["real"] is None and report.data["witnesses"]["rows"][0]["real"] is None
     assert "of this size are not known" in render_page(report)
-    silent = report_on(make("few", attributes="Cat", count=5), bundle=bundle, witnesses=[], missing=["None."])
+    silent = report_on(
+        make("few", attributes="Cat", count=5), bundle=bundle, external_classifiers=[], missing=["None."]
+    )
     assert silent.data["witnesses"]["rows"] == [] and "None." in render_page(silent)
 
 
@@ -112,7 +120,7 @@ def test_evaluate_hears_witnesses_on_generated_and_on_real_faces(vocabulary: Voc
     right = values.copy()
     right[:, column] = [1, 1, -1, -1, -1]
     stages: list[str] = []
-    found = witnessed(
+    found = external_agreement(
         [Brightness("bright", "Red"), Brightness("no", "Hat")],
         vocabulary,
         (faces, values),
@@ -123,7 +131,7 @@ def test_evaluate_hears_witnesses_on_generated_and_on_real_faces(vocabulary: Voc
     yes, no = found["bright"]["yes"], found["bright"]["no"]
     assert (yes["rate"], yes["n"], yes["ceiling"], yes["real"]) == (0.5, 2, 1.0, 2) and no["rate"] == 0.5
     assert found["bright"]["unsaid"] == found["bright"]["unsaid_real"] == 1
-    assert witnessed([Brightness("no", "Hat")], vocabulary, (faces, values), (faces, right)) == {}
+    assert external_agreement([Brightness("no", "Hat")], vocabulary, (faces, values), (faces, right)) == {}
 
 
 # Duplicates

@@ -1,8 +1,8 @@
-"""What the external witnesses see in real faces, against their labels: prints one table.
+"""What the external classifiers see in real faces, against their labels: prints one table.
 
-    python benchmarks/witnesses.py STORE --face-api package --write
+    python benchmarks/external_classifiers.py STORE --face-api package --write
 
-STORE is a packed store of CelebA at the size of the bundle's faces. Of each witness: accuracy and balanced accuracy
+STORE is a packed store of CelebA at the size of the bundle's faces. Of each classifier: accuracy and balanced accuracy
 with 95 % intervals (Wilson; Newcombe for balanced), over the faces of which it can say something. With --write the
 counts go into cfgan/external/real_faces.json, which reports take their ceilings from.
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 from cfgan.data.store import open_store
 from cfgan.external.detector import FaceFinder, found
-from cfgan.external.opening import open_witnesses
+from cfgan.external.opening import open_external_classifiers
 from cfgan.external.real_faces import FILE, count_readings, to_json
 from cfgan.io.files import write_json
 from cfgan.stats.rates import Rate, balanced
@@ -36,7 +36,7 @@ def main() -> None:
     start = time.perf_counter()
     boxes = FaceFinder()(levels)
     seconds = time.perf_counter() - start
-    witnesses, missing = open_witnesses(options.face_api)
+    external_classifiers, missing = open_external_classifiers(options.face_api)
     for sentence in missing:
         print(sentence)
     face = Rate.of(found(boxes))
@@ -45,18 +45,18 @@ def main() -> None:
     print("| witness | attribute | accuracy | balanced | seen with it | seen without it | no word | images/s |")
     print("|---|---|--:|--:|--:|--:|--:|--:|")
     readings = {}
-    for witness in witnesses:
+    for classifier in external_classifiers:
         start = time.perf_counter()
-        probability = witness(levels, boxes)
+        probability = classifier(levels, boxes)
         seconds = time.perf_counter() - start
-        row = readings[witness] = count_readings(
-            witness, probability, labels[:, store.vocabulary.index(witness.attribute)]
+        row = readings[classifier] = count_readings(
+            classifier, probability, labels[:, store.vocabulary.index(classifier.attribute)]
         )
         yes, no = Rate(*row.rate(1.0)), Rate(*row.rate(-1.0))
         both, right = balanced(yes, no), yes + no
         cells = [
-            witness.name,
-            witness.attribute,
+            classifier.name,
+            classifier.attribute,
             _percent(right.value, right.interval()),
             _percent(both["rate"], both["interval"]),
             f"{row.yes[0]:,} of {row.yes[1]:,}",

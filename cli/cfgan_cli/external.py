@@ -1,4 +1,4 @@
-"""Opening external witnesses for a command, and saying which are missing."""
+"""Opening external classifiers for a command, and saying which are missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from cfgan_cli.output import message
 
 if TYPE_CHECKING:
-    from cfgan.external.classifier import Witness
+    from cfgan.external.classifier import ExternalClassifier
 
 FaceApi = Annotated[
     Path | None,
@@ -19,17 +19,17 @@ FaceApi = Annotated[
 """The option that names the folder of ``@vladmandic/face-api``."""
 
 
-def open_if(wanted: bool, face_api: Path | None) -> tuple[list[Witness] | None, list[str]]:
-    """The witnesses, and a sentence about each that is missing, told on stderr too; None where they are not wanted.
+def open_if(wanted: bool, face_api: Path | None) -> tuple[list[ExternalClassifier] | None, list[str]]:
+    """The external classifiers, and a sentence about each that is missing, told on stderr too; None where not wanted.
 
     Raises:
         InputError: the folder is not the package.
     """
     if not wanted:
         return None, []
-    from cfgan.external.opening import open_witnesses
+    from cfgan.external.opening import open_external_classifiers
 
-    opened, missing = open_witnesses(face_api)
+    opened, missing = open_external_classifiers(face_api)
     for sentence in missing:
         message(sentence, style="yellow")
     return opened, missing
