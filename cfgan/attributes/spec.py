@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from cfgan.attributes.latents import WIDEST, LatentRule, stream_seed
 from cfgan.attributes.request import Request, format_request, request_from
 from cfgan.attributes.spec_files import as_stored, current_words, load_spec_file, merge_verify
 from cfgan.attributes.vocabulary import Vocabulary
@@ -62,8 +63,13 @@ class SpecModel(BaseModel):
         "sample",
         description="other attributes: drawn as they go together in real faces, all 0, or fixed values for some",
     )
-    truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(
-        None, description="latents are drawn from a normal cut off at this many standard deviations; default: not cut"
+    truncation: Annotated[float, Field(gt=0, le=WIDEST)] | Literal["none"] | None = Field(
+        None,
+        description="latents are drawn from a normal cut off at this many standard deviations, or none; default: the "
+        "bundle's",
+    )
+    same_latents: bool | None = Field(
+        None, description="true: draw i has the latent that it has for any other request with this seed"
     )
     vary: list[str] = Field(
         default_factory=list, description="attributes of which every combination is made, in equal numbers"
@@ -106,6 +112,7 @@ class RequestCell:
             them (the rest sampled).
         truncation: cut-off of the latents in standard deviations, or None.
         verify: how strictly.
+        same_latents: whether the latents depend on the seed alone, and not on the request.
     """
 
     name: str
@@ -115,6 +122,12 @@ class RequestCell:
     unspecified: str | Request = "sample"
     truncation: float | None = None
     verify: VerifySpec = field(default_factory=VerifySpec)
+    same_latents: bool = True
+
+    @property
+    def stream(self) -> int:
+        """The seed of the random stream that latents and conditions are drawn from."""
+        return self.seed if self.same_latents else stream_seed(self.seed, self.request, self.unspecified)
 
     @property
     def max_draws(self) -> int:
@@ -137,18 +150,25 @@ class Plan:
         return sum(cell.count for cell in self.cells)
 
 
-def read_spec(name_or_path: str, vocabulary: Vocabulary, overrides: Mapping[str, Any] | None = None) -> Plan:
+def read_spec(
+    name_or_path: str,
+    vocabulary: Vocabulary,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    latents: LatentRule = LatentRule(),
+) -> Plan:
     """Read a spec file, by path or by the name of a shipped one, into a plan.
 
     Args:
         name_or_path: a path, or a name such as ``Smiling+Eyeglasses``.
         vocabulary: of the model.
         overrides: settings of the command line that win over the file (count, seed, verify.threshold, ...).
+        latents: the bundle's rule, for specs that do not say.
 
     Raises:
         SpecError, RequestError, VocabularyError: names file, field, value and the nearest valid one.
     """
-    return make_plan(load_spec_file(name_or_path), vocabulary, overrides, source=name_or_path)
+    return make_plan(load_spec_file(name_or_path), vocabulary, overrides, source=name_or_path, latents=latents)
 
 
 def make_plan(
@@ -157,6 +177,7 @@ def make_plan(
     overrides: Mapping[str, Any] | None = None,
     *,
     source: str = "spec",
+    latents: LatentRule = LatentRule(),
 ) -> Plan:
     """Validate plain values as a spec file holds them, and expand them into cells. Raises as :func:`read_spec`."""
     overrides = current_words(overrides or {}, source)
@@ -174,10 +195,10 @@ def make_plan(
         merged = merge_settings(merge_settings(dict(shared), current_words(entry, where)), overrides)
         stated = "seed" in entry and "seed" not in overrides
         merged["seed"] = entry["seed"] if stated else top.seed
-        cells += _cells(validated(SpecModel, merged, where), vocabulary, where, 0 if stated else place)
+        cells += _cells(validated(SpecModel, merged, where), vocabulary, where, 0 if stated else place, latents)
         if len(cells) > MAX_CELLS:
             raise SpecError(f"more than {MAX_CELLS} combinations.", field=where, value=len(cells))
-    return Plan(tuple(cells), _resolved(cells, top))
+    return Plan(tuple(cells), _resolved(cells, top, latents))
 
 
 def json_schema() -> dict[str, Any]:
@@ -202,7 +223,12 @@ def merge_settings(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, A
     return base
 
 
-def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: int) -> Iterable[RequestCell]:
+def _cells(
+    spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: int, latents: LatentRule
+) -> Iterable[RequestCell]:
+    truncation = latents.truncation if spec.truncation is None else spec.truncation
+    cut = None if truncation is None or truncation == "none" else float(truncation)
+    same = latents.shared if spec.same_latents is None else spec.same_latents
     request = request_from(spec.attributes, vocabulary, field=f"{where}: attributes")
     others: str | Request = spec.unspecified if isinstance(spec.unspecified, str) else {}
     if isinstance(spec.unspecified, dict):
@@ -230,7 +256,7 @@ def _cells(spec: SpecModel, vocabulary: Vocabulary, where: str, request_place: i
             name = f"{spec.name}: {format_request(dict(zip(varied, values, strict=True)))}"[:80]
         seed = _cell_seed(spec.seed, request_place, place)
         count = spec.count // len(combinations)
-        yield RequestCell(name, wanted, count, seed, others, spec.truncation, spec.verify)
+        yield RequestCell(name, wanted, count, seed, others, cut, spec.verify, same)
 
 
 def _cell_seed(seed: int, request: int, combination: int) -> int:
@@ -243,14 +269,21 @@ def _cell_seed(seed: int, request: int, combination: int) -> int:
     return int(words[0] >> np.uint64(1))
 
 
-def _resolved(cells: list[RequestCell], top: SpecFileModel) -> dict[str, Any]:
-    """The plan as a spec file that names every cell and setting: reading it gives the same plan."""
+def _resolved(cells: list[RequestCell], top: SpecFileModel, latents: LatentRule) -> dict[str, Any]:
+    """The plan as a spec file that names every cell and setting: reading it gives the same plan.
+
+    What was the only rule once, wide latents that requests share, is named only for bundles that have another, so that
+    what older bundles make stays as it was, byte for byte.
+    """
     entries: list[dict[str, Any]] = []
     for cell in cells:
         entry: dict[str, Any] = {"name": cell.name[:80], "attributes": dict(cell.request), "count": cell.count}
         entry |= {"seed": cell.seed, "free": as_stored(cell.unspecified)}
-        if cell.truncation is not None:
-            entry["truncation"] = cell.truncation
+        ruled = latents != LatentRule()
+        if ruled or cell.truncation is not None:
+            entry["truncation"] = "none" if cell.truncation is None else cell.truncation
+        if ruled or not cell.same_latents:
+            entry["same_latents"] = cell.same_latents
         entry["verify"] = {k: v for k, v in cell.verify.model_dump().items() if v is not None}
         entries.append(entry)
     head = {k: v for k, v in (("name", top.name), ("description", top.description)) if v}

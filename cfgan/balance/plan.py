@@ -84,7 +84,7 @@ def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec) -> Job:
             for part in plan.parts
         ]
         values = {"seed": spec.seed, "truncation": spec.truncation, "verify": spec.verify.model_dump()}
-        faces = make_plan({**values, "requests": requests}, bundle.vocabulary, source="balance")
+        faces = make_plan({**values, "requests": requests}, bundle.vocabulary, source="balance", latents=bundle.latents)
         warnings += check_plan(faces, bundle)
         for need in [need for need in plan.needs if need.missing and not need.impossible][:_COMPARED]:
             warnings += _drift(prior, data, need, match)

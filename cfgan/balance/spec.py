@@ -41,7 +41,9 @@ class BalanceSpec(BaseModel):
         "unknown", description="labels of attributes that were not asked for: none, as read, or as given"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same faces")
-    truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(None, description="as in an attribute spec")
+    truncation: Annotated[float, Field(gt=0, le=10)] | Literal["none"] | None = Field(
+        None, description="as in an attribute spec"
+    )
     verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
 
     def target(self, vocabulary: Vocabulary) -> Target:

@@ -218,6 +218,7 @@ def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, of
             "request": cell.request,
             "free": as_stored(cell.unspecified),
             "truncation": cell.truncation,
+            **({} if cell.same_latents else {"same_latents": False}),
             "verify": {k: v for k, v in cell.verify.model_dump().items() if k != "max_draws"},
         },
     }

@@ -62,7 +62,7 @@ def conditions(prior: Prior, cell: RequestCell, draws: Sequence[int]) -> npt.NDA
         fixed = np.zeros((len(draws), len(vocabulary)), dtype=np.float32)
         return _set(fixed, cell.request, vocabulary)
     fixed_too = cell.unspecified if isinstance(cell.unspecified, dict) else {}
-    return prior.sample({**cell.request, **fixed_too}, cell.seed, draws)
+    return prior.sample({**cell.request, **fixed_too}, cell.stream, draws)
 
 
 def _set(values: npt.NDArray[np.float32], request: dict[str, float], vocabulary: Vocabulary) -> npt.NDArray[np.float32]:
@@ -99,7 +99,7 @@ class DrawInputs:
         return z[draws.start - offset : draws.stop - offset], condition[draws.start - offset : draws.stop - offset]
 
     def _make(self, cell: RequestCell, draws: range) -> Inputs:
-        return latents(cell.seed, draws, self._z_dim, cell.truncation), conditions(self._prior, cell, draws)
+        return latents(cell.stream, draws, self._z_dim, cell.truncation), conditions(self._prior, cell, draws)
 
 
 def to_levels(images: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import BundleError, FolderError, InputError, VocabularyError, nearest
@@ -93,6 +94,11 @@ class Bundle:
     def size(self) -> int:
         """Side of an image in pixels."""
         return int(self.config["generator"]["size"])
+
+    @property
+    def latents(self) -> LatentRule:
+        """How its latents are drawn where a spec does not say."""
+        return LatentRule.from_dict(self.config.get("latents", {}))
 
     @property
     def z_dim(self) -> int:
@@ -274,6 +280,7 @@ def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration, Cali
     judge = _calibration(config["judge"], vocabulary) if "judge" in config else None
     generator, verifier = config["generator"], config["verifier"]["shape"]
     GanShape(**generator)
+    LatentRule.from_dict(config.get("latents", {}))
     if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
         raise ValueError("the name is no plain name")
     if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):

@@ -51,7 +51,18 @@ def generate(
         bool, typer.Option("--no-verify", help="Keep every draw, whatever the verifier says.")
     ] = False,
     truncation: Annotated[
-        float | None, typer.Option(help="Cut latents off at so many standard deviations: likelier, more alike faces.")
+        str | None,
+        typer.Option(
+            help="Cut latents off at so many standard deviations: likelier, more alike faces; or none. "
+            "Default: the bundle's."
+        ),
+    ] = None,
+    same_latents: Annotated[
+        bool | None,
+        typer.Option(
+            "--same-latents/--own-latents",
+            help="Whether draw i has the same latent for every request with this seed. Default: the bundle's.",
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -72,7 +83,8 @@ def generate(
             "count": count,
             "seed": seed,
             "unspecified": unspecified or free,
-            "truncation": truncation,
+            "truncation": _truncation(truncation),
+            "same_latents": same_latents,
         }
         verify = {
             "threshold": threshold,
@@ -105,6 +117,19 @@ def generate(
         raise typer.Exit(EXIT_SHORT)
 
 
+def _truncation(text: str | None) -> float | str | None:
+    from cfgan.errors import SpecError
+
+    if text is None or text.casefold() == "none":
+        return text and "none"
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(
+            "must be a number of standard deviations above 0, or none.", field="--truncation", value=text
+        ) from None
+
+
 def _plan(
     bundle: Bundle, attrs: list[str] | None, spec: str | None, settings: dict[str, Any], verify: dict[str, Any]
 ) -> Plan:
@@ -121,12 +146,14 @@ def _plan(
     if strict := {key: value for key, value in verify.items() if value is not None}:
         overrides["verify"] = strict
     if spec is not None:
-        return read_spec(spec, bundle.vocabulary, overrides)
+        return read_spec(spec, bundle.vocabulary, overrides, latents=bundle.latents)
     text = ",".join(item.removeprefix("=") for item in attrs or [])
     if not text.strip():
         raise RequestError("nothing is asked for; --attrs any makes any faces.", field="--attrs", value=text)
     request = parse_request("" if text.casefold() == "any" else text, bundle.vocabulary, field="--attrs")
-    return make_plan({"attributes": request}, bundle.vocabulary, overrides, source="command line")
+    return make_plan(
+        {"attributes": request}, bundle.vocabulary, overrides, source="command line", latents=bundle.latents
+    )
 
 
 def _folder_name(plan: Plan, bundle: Bundle, spec: str | None) -> str:

@@ -29,7 +29,7 @@ def check(
         wrong = 0
         for name in files:
             try:
-                plan = read_spec(name, opened.vocabulary)
+                plan = read_spec(name, opened.vocabulary, latents=opened.latents)
                 for warning in check_plan(plan, opened):
                     message(f"{name}: Warning: {warning}", style="yellow")
             except InputError as error:

@@ -77,6 +77,7 @@ class BatchFigures:
             "seed": cell.seed,
             "free": as_stored(cell.unspecified),
             "truncation": cell.truncation,
+            **({} if cell.same_latents else {"same_latents": False}),
             "verify": {key: value for key, value in cell.verify.model_dump().items() if value is not None},
             "wanted": cell.count,
             "accepted": tally.accepted,
