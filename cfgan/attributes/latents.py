@@ -45,6 +45,10 @@ class LatentRule:
         return cls(None if cut is None else float(cut), data.get("shared", True))
 
 
+FIRST_RULE = LatentRule()
+"""The rule of bundles that say nothing: wide latents, shared by requests."""
+
+
 def stream_seed(seed: int, request: Mapping[str, float], unspecified: str | Mapping[str, float]) -> int:
     """The seed of a request's own random stream, 0 .. 2**63 - 1: the same whatever order the request is written in."""
     asked = [sorted((name, float(value)) for name, value in request.items())]

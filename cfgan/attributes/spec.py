@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from cfgan.attributes.latents import WIDEST, LatentRule, stream_seed
+from cfgan.attributes.latents import FIRST_RULE, WIDEST, LatentRule, stream_seed
 from cfgan.attributes.request import Request, format_request, request_from
 from cfgan.attributes.spec_files import as_stored, current_words, load_spec_file, merge_verify
 from cfgan.attributes.vocabulary import Vocabulary
@@ -155,7 +155,7 @@ def read_spec(
     vocabulary: Vocabulary,
     overrides: Mapping[str, Any] | None = None,
     *,
-    latents: LatentRule = LatentRule(),
+    latents: LatentRule = FIRST_RULE,
 ) -> Plan:
     """Read a spec file, by path or by the name of a shipped one, into a plan.
 
@@ -177,7 +177,7 @@ def make_plan(
     overrides: Mapping[str, Any] | None = None,
     *,
     source: str = "spec",
-    latents: LatentRule = LatentRule(),
+    latents: LatentRule = FIRST_RULE,
 ) -> Plan:
     """Validate plain values as a spec file holds them, and expand them into cells. Raises as :func:`read_spec`."""
     overrides = current_words(overrides or {}, source)
@@ -279,7 +279,7 @@ def _resolved(cells: list[RequestCell], top: SpecFileModel, latents: LatentRule)
     for cell in cells:
         entry: dict[str, Any] = {"name": cell.name[:80], "attributes": dict(cell.request), "count": cell.count}
         entry |= {"seed": cell.seed, "free": as_stored(cell.unspecified)}
-        ruled = latents != LatentRule()
+        ruled = latents != FIRST_RULE
         if ruled or cell.truncation is not None:
             entry["truncation"] = "none" if cell.truncation is None else cell.truncation
         if ruled or not cell.same_latents:
