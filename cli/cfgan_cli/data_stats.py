@@ -77,10 +77,8 @@ def stats(
         opened = open_source(source, labels=labels, columns=chosen, identity=identity)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        with progress_bar(quiet=quiet or as_json, unit="") as update:
-            report = build_data_report(
-                opened, settings, tell=lambda stage, done, total: update(stage, done, total, "") if total else None
-            )
+        with progress_bar(quiet=quiet or as_json, unit="") as progress:
+            report = build_data_report(opened, settings, progress=progress)
         if out is not None:
             from cfgan.reports.data.page import data_files
             from cfgan.reports.folder import replace_report

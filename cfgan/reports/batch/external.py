@@ -6,7 +6,7 @@ They are evidence beside the verdict, not part of it: each knows one attribute b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ import numpy as np
 from cfgan.external.classifier import ExternalClassifier, Probabilities, sees
 from cfgan.external.detector import FaceFinder, found
 from cfgan.external.real_faces import RealFigures, real_figures
+from cfgan.io.progress import Progress, silent
 from cfgan.reports.batch.figures import gated
 from cfgan.reports.batch.folder import BatchFolder, Content
 from cfgan.reports.page import percent
 from cfgan.stats.rates import Rate, gap_below
 
-Tell = Callable[[str, int, int], None]
 _CHUNK = 64  # faces read at a time
 
 
@@ -27,7 +27,7 @@ def external_figures(
     batches: Sequence[tuple[str, BatchFolder, Content]],
     external_classifiers: Sequence[ExternalClassifier],
     missing: Sequence[str] = (),
-    tell: Tell = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Look at every delivered face.
 
@@ -35,7 +35,7 @@ def external_figures(
         batches: number, folder and content of each.
         external_classifiers: those whose attribute was asked for or asked away are heard.
         missing: a sentence about each external classifier that is not at hand.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Returns:
         ``report.json``'s ``external_classifiers``.
@@ -72,7 +72,7 @@ def external_figures(
                 if classifier.name in said:
                     said[classifier.name].append(classifier(images, boxes))
             done += len(images)
-            tell("witnesses look", done, total)
+            progress("witnesses look", done, total)
         for classifier in heard:
             if parts := said.get(classifier.name):
                 rows.append(_row(classifier, key, values[classifier.attribute], np.concatenate(parts)))
