@@ -1,4 +1,4 @@
-"""Training an attribute classifier: the verifier that gates, or a guide for the generator."""
+"""Training an attribute classifier: the verifier that gates, or the guidance classifier that pulls the generator."""
 
 from __future__ import annotations
 

@@ -129,8 +129,8 @@ def _show(data: dict[str, Any]) -> None:
         lines.append(f"Strongest phi: {'; '.join(strongest[:_PAIRS])}")
     for entry in data["combinations"]:
         rarest = [f"{' '.join(row['values'])} {row['count']:,}" for row in entry["rarest"][:_PAIRS]]
-        said = "; ".join(rarest) if entry["counted"] else "too many to count"
-        lines.append(f"Rarest of {entry['size']}: {said}")
+        listed = "; ".join(rarest) if entry["counted"] else "too many to count"
+        lines.append(f"Rarest of {entry['size']}: {listed}")
     whole = data["whole"]
     lines.append(f"Whole rows: {whole['distinct']:,} different among {whole['rows']:,}, {whole['once']:,} once")
     lines += _images(data)

@@ -46,7 +46,7 @@ def evaluate(
         typer.Option(min=0, help="Of --data: training images (and as many draws) compared by face embedding; 0: none."),
     ] = 3000,
     witness: Annotated[
-        bool, typer.Option("--witness", help="Of --data: external witnesses look too; needs the extra 'witness'.")
+        bool, typer.Option("--witness", help="Of --data: external classifiers look too; needs the extra 'witness'.")
     ] = False,
     face_api: FaceApi = None,
     draws: Annotated[int, typer.Option("--draws", "-n", min=100, help="Draws to measure.")] = 2720,

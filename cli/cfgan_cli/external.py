@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 FaceApi = Annotated[
     Path | None,
-    typer.Option("--face-api", envvar="CFGAN_FACE_API", help="An unpacked npm package with two more witnesses."),
+    typer.Option("--face-api", envvar="CFGAN_FACE_API", help="An unpacked npm package with two more of them."),
 ]
 """The option that names the folder of ``@vladmandic/face-api``."""
 

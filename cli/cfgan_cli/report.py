@@ -48,7 +48,7 @@ def batch(
     ] = None,
     redraw: Annotated[int, typer.Option(min=0, help="Draws of each request made again at most; 0: none.")] = 2000,
     witness: Annotated[
-        bool, typer.Option("--witness", help="External witnesses look too; needs the extra 'witness'.")
+        bool, typer.Option("--witness", help="External classifiers look too; needs the extra 'witness'.")
     ] = False,
     face_api: FaceApi = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless the verdict is that they hold.")] = False,

@@ -129,18 +129,18 @@ def build_report(
         data[int(item.id) - 1]["cells"] = cells
     overview = totals.overview()
     totals.settle()
-    heard = None
+    evidence = None
     if external_classifiers is not None:
-        heard = external_figures(
+        evidence = external_figures(
             [(item.id, item.folder, item.content) for item in read], external_classifiers, missing, progress
         )
     exact = {reader: rate.to_dict() for reader, rate in totals.whole.items()}
-    said = verdict.summary(data, overview, deciding, exact, len(totals.tested))
+    lines = verdict.summary(data, overview, deciding, exact, len(totals.tested))
     result = {
         "format": FORMAT,
         "cfgan": cfgan.__version__,
         **verdict.judged(data, overview, deciding, len(totals.tested)),
-        "summary": [*said, *sentences(heard)],
+        "summary": [*lines, *sentences(evidence)],
         "bundle": _bundle_facts(bundle, real),
         "settings": {
             "redraw": redraw,
@@ -156,7 +156,7 @@ def build_report(
         "batches": data,
         "attributes": overview,
         "exact": exact,
-        "witnesses": heard,
+        "witnesses": evidence,
         **_relations(read, bundle, real, deciding, any_own),
     }
     return Report(plain(result), pictures, _faces(read))

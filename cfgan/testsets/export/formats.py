@@ -152,7 +152,7 @@ def _about(testset: Testset, kind: str, options: ExportOptions, plan: Plan) -> d
         "synthetic": not plan.real_faces,
         "testset": {"design": testset.design, "digest": set_digest(testset.path)},
         "licence": testset.manifest.get("licence"),
-        "options": options.told(),
+        "options": options.to_dict(),
         "counts": plan.counts,
         "notes": list(plan.notes),
         "versions": versions,
