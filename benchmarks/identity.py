@@ -39,7 +39,7 @@ def main() -> None:
                 raise SystemExit(f"{args.cache} holds other images")
             vectors, found = kept["vectors"], kept["found"]
     else:
-        embedded = embedder(store.images[rows], lambda done, total: None)
+        embedded = embedder(store.images[rows])
         vectors, found = embedded.vectors, embedded.found
         if args.cache:
             np.savez(args.cache, rows=rows, vectors=vectors, found=found)

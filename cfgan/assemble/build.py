@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from cfgan.evaluation.chosen import extractors_for
 from cfgan.evaluation.identity import IdentityExtractor
 from cfgan.external.detector import FaceDetector
 from cfgan.external.opening import open_external_classifiers
+from cfgan.io.progress import Progress, named, silent
 from cfgan.io.yaml import read_text_limited
 from cfgan.model.bundle import Bundle, require_bundle_or_unused, write_bundle
 from cfgan.networks.devices import pick_device
@@ -34,7 +35,7 @@ def build_bundle(
     attached: Sequence[Path] = (),
     face_api: Path | None = None,
     privacy_images: int = Plan.privacy_images,
-    tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Bundle:
     """Build a bundle from a GAN run, classifiers and a prior, measure it and write its card.
 
@@ -46,7 +47,7 @@ def build_bundle(
         attached: Markdown files that the card ends with.
         face_api: an unpacked npm package with two more external classifiers (:mod:`cfgan.external.face_api`).
         privacy_images: training, held-out and generated faces, each, that are compared by face embedding; 0 for none.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Raises:
         InputError: a part is missing, the parts' vocabularies differ, or a classifier has guided the generator.
@@ -64,7 +65,7 @@ def build_bundle(
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
         files["samples.png"] = sample_sheet(bundle)
-        measured = unfiltered_accuracy(bundle, draws, 0, progress=lambda done, total: tell("measuring", done, total))
+        measured = unfiltered_accuracy(bundle, draws, 0, progress=named(progress, "measuring"))
         config["measured"] = {"draws": draws, "seed": 0, "unfiltered": plain(measured)}
         if parts.store is not None:
             names = ["judge"] if "judge" in config else []
@@ -78,7 +79,7 @@ def build_bundle(
                 detector=detector,
                 identity=identity,
                 external_classifiers=external_classifiers,
-                tell=tell,
+                progress=progress,
             )
             config["evaluation"] = plain({key: value for key, value in found.items() if key != "bundle"})
             if panels := _distances(config["evaluation"]):

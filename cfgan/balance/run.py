@@ -30,7 +30,7 @@ from cfgan.balance.table import BATCH, read_synthetic, require_parquet, write_cs
 from cfgan.balance.target import achieved
 from cfgan.data.labelled_images import SPLITS
 from cfgan.errors import FolderError, InputError
-from cfgan.generate.job import Progress, generate
+from cfgan.generate.job import generate
 from cfgan.generate.summary import Summary
 from cfgan.io.files import (
     is_unused,
@@ -43,6 +43,7 @@ from cfgan.io.files import (
     write_json,
     write_text,
 )
+from cfgan.io.progress import Progress
 from cfgan.model.bundle import Bundle
 
 FORMAT = "cfgan-balance/1"
@@ -91,7 +92,7 @@ def balance(
         link: "symlink" or "hard": links in ``real/``; None: real images stay where they are, named by relative path.
         parquet: write the table as Parquet too.
         device: where to compute.
-        progress: called with (faces accepted, faces wanted, draws).
+        progress: called with faces accepted and wanted, and the draws as the remark.
 
     Returns:
         What came of it; when draws ran out it holds fewer faces than planned and ``complete`` is false.

@@ -37,13 +37,12 @@ from cfgan.io.files import (
     write_json,
     write_text,
 )
+from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
 
 FORMAT = "cfgan-store/1"
 _CHUNK = 256  # images between two entries in the progress file
 _FILES = ("images.npy", "labels.npy", "split.npy", "files.txt")
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
 
 _T = TypeVar("_T")
 
@@ -127,7 +126,7 @@ def pack(
         size: side of the packed images in pixels.
         skip_bad: leave bad images out and list them in ``skipped.txt`` instead of failing.
         workers: decoding threads (Pillow decodes outside the interpreter lock).
-        progress: called with (stage, done, total).
+        progress: called while it lasts.
 
     Returns:
         The opened store and one line for each image left out.
@@ -139,12 +138,12 @@ def pack(
     """
     if not 8 <= size <= 1024:
         raise DataError("the side must be between 8 and 1024 pixels.", field="size", value=size)
-    tell = progress or (lambda stage, done, total: None)
+    progress = progress or silent
     job = {"format": FORMAT, "size": size, "table": _digest(table)}
     state = _read_progress(out, job)
     with StopRequest() as stop, ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as held:
         if state is None:
-            bad = [] if table.sound else _check(table, pool, stop, tell)
+            bad = [] if table.sound else _check(table, pool, stop, progress)
             if bad and not skip_bad:
                 shown = "\n  ".join(bad[:10]) + (f"\n  and {len(bad) - 10} more" if len(bad) > 10 else "")
                 raise DataError(f"{len(bad)} of {len(table.files)} images cannot be used:\n  {shown}", field="data")
@@ -161,7 +160,7 @@ def pack(
         state = _read_progress(out, job) or state
         remove_partials(out)
         write_json(out / "progress.json", state)
-        _write_images(table, out, size, state, pool, stop, tell)
+        _write_images(table, out, size, state, pool, stop, progress)
         _finish(table, out, size, state["bad"])
     return open_store(out), state["bad"]
 
@@ -196,7 +195,7 @@ def _bounded(pool: ThreadPoolExecutor, work: Callable[[int], _T], rows: Iterable
         futures += [pool.submit(work, row) for row in islice(pending, 1)]
 
 
-def _check(table: LabelledImages, pool: ThreadPoolExecutor, stop: StopRequest, tell: Progress) -> list[str]:
+def _check(table: LabelledImages, pool: ThreadPoolExecutor, stop: StopRequest, progress: Progress) -> list[str]:
     bad: list[str] = []
     total = len(table.files)
     for done, problem in enumerate(_bounded(pool, lambda row: check_image(table, row), range(total), 512), start=1):
@@ -204,7 +203,7 @@ def _check(table: LabelledImages, pool: ThreadPoolExecutor, stop: StopRequest, t
         if problem:
             bad.append(problem)
         if done % 64 == 0 or done == total:
-            tell("checking", done, total)
+            progress("checking", done, total)
     return bad
 
 
@@ -215,7 +214,7 @@ def _write_images(
     state: dict[str, Any],
     pool: ThreadPoolExecutor,
     stop: StopRequest,
-    tell: Progress,
+    progress: Progress,
 ) -> None:
     total, path = len(table.files), out / "images.npy"
     with storage_errors(path):
@@ -238,7 +237,7 @@ def _write_images(
             with storage_errors(path):
                 images.flush()
             write_json(out / "progress.json", {**state, "done": row + 1})
-            tell("packing", row + 1, total)
+            progress("packing", row + 1, total)
             stop.raise_if_asked("run the same command again to go on")
     del images
 

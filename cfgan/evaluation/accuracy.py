@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.io.progress import Progress
 from cfgan.model.bundle import Bundle
 from cfgan.stats.intervals import wilson_interval
 
@@ -25,7 +25,7 @@ def unfiltered_accuracy(
     *,
     request: Request | None = None,
     device: str = "auto",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Draw without any gate and let the verifier read every attribute, at its thresholds.
 
@@ -35,7 +35,7 @@ def unfiltered_accuracy(
         seed: of the draws.
         request: attributes to hold; all drawn from the prior when None.
         device: where to compute.
-        progress: called with (draws done, draws in all).
+        progress: called with draws done and in all.
 
     Returns:
         ``attributes``: name -> asked (times asked for), yes (share seen when asked for), no (share not seen when asked
@@ -53,7 +53,7 @@ def unfiltered_accuracy(
         asked.append(drawn.condition)
         seen.append(drawn.probability >= bundle.calibration.threshold)
         if progress:
-            progress(min(start + _CHUNK, draws), draws)
+            progress("drawing", min(start + _CHUNK, draws), draws)
     return accuracy_table(bundle.vocabulary.names, np.concatenate(asked), np.concatenate(seen))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, re
 from cfgan.external.classifier import ExternalClassifier
 from cfgan.external.detector import FaceDetector
 from cfgan.generate.sampling import latents, render
+from cfgan.io.progress import Progress, named, silent
 from cfgan.model.bundle import Bundle
 from cfgan.networks.devices import pick_device
 from cfgan.verify.reader import readers_of
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 FORMAT = "cfgan-evaluation/1"
-Tell = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
 Levels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 
@@ -94,7 +93,7 @@ def measure(
     identity: Extractor | None = None,
     external_classifiers: Sequence[ExternalClassifier] = (),
     device: str = "auto",
-    tell: Tell = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Measure a bundle against the real images of a store. Nothing is filtered.
 
@@ -110,7 +109,7 @@ def measure(
         identity: a face embedder, by which generated faces are compared with training images too; or None.
         external_classifiers: external ones, which look for the one attribute that each knows.
         device: where to compute.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Returns:
         Plain figures. NaN where there is nothing to measure.
@@ -126,7 +125,7 @@ def measure(
     names = bundle.vocabulary.names
 
     def draw(drawn: RequestSet, stage: str) -> Levels:
-        return draw_levels(generator, drawn, where, lambda done, total: tell(stage, done, total))
+        return draw_levels(generator, drawn, where, named(progress, stage))
 
     sets = {
         "prior": from_prior(prior, plan.draws, bundle.z_dim, plan.seed),
@@ -148,27 +147,25 @@ def measure(
     faces = draw(matched, "drawing")
     result["fidelity"], features = {}, []
     for extractor in extractors:
-        figures, fake = _fidelity(extractor, store, plan, faces, matched.conditions, names, tell)
+        figures, fake = _fidelity(extractor, store, plan, faces, matched.conditions, names, progress)
         result["fidelity"][extractor.name] = figures
         features.append(fake)
     if detector is not None:
         stages = (("faces", faces), ("real_faces", real[:count]))
-        found = {
-            key: detector.count(x, lambda done, total: tell("looking for faces", done, total)) for key, x in stages
-        }
+        found = {key: detector.count(x, progress) for key, x in stages}
         result["detector"] = {"name": detector.name, "n": count, **found}
     if external_classifiers:
         held = (real[:count], labels[:count])
         result["witnesses"] = external_agreement(
-            external_classifiers, bundle.vocabulary, (faces, matched.conditions), held, tell
+            external_classifiers, bundle.vocabulary, (faces, matched.conditions), held, progress
         )
 
     pixels = {name: draw(drawn, f"drawing, {name}") for name, drawn in sets.items()}
     result["accuracy"] = {}
     for reader in readers:
-        told = lambda done, total, reader=reader: tell(f"{reader.name} reads", done, total)  # noqa: E731
-        on_real = reader.seen(real, told)
-        seen = {name: reader.seen(levels, told) for name, levels in pixels.items()}
+        show = named(progress, f"{reader.name} reads")
+        on_real = reader.seen(real, show)
+        seen = {name: reader.seen(levels, show) for name, levels in pixels.items()}
         single = reading.single_attributes(bundle.vocabulary, sets["balanced"], seen["balanced"], on_real, labels)
         result["accuracy"][reader.name] = {
             "prior": reading.agreement(bundle.vocabulary, sets["prior"], seen["prior"], on_real, labels),
@@ -184,34 +181,30 @@ def measure(
         }
     if extractors:
         first = extractors[0]
-        generated = extract(
-            first, pixels["balanced"], progress=lambda done, total: tell(f"{first.name}: diversity", done, total)
-        )
+        generated = extract(first, pixels["balanced"], progress=named(progress, f"{first.name}: diversity"))
         known = reference_features(store, plan.split, first)
         result["diversity"] = {
             "extractor": first.name,
             **within_requests(bundle.vocabulary, sets["balanced"], generated, known, labels, plan.seed),
         }
         if plan.split != "train" and len(store.rows("train")):
-            result["memorisation"] = _copies(first, store, plan, features[0], None, tell)
+            result["memorisation"] = _copies(first, store, plan, features[0], None, progress)
     if identity is not None and plan.split != "train" and len(store.rows("train")):
         few = np.random.default_rng([plan.seed, 1]).permutation(len(faces))[: plan.privacy_images]
-        vectors = extract(
-            identity, faces[np.sort(few)], progress=lambda done, total: tell(f"{identity.name}: generated", done, total)
-        )
-        result["privacy"] = _copies(identity, store, plan, vectors, plan.privacy_images, tell)
+        vectors = extract(identity, faces[np.sort(few)], progress=named(progress, f"{identity.name}: generated"))
+        result["privacy"] = _copies(identity, store, plan, vectors, plan.privacy_images, progress)
     return result
 
 
 def _copies(
-    extractor: Extractor, store: PackedDataset, plan: Plan, generated: Features, count: int | None, tell: Tell
+    extractor: Extractor, store: PackedDataset, plan: Plan, generated: Features, count: int | None, progress: Progress
 ) -> dict[str, Any]:
     """How near generated faces, given as features (N, D), and held-out ones are to training images, ``count`` at most
     of each kind of real ones."""
 
     def features(split: str, what: str) -> Features:
-        told = lambda done, total: tell(f"{extractor.name}: {what}", done, total)  # noqa: E731
-        return reference_features(store, split, extractor, count=count, seed=plan.seed, progress=told)
+        show = named(progress, f"{extractor.name}: {what}")
+        return reference_features(store, split, extractor, count=count, seed=plan.seed, progress=show)
 
     training, held_out = features("train", "training images"), features(plan.split, "real")
     found = closeness(nearest_distances(generated, training), nearest_distances(held_out, training))
@@ -232,15 +225,15 @@ def _real(bundle: Bundle, store: PackedDataset, plan: Plan) -> tuple[Levels, npt
 
 
 def draw_levels(
-    generator: nn.Module, drawn: RequestSet, device: torch.device, tell: Callable[[int, int], None] | None = None
+    generator: nn.Module, drawn: RequestSet, device: torch.device, progress: Progress | None = None
 ) -> Levels:
     """Generated faces as pixel levels, uint8 (N, 3, H, W)."""
     parts = []
     for start in range(0, len(drawn), _BATCH):
         part = slice(start, start + _BATCH)
         parts.append(render(generator, drawn.z[part], drawn.conditions[part], device)[1])
-        if tell:
-            tell(min(start + _BATCH, len(drawn)), len(drawn))
+        if progress:
+            progress("drawing", min(start + _BATCH, len(drawn)), len(drawn))
     return np.concatenate(parts) if parts else np.zeros((0, 3, 1, 1), np.uint8)
 
 
@@ -251,22 +244,22 @@ def _fidelity(
     faces: Levels,
     conditions: npt.NDArray[np.float32],
     names: tuple[str, ...],
-    tell: Tell,
+    progress: Progress,
 ) -> tuple[dict[str, Any], Features]:
     """Figures over one extractor, and the features of the generated faces."""
 
-    def told(what: str) -> Callable[[int, int], None]:
-        return lambda done, total: tell(f"{extractor.name}: {what}", done, total)
+    def show(what: str) -> Progress:
+        return named(progress, f"{extractor.name}: {what}")
 
-    fake = extract(extractor, faces, progress=told("generated"))
-    real = reference_features(store, plan.split, extractor, progress=told("real"))
+    fake = extract(extractor, faces, progress=show("generated"))
+    real = reference_features(store, plan.split, extractor, progress=show("real"))
     other = "train" if plan.split != "train" else "validation"
     others = None
     if len(store.rows(other)) >= len(fake):
-        others = reference_features(store, other, extractor, count=len(fake), progress=told("other real"))
-    tell(f"{extractor.name}: comparing", 0, 1)
+        others = reference_features(store, other, extractor, count=len(fake), progress=show("other real"))
+    progress(f"{extractor.name}: comparing", 0, 1)
     figures = measure_fidelity(extractor.name, real, fake, others=others, seed=plan.seed).to_dict()
     labels = np.asarray(store.labels[store.rows(plan.split)])
     figures["attributes"] = intra_attribute_fd(names, real, labels, fake, conditions, floor=True, seed=plan.seed)
-    tell(f"{extractor.name}: comparing", 1, 1)
+    progress(f"{extractor.name}: comparing", 1, 1)
     return figures, fake

@@ -8,7 +8,6 @@ one that is off leaves another on; they are no leak of one another.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,12 @@ import numpy.typing as npt
 from cfgan.attributes.prior import Prior
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.requests import RequestSet, from_prior
+from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import Bundle
 from cfgan.networks.devices import pick_device
 from cfgan.verify.reader import readers_of
 
 Floats = npt.NDArray[np.float64]
-Tell = Callable[[str, int, int], None]
 
 _STRIP = 6  # faces of which a strip shows both sides
 
@@ -108,7 +107,7 @@ def measure_control(
     latents: int = 64,
     seed: int = 0,
     device: str = "auto",
-    tell: Tell = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Control:
     """Ask for every attribute on and off, and let the judge (the verifier, in a bundle without one) look.
 
@@ -117,7 +116,7 @@ def measure_control(
         latents: draws that are made both ways for each attribute.
         seed: of the draws.
         device: where to compute.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Raises:
         BundleError: a file of the bundle is damaged.
@@ -140,7 +139,7 @@ def measure_control(
         moved[i], error[i] = _shift(seen[1] - seen[0])
         off[i], on[i] = seen[0][:, i].mean(), seen[1][:, i].mean()
         strips.append(np.stack(levels))
-        tell("asking on and off", i + 1, a)
+        progress("asking on and off", i + 1, a)
     return Control(names, reader.name, latents, moved, error, on, off, np.stack(strips), prior.vocabulary.one_of)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,10 @@ from cfgan.evaluation.agreement import beside_real
 from cfgan.external.classifier import ExternalClassifier, ask
 from cfgan.external.detector import Boxes, FaceFinder, Levels
 from cfgan.external.real_faces import RealReadings, count_readings
+from cfgan.io.progress import Progress, silent, within
 
 Labelled = tuple[Levels, npt.NDArray[np.floating[Any]]]
 """Faces uint8 (N, 3, H, W), and what they are to show, (N, A): above 0 the attribute, below 0 its absence."""
-Tell = Callable[[str, int, int], None]
 
 
 def external_agreement(
@@ -24,7 +24,7 @@ def external_agreement(
     vocabulary: Vocabulary,
     generated: Labelled,
     real: Labelled,
-    tell: Tell = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, dict[str, Any]]:
     """How often external classifiers see an attribute as it was asked for, and as it is labelled in real faces.
 
@@ -33,7 +33,7 @@ def external_agreement(
         vocabulary: the A attributes.
         generated: faces with their conditions.
         real: held-out real faces with their labels.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Returns:
         A classifier's name -> ``attribute``, ``source``, ``licence``, ``digest``; ``yes`` and ``no``, how often it sees
@@ -46,8 +46,8 @@ def external_agreement(
     fitting = [classifier for classifier in external_classifiers if classifier.attribute in vocabulary.names]
     if not fitting:
         return {}
-    drawn = _readings(fitting, vocabulary, generated, lambda *said: tell(f"{said[0]}: generated", *said[1:]))
-    held = _readings(fitting, vocabulary, real, lambda *said: tell(f"{said[0]}: real", *said[1:]))
+    drawn = _readings(fitting, vocabulary, generated, within(progress, after=": generated"))
+    held = _readings(fitting, vocabulary, real, within(progress, after=": real"))
     return {
         classifier.name: {
             **{key: getattr(classifier, key) for key in ("attribute", "source", "licence", "digest")},
@@ -61,12 +61,12 @@ def external_agreement(
 
 
 def _readings(
-    external_classifiers: Sequence[ExternalClassifier], vocabulary: Vocabulary, faces: Labelled, tell: Tell
+    external_classifiers: Sequence[ExternalClassifier], vocabulary: Vocabulary, faces: Labelled, progress: Progress
 ) -> list[RealReadings]:
     levels, values = faces
-    boxes: Boxes = FaceFinder()(levels, lambda done, total: tell("looking for faces", done, total))
+    boxes: Boxes = FaceFinder()(levels, progress)
     found = []
     for classifier in external_classifiers:
-        probability = ask(classifier, levels, boxes, lambda done, total, name=classifier.name: tell(name, done, total))  # type: ignore[misc]
+        probability = ask(classifier, levels, boxes, progress)
         found.append(count_readings(classifier, probability, values[:, vocabulary.index(classifier.attribute)]))
     return found

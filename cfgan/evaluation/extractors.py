@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from cfgan.errors import ConfigError, DataError, InputError, nearest
 from cfgan.io.files import sha256_of
+from cfgan.io.progress import Progress
 from cfgan.networks import efficientnet
 
 NAMES = ("efficientnet-lite0", "classifier", "inception")
@@ -238,7 +239,7 @@ def extract(
     *,
     rows: npt.NDArray[np.int64] | None = None,
     batch: int = 64,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
     """Features of many images, a batch at a time: a memory-mapped array is never read as a whole.
 
@@ -247,7 +248,7 @@ def extract(
         levels: uint8 (N, 3, H, W), 0..255.
         rows: which images; all when None.
         batch: images at a time.
-        progress: called with (images done, images in all).
+        progress: called with images done and in all.
 
     Returns:
         float32 (N or rows, D).
@@ -261,7 +262,7 @@ def extract(
         part = np.ascontiguousarray(levels[chosen[start : start + batch]])
         features[start : start + len(part)] = extractor(torch.from_numpy(part)).numpy()
         if progress:
-            progress(start + len(part), len(chosen))
+            progress("reading", start + len(part), len(chosen))
     if not np.isfinite(features).all():
         raise DataError(f"{extractor.name} gives features that are not finite.")
     return features

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cfgan.errors import DataError
+from cfgan.io.progress import Progress
 from cfgan.stats.intervals import wilson_interval
 
 Features = npt.NDArray[np.floating[Any]]
@@ -19,14 +19,14 @@ CLOSE = 1e-3
 
 
 def nearest_distances(
-    features: Features, training: Features, progress: Callable[[int, int], None] | None = None
+    features: Features, training: Features, progress: Progress | None = None
 ) -> npt.NDArray[np.float64]:
     """Euclidean distance of each row to its nearest training row ("distance to closest record").
 
     Args:
         features: (N, D).
         training: (M, D).
-        progress: called with (rows done, rows in all).
+        progress: called with rows done and in all.
 
     Returns:
         float64 (N,).
@@ -44,7 +44,7 @@ def nearest_distances(
         squared = (block**2).sum(1)[:, None] + squares[None] - 2 * block @ known.T
         found[start : start + _ROWS] = np.sqrt(np.maximum(squared.min(1), 0))
         if progress:
-            progress(min(start + _ROWS, len(features)), len(features))
+            progress("comparing", min(start + _ROWS, len(features)), len(features))
     return found
 
 

@@ -12,7 +12,6 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from cfgan.data.store import PackedDataset
 from cfgan.errors import DataError, FolderError, StorageError
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.io.files import make_folder, storage_errors, user_path, write_bytes
+from cfgan.io.progress import Progress
 
 FORMAT = "cfgan-features/1"
 
@@ -54,7 +54,7 @@ def reference_features(
     count: int | None = None,
     seed: int = 0,
     cache: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> npt.NDArray[np.float32]:
     """Features of a split, or of ``count`` of its images drawn by ``seed``, from the cache or computed and put there.
 
@@ -69,7 +69,7 @@ def reference_features(
         count: how many images at most; all when None.
         seed: of the choice.
         cache: the folder; :func:`cache_folder` when None.
-        progress: called with (images done, images in all) while computing.
+        progress: called with images done and in all while computing.
 
     Returns:
         float32 (N, D), in the order of :func:`reference_rows`.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +9,10 @@ import numpy.typing as npt
 
 from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare
+from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import Bundle
 from cfgan.networks.devices import pick_device
 from cfgan.verify.reader import readers_of
-
-Tell = Callable[[str, int, int], None]
 
 PAIRS = 20
 """Rare combinations that are asked for at most."""
@@ -43,7 +41,7 @@ def request_suite(
     draws: int = 640,
     seed: int = 0,
     device: str = "auto",
-    tell: Tell = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> list[SuitePart]:
     """Draw and let the judge (the verifier, in a bundle without one) look. Nothing is filtered.
 
@@ -52,7 +50,7 @@ def request_suite(
         draws: of each way, about: every attribute both ways, and every rare pair, is asked for equally often.
         seed: of the draws.
         device: where to compute.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Returns:
         The ways of which there is a request; a small vocabulary may have no rare pair.
@@ -73,7 +71,7 @@ def request_suite(
         if not len(drawn):
             continue
         start = done
-        levels = draw_levels(generator, drawn, where, lambda n, _, s=start: tell("drawing three ways", s + n, total))  # type: ignore[misc]
+        levels = draw_levels(generator, drawn, where, _after(progress, start, total))
         suite.append(SuitePart(name, reader.name, _asked(bundle, drawn), reader.seen(levels)))
         done += len(drawn)
     return suite
@@ -88,3 +86,8 @@ def _asked(bundle: Bundle, drawn: RequestSet) -> npt.NDArray[np.int8]:
         for name, value in request.items():
             asked[i, bundle.vocabulary.index(name)] = np.sign(value)
     return asked
+
+
+def _after(progress: Progress, start: int, total: int) -> Progress:
+    """One stage for all parts, of which ``start`` draws are done."""
+    return lambda stage, done, of, remark="": progress("drawing three ways", start + done, total)

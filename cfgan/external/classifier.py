@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.external.detector import Boxes, Levels, Progress
+from cfgan.external.detector import Boxes, Levels
+from cfgan.io.progress import Progress
 
 SEEN = 0.5
 """From this probability on an external classifier sees its attribute. No threshold was fitted to any label."""
@@ -67,7 +68,7 @@ class ExternalClassifier(Protocol):
 
 
 def sees(classifier: ExternalClassifier, probability: Probabilities) -> npt.NDArray[np.bool_]:
-    """Whether a classifier sees that a face has its attribute, bool (n,), of those n that it can say something about."""
+    """Whether a classifier sees its attribute in a face, bool (n,), of those n that it can say something about."""
     known = probability[np.isfinite(probability)]
     return np.asarray((known >= SEEN) == (classifier.sign > 0))
 
@@ -81,7 +82,7 @@ def ask(
         classifier: which.
         levels: uint8 (N, 3, H, W), 0..255; may be memory-mapped.
         boxes: where their faces are, (N, 4).
-        progress: called with (faces done, faces in all).
+        progress: called with faces done and in all.
 
     Raises:
         DataError: another type or shape.
@@ -91,7 +92,7 @@ def ask(
         part = slice(start, start + _CHUNK)
         probability[part] = classifier(levels[part], boxes[part])
         if progress:
-            progress(min(start + _CHUNK, len(levels)), len(levels))
+            progress(classifier.name, min(start + _CHUNK, len(levels)), len(levels))
     return probability
 
 

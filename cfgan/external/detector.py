@@ -6,7 +6,6 @@ faces of 80 pixels and more, so small images are enlarged.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cfgan.errors import ConfigError, DataError
+from cfgan.io.progress import Progress
 
 SIDE = 256
 """Side in pixels to which images are enlarged. Of 128, 160, 192, 224 and 256, each with margins of 0, 1/8 and 1/4 of
@@ -25,8 +25,6 @@ Levels = npt.NDArray[np.uint8]
 Boxes = npt.NDArray[np.int64]
 """(N, 4): left, top, right, bottom of a face in the image enlarged to ``SIDE``, the last two not inside; zeros where
 there is none."""
-Progress = Callable[[int, int], None]
-"""Called with (images done, images in all)."""
 
 _EVERY = 64  # images between two calls of progress
 
@@ -55,7 +53,7 @@ class FaceFinder:
 
         Args:
             levels: uint8 (N, 3, H, W), 0..255; may be memory-mapped.
-            progress: called with (images done, images in all).
+            progress: called with images done and in all.
 
         Raises:
             DataError: another type or shape.
@@ -67,7 +65,7 @@ class FaceFinder:
                 face = max(faces, key=lambda each: each.area())
                 boxes[i] = face.left(), face.top(), face.right() + 1, face.bottom() + 1
             if progress and ((i + 1) % _EVERY == 0 or i + 1 == len(levels)):
-                progress(i + 1, len(levels))
+                progress("looking for faces", i + 1, len(levels))
         return boxes
 
 
@@ -105,7 +103,7 @@ class FaceDetector:
 
         Args:
             levels: uint8 (N, 3, H, W), 0..255; may be memory-mapped.
-            progress: called with (images done, images in all).
+            progress: called with images done and in all.
 
         Returns:
             bool (N,).

@@ -7,7 +7,6 @@ dlib's residual network (King, "High Quality Face Recognition with Deep Metric L
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from cfgan.errors import ConfigError
 from cfgan.external.detector import check_levels, enlarged
 from cfgan.io.files import sha256_of
+from cfgan.io.progress import Progress
 
 _BOX = (50, 70, 205, 225)
 """Where the face is in CelebA's central crop, enlarged: left, top, right, bottom in pixels. Used where no face is
@@ -27,9 +27,6 @@ found; on aligned faces it serves as well as the detector (AUC .991 with either 
 
 _NETWORK = "dlib_face_recognition_resnet_model_v1.dat"
 _LANDMARKS = "shape_predictor_5_face_landmarks.dat"
-
-Progress = Callable[[int, int], None]
-"""Called with (faces done, faces in all)."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ class FaceEmbedder:
 
         Args:
             levels: uint8 (N, 3, H, W), 0..255; may be memory-mapped.
-            progress: called with (faces done, faces in all).
+            progress: called with faces done and in all.
 
         Raises:
             DataError: another type or shape.
@@ -99,7 +96,7 @@ class FaceEmbedder:
             box = max(boxes, key=lambda each: each.area()) if found[i] else self._rectangle(*_BOX)
             vectors[i] = self._network.compute_face_descriptor(pixels, self._landmarks(pixels, box))
             if progress:
-                progress(i + 1, len(levels))
+                progress("embedding", i + 1, len(levels))
         return Embedded(vectors, found)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from cfgan.generate.batch import BatchWriter, CellTally, Face
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
 from cfgan.generate.sampling import Draws, Sampler, chunk_end
 from cfgan.generate.summary import Summary, summarise
+from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.verify.gate import gate_of
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 
 _ESTIMATED_CELLS = 16  # in larger plans requests of three and more attributes are judged by their rarest pair
-
-Progress = Callable[[int, int, int], None]
-"""Called with (faces accepted, faces wanted, draws)."""
 
 
 def check_plan(plan: Plan, bundle: Bundle) -> list[str]:
@@ -61,7 +58,7 @@ def generate(
         plan: cells with requests and counts.
         out: new or empty folder, or this same batch unfinished.
         device: where to compute.
-        progress: called with (faces accepted, faces wanted, draws).
+        progress: called with faces accepted and wanted, and the draws as the remark.
 
     Returns:
         The summary; when draws ran out it holds fewer faces than wanted and ``complete`` is false.
@@ -154,7 +151,8 @@ def _fill_cell(
             pending.result()  # at most one chunk waits: memory stays bounded, and a full disk is heard of at once
         pending = disk.submit(_store, writer, index, taken)
         if progress:
-            progress(before + tally.accepted, plan.count, drawn_before + tally.next_draw)
+            draws_made = drawn_before + tally.next_draw
+            progress("generating", before + tally.accepted, plan.count, f"{draws_made} draws")
     if pending is not None:
         pending.result()
     stop.raise_if_asked(f"{writer.accepted} faces are in {writer.out}; the same command goes on from there")

@@ -11,6 +11,7 @@ from typing import Any
 from cfgan.data.decode import load_rgb
 from cfgan.errors import DataError, FolderError
 from cfgan.io.files import sha256_of
+from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.testsets.folder import (
     ATTRIBUTES,
@@ -27,7 +28,7 @@ from cfgan.testsets.folder import (
     open_testset,
     subject_of,
 )
-from cfgan.testsets.tables import GALLERY, Tell, attribute_columns, attribute_rows, is_enrolled, read_checksums
+from cfgan.testsets.tables import GALLERY, attribute_columns, attribute_rows, is_enrolled, read_checksums
 
 DESIGNS = ("matched", "transect", "factorial", "gallery", "detection")
 """What a test set may be."""
@@ -37,12 +38,12 @@ _DIGEST = "sha256"  # a column of the table of images
 _REQUIRED = {MANIFEST, ATTRIBUTES, PROTOCOL, DATASHEET, SPEC}
 
 
-def check_testset(folder: Path, tell: Tell | None = None) -> list[str]:
+def check_testset(folder: Path, progress: Progress | None = None) -> list[str]:
     """Compare a test set with its checksums, its tables with each other, and all of it with its protocol.
 
     Args:
         folder: a finished test set.
-        tell: called with (files done, files in all).
+        progress: called with files done and in all.
 
     Returns:
         One line a problem; empty when every file is there, unchanged, decodable and accounted for, every comparison
@@ -55,7 +56,7 @@ def check_testset(folder: Path, tell: Tell | None = None) -> list[str]:
     if not (folder / CHECKSUMS).is_file():
         open_testset(folder)  # says whether it is none, or an unfinished one
     sums, problems = read_checksums(folder)
-    problems += _check_files(folder, sums, tell)
+    problems += _check_files(folder, sums, progress)
     try:
         return problems + check_tables(open_testset(folder), sums)
     except FolderError as error:
@@ -81,7 +82,7 @@ def check_tables(testset: Testset, sums: Mapping[str, str]) -> list[str]:
     return problems + _check_folds(testset) + _check_counts(testset, shown)
 
 
-def _check_files(folder: Path, sums: dict[str, str], tell: Tell | None) -> list[str]:
+def _check_files(folder: Path, sums: dict[str, str], progress: Progress | None) -> list[str]:
     """Everything listed is there, unchanged and, if an image, decodable; nothing else is there."""
     problems = []
     with StopRequest() as stop:
@@ -97,8 +98,8 @@ def _check_files(folder: Path, sums: dict[str, str], tell: Tell | None) -> list[
                     load_rgb(path)
                 except DataError as error:
                     problems.append(f"{name}: {error}")
-            if tell:
-                tell(done, len(sums))
+            if progress:
+                progress("checking", done, len(sums))
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     return problems + [f"{name}: not listed in {CHECKSUMS}" for name in sorted(present - set(sums) - {CHECKSUMS})]
 

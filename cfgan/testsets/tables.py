@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,6 @@ FIRST_COLUMNS = ("file", "subject", "seed", "draw")
 GALLERY = "gallery/"
 """How the names of enrolled faces begin, which the user keeps."""
 
-Tell = Callable[[int, int], None]
-"""Told of progress: done, in all."""
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 

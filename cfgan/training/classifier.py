@@ -1,11 +1,10 @@
-"""Training an attribute classifier: the verifier that gates, or a guide for the generator."""
+"""Training an attribute classifier: the verifier that gates, or the guidance classifier that pulls the generator."""
 
 from __future__ import annotations
 
 import io
 import math
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, StoppedError
 from cfgan.io.files import write_bytes, write_json
+from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.devices import pick_device
@@ -25,9 +25,6 @@ from cfgan.training.augment import augment_for_classifier
 from cfgan.training.config import ClassifierConfig, JudgeConfig, to_dict
 from cfgan.training.data import TensorData, load_split
 from cfgan.training.losses import attribute_loss
-
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called with (images seen, images in all, latest figures)."""
 
 _MAY_CHANGE = {"threads", "device", "save_images", "log_images"}
 
@@ -140,7 +137,7 @@ def train_classifier(
                 since, clock = images, time.monotonic()
                 saved.append_stats(run / "stats.jsonl", {"images": images, **figures})
                 if progress:
-                    progress(min(images, config.images), config.images, figures)
+                    progress("training", min(images, config.images), config.images, saved.remark(figures))
             if images // config.save_images > before // config.save_images:
                 save()
             if stop.asked and images < config.images:

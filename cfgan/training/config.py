@@ -26,7 +26,7 @@ _Count = Annotated[int, Field(gt=0)]
 
 @dataclass(frozen=True, config=_STRICT)
 class ClassifierConfig:
-    """How an attribute classifier (verifier, guide, judge) is trained."""
+    """How an attribute classifier (verifier, guidance classifier, judge) is trained."""
 
     images: _Count = 400_000  # images seen in all, repeats counted
     batch: _Count = 64  # images a step
@@ -70,8 +70,9 @@ class GanConfig:
     attribute_images: Literal["real", "both"] = "real"  # what the attribute head learns from
     attribute_pull: _NotNegative = 0.5  # how strongly the attribute head pulls the generator
     start: str | None = None  # bundle whose generator and discriminator the run starts from; None: from noise
-    guide: str | None = None  # run folder of a trained classifier, or a bundle with a guide: pulls the generator too
-    guide_pull: _NotNegative = 0.5  # how strongly the guide pulls the generator
+    # Guidance classifier, which pulls the generator too: run folder of a trained one, or a bundle that keeps one.
+    guide: str | None = None
+    guide_pull: _NotNegative = 0.5  # how strongly the guidance classifier pulls the generator
     features: str | None = None  # frozen features that more heads judge: a classifier, given as `guide` is
     feature_weight: _NotNegative = 0.5  # of those heads' loss, against the image discriminator's
     image_weight: _NotNegative = 1.0  # of the image discriminator's loss; 0: a projected discriminator alone

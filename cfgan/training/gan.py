@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, StoppedError
+from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import open_bundle
 from cfgan.training import state as saved
@@ -26,9 +26,6 @@ from cfgan.training.probe import Probe, adapted
 from cfgan.training.sampling_rows import repeat_factors
 from cfgan.training.step import draw_inputs, step
 from cfgan.training.transfer import start_from
-
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called with (images seen, images in all, latest figures)."""
 
 _MAY_CHANGE = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard"}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from cfgan.errors import ConfigError
 from cfgan.generate.sampling import to_levels
 from cfgan.io.files import write_bytes, write_json
 from cfgan.io.png import encode_png, grid
+from cfgan.io.progress import Progress
 from cfgan.networks.shape import GanShape
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
@@ -32,7 +32,7 @@ class TrainingLogger:
         run: Path,
         config: GanConfig,
         probe: Probe,
-        progress: Callable[[int, int, dict[str, float]], None] | None,
+        progress: Progress | None,
     ) -> None:
         self._run, self._config, self._probe, self._progress = run, config, probe, progress
         labels = probe.splits.get("validation", probe.splits["train"])[1][: _GRID * _GRID]
@@ -72,7 +72,7 @@ class TrainingLogger:
                 self._board.add_scalar(name, value, images)
             self._board.flush()
         if self._progress:
-            self._progress(min(images, self._config.images), self._config.images, row)
+            self._progress("training", min(images, self._config.images), self._config.images, saved.remark(row))
         self.start(images)
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from cfgan.data.store import PackedDataset
 from cfgan.errors import StoppedError
 from cfgan.evaluation.extractors import published_efficientnet
 from cfgan.io.files import read_json_object, storage_errors, write_json
+from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
 from cfgan.networks.devices import pick_device
 from cfgan.networks.judge import MAP_CHANNELS, Judge, JudgeShape
@@ -21,9 +22,6 @@ from cfgan.training import state as saved
 from cfgan.training.classifier import learning_rate, write_classifier
 from cfgan.training.config import JudgeConfig, to_dict
 from cfgan.training.losses import attribute_loss
-
-Progress = Callable[[int, int, dict[str, float]], None]
-"""Called with (images done, images in all, latest figures); all counts both passes."""
 
 _CHUNK = 64
 
@@ -61,9 +59,17 @@ def train_judge(store: PackedDataset, run: Path, config: JudgeConfig, progress: 
         )
         rows = store.rows("train")
         total = len(rows) + config.images
-        tell = progress or (lambda done, total, row: None)
-        maps = _features(store, rows, judge, run, stop, lambda done: tell(done, total, {}))
-        _fit(judge, maps, store.labels[rows], config, run, stop, lambda done, row: tell(len(rows) + done, total, row))
+        show = progress or silent
+        maps = _features(store, rows, judge, run, stop, lambda done: show("training", done, total))
+        _fit(
+            judge,
+            maps,
+            store.labels[rows],
+            config,
+            run,
+            stop,
+            lambda done, row: show("training", len(rows) + done, total, saved.remark(row)),
+        )
         judge.eval()
         path = write_classifier(store, run, judge, shape.to_dict(), "judge", device)
         del maps
@@ -78,7 +84,7 @@ def _features(
     judge: Judge,
     run: Path,
     stop: StopRequest,
-    tell: Callable[[int], None],
+    show: Callable[[int], None],
 ) -> npt.NDArray[np.float16]:
     """The trunk's maps of all training images, float16 on disk; what an earlier run has done is kept."""
     path, about = run / "features.npy", run / "features.json"
@@ -95,7 +101,7 @@ def _features(
                 images = levels.float().mul_(2 / 255).sub_(1)
                 maps[start : start + _CHUNK] = judge.trunk(images).half().cpu().numpy()
                 done = min(start + _CHUNK, len(rows))
-                tell(done)
+                show(done)
                 if stop.asked or done == len(rows) or start // _CHUNK % 32 == 31:
                     maps.flush()
                     write_json(about, {"done": done})
@@ -111,7 +117,7 @@ def _fit(
     config: JudgeConfig,
     run: Path,
     stop: StopRequest,
-    tell: Callable[[int, dict[str, float]], None],
+    show: Callable[[int, dict[str, float]], None],
 ) -> None:
     head, device = judge.head.train(), next(judge.parameters()).device
     sample = torch.from_numpy(np.asarray(maps[:2000])).float()
@@ -143,6 +149,6 @@ def _fit(
             row = {"loss": float(loss.detach()), "images_per_second": round(speed, 1)}
             since, clock = images, time.monotonic()
             saved.append_stats(run / "stats.jsonl", {"images": images, **row})
-            tell(min(images, config.images), row)
+            show(min(images, config.images), row)
         if stop.asked and images < config.images:
             raise StoppedError("stopped; the same command goes on with the features that were taken.")

@@ -30,7 +30,7 @@ class TrainingNetworks:
         generator, discriminator: the two that are trained and shipped.
         average: the weight average of the generator.
         optimizer_g, optimizer_d: theirs; the second one trains the feature heads too.
-        guide: a frozen classifier that pulls the generator.
+        guide: the guidance classifier: frozen, pulls the generator.
         features: a frozen network whose feature maps the heads judge.
         heads: those heads.
         guides: sha256 of every classifier that has ever pulled this generator, as guide or as features.
@@ -109,7 +109,7 @@ def make_networks(config: GanConfig, shape: GanShape, device: torch.device) -> T
     """Freshly initialised networks, the same for the same seed.
 
     Raises:
-        ConfigError: the guide or the feature network is not there, or the settings do not go together.
+        ConfigError: the guidance classifier or the feature network is not there, or the settings do not go together.
     """
     if config.spectral_norm and config.family == "residual":
         raise ConfigError("the residual family has no spectral norm.", field="spectral_norm", value=True)
@@ -145,7 +145,7 @@ def make_networks(config: GanConfig, shape: GanShape, device: torch.device) -> T
 
 
 def load_classifier(run: str, name: str, device: torch.device) -> AttributeClassifier:
-    """A trained classifier, frozen: from its run folder, or the guide of a bundle.
+    """A trained classifier, frozen: from its run folder, or the guidance classifier of a bundle.
 
     Raises:
         ConfigError: there is none; names the setting.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.read.celeba import read_labels
 from cfgan.errors import DataError
 from cfgan.io.files import write_bytes
+from cfgan.io.progress import Progress
 
 _CHAINS = 4000
 _ITERATIONS = 1500
@@ -31,7 +31,7 @@ def fit_prior(
     *,
     iterations: int = _ITERATIONS,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Prior:
     """Fit a pairwise model whose attribute and pair frequencies are those of the labels.
 
@@ -45,7 +45,7 @@ def fit_prior(
         labels: (N, A); above 0 present, below 0 absent, NaN or 0 unknown.
         iterations: moment-matching steps.
         seed: of the chains.
-        progress: called with (steps done, steps in all).
+        progress: called with steps done and in all.
 
     Raises:
         DataError: no rows, or the wrong number of columns.
@@ -93,7 +93,7 @@ def _match_moments(
     blocks: tuple[tuple[int, ...], ...],
     iterations: int,
     seed: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> tuple[Floats, Floats]:
     """Persistent contrastive divergence; the parameters of the last third of the steps are averaged."""
     rng = np.random.default_rng(seed)
@@ -130,7 +130,7 @@ def _match_moments(
             weights_sum += weights
             kept += 1
         if progress and (step % 50 == 49 or step + 1 == iterations):
-            progress(step + 1, iterations)
+            progress("matching", step + 1, iterations)
     if not kept:
         return bias, weights
     return (bias_sum / kept).astype(np.float32), (weights_sum / kept).astype(np.float32)

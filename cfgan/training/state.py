@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +229,9 @@ def require_finite(values: dict[str, Tensor], images: int) -> None:
     for name, value in values.items():
         if not bool(torch.isfinite(value).all()):
             raise TrainingError(f"{name} is not finite at {images:,} images; the last saved state is good.")
+
+
+def remark(row: Mapping[str, float]) -> str:
+    """The figures of a line of ``stats.jsonl`` that are shown while a run lasts."""
+    shown = {key: row[key] for key in ("loss", "d_loss", "g_loss", "g_guide", "images_per_second") if key in row}
+    return "  ".join(f"{key} {value:.3g}" for key, value in shown.items())

@@ -139,7 +139,7 @@ def generator_loss(
         figures["g_features"] = losses.hinge_generator(networks.heads(networks.features.maps(augmented), condition))
         loss = loss + config.feature_weight * figures["g_features"]
     if networks.guide is not None:
-        # Seen as the guide was trained to see, and never twice alike, so that no fixed pattern can please it.
+        # Seen as it was trained to see, and never twice alike, so that no fixed pattern can please it.
         seen = augment_for_classifier(fake, rng, shift_pixels=4, brightness=0.2, cutout_share=0.2, mirror=config.mirror)
         figures["g_guide"] = losses.attribute_loss(networks.guide(seen), inputs.labels)
         loss = loss + config.guide_pull * figures["g_guide"]

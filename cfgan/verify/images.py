@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -19,6 +19,7 @@ from cfgan.attributes.request import parse_request
 from cfgan.data.decode import check_crop, read_square
 from cfgan.data.image_files import ImageFile
 from cfgan.errors import DataError, InputError, RequestError, nearest
+from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.verify.gate import probabilities
@@ -159,7 +160,7 @@ def verify_images(
     *,
     crop: str = "center",
     batch: int | None = None,
-    tell: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Outcome:
     """Read images and hand the readings on, batch by batch. Memory does not grow with their pixels or number.
 
@@ -173,7 +174,7 @@ def verify_images(
         sinks: what takes the readings.
         crop: how they are made square; see :data:`cfgan.data.decode.CROPS`.
         batch: images classified at a time, 1..4096; by default what suits the device.
-        tell: called with (images done, images in all).
+        progress: called with images done and in all.
 
     Returns:
         The counts. Images that cannot be read are among them and stop nothing, even if there are no others.
@@ -217,8 +218,8 @@ def verify_images(
                 for sink in sinks:
                     sink.add(readings)
                 _count(outcome, readings)
-                if tell:
-                    tell(outcome.read + len(outcome.failed), len(files))
+                if progress:
+                    progress("reading", outcome.read + len(outcome.failed), len(files))
         except BaseException:
             stop.asked = True  # whatever went wrong: threads leave off after the image at hand
             raise

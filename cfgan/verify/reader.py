@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.io.progress import Progress
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
 from cfgan.verify.gate import probabilities
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 Bools = npt.NDArray[np.bool_]
 Levels = npt.NDArray[np.uint8]
-Tell = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 _BATCH = 64
 
@@ -41,7 +39,7 @@ class Reader:
     calibration: Calibration
     device: torch.device
 
-    def probability(self, levels: Levels, tell: Tell | None = None) -> npt.NDArray[np.float32]:
+    def probability(self, levels: Levels, progress: Progress | None = None) -> npt.NDArray[np.float32]:
         """Pixel levels uint8 (N, 3, H, W) to calibrated probabilities float32 (N, A)."""
         import torch
 
@@ -50,13 +48,13 @@ class Reader:
             chunk = torch.from_numpy(np.ascontiguousarray(levels[start : start + _BATCH])).to(self.device)
             images = chunk.float().mul_(2 / 255).sub_(1).contiguous(memory_format=torch.channels_last)
             parts.append(probabilities(self.network, self.calibration, images))
-            if tell:
-                tell(min(start + _BATCH, len(levels)), len(levels))
+            if progress:
+                progress("reading", min(start + _BATCH, len(levels)), len(levels))
         return np.concatenate(parts) if parts else np.zeros((0, len(self.calibration.threshold)), np.float32)
 
-    def seen(self, levels: Levels, tell: Tell | None = None) -> Bools:
+    def seen(self, levels: Levels, progress: Progress | None = None) -> Bools:
         """Pixel levels uint8 (N, 3, H, W) to which attributes are seen, bool (N, A)."""
-        return np.asarray(self.probability(levels, tell) >= self.calibration.threshold)
+        return np.asarray(self.probability(levels, progress) >= self.calibration.threshold)
 
 
 def readers_of(bundle: Bundle, device: torch.device) -> list[Reader]:

@@ -118,7 +118,7 @@ def balance(
 
         from cfgan.balance.run import balance as run
 
-        with progress_bar(quiet=quiet or as_json, unit="faces") as update:
+        with progress_bar(quiet=quiet or as_json, unit="faces") as progress:
             result = run(
                 opened,
                 job,
@@ -126,7 +126,7 @@ def balance(
                 link=link,
                 parquet=parquet,
                 device=device,
-                progress=lambda done, total, draws: update("generating", done, total, f"{draws} draws"),
+                progress=progress,
             )
         if as_json:
             about = {key: value for key, value in result.about.items() if key != "header"}

@@ -108,7 +108,7 @@ def build(
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None
         parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces)
-        with progress_bar(quiet=quiet, unit="draws") as update:
+        with progress_bar(quiet=quiet, unit="draws") as progress:
             built = build_bundle(
                 out,
                 parts,
@@ -116,7 +116,7 @@ def build(
                 attached=attach or (),
                 face_api=face_api,
                 privacy_images=privacy_images,
-                tell=lambda stage, done, total: update(stage, done, total, ""),
+                progress=progress,
             )
         if not quiet:
             console().print(f"{built.path}: {built.digest}", markup=False, soft_wrap=True)

@@ -34,14 +34,14 @@ def pack(
         from cfgan.data.read.celeba import read_celeba
         from cfgan.data.store import pack as pack_store
 
-        with progress_bar(quiet=quiet, unit="images") as update:
+        with progress_bar(quiet=quiet, unit="images") as progress:
             store, bad = pack_store(
                 read_celeba(celeba),
                 out,
                 size,
                 skip_bad=skip_bad,
                 workers=workers,
-                progress=lambda stage, done, total: update(stage, done, total, ""),
+                progress=progress,
             )
     for line in bad:
         message(f"Left out: {line}", style="yellow")

@@ -32,11 +32,11 @@ def draw_data(
         from cfgan.data.store import pack
 
         table = drawn_faces(count, seed, size, rule=rule, shares=Shares(validation, test))
-        with progress_bar(quiet=quiet, unit="faces") as update:
+        with progress_bar(quiet=quiet, unit="faces") as progress:
             if folder:
-                write_drawn(table, out, seed, lambda done, total: update("drawing", done, total, ""))
+                write_drawn(table, out, seed, progress)
             else:
-                pack(table, out, size, progress=lambda stage, done, total: update(stage, done, total, ""))
+                pack(table, out, size, progress=progress)
     if not quiet:
         what = "images/ and labels.csv" if folder else "a store"
         console().print(f"{out}: {count:,} drawn faces of {size} x {size}, {what}", markup=False, soft_wrap=True)

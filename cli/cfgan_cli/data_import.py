@@ -57,17 +57,17 @@ def import_data(
         from cfgan.data.store import pack
 
         chosen = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
-        told = Columns(file_column, chosen, tuple(class_column or ()), split_column, group_column, values)
-        options = SourceOptions(layout, labels, told, Shares(validation, test), root, download)
+        chosen_columns = Columns(file_column, chosen, tuple(class_column or ()), split_column, group_column, values)
+        options = SourceOptions(layout, labels, chosen_columns, Shares(validation, test), root, download)
         table = read_source(source, options)
-        with progress_bar(quiet=quiet, unit="images") as update:
+        with progress_bar(quiet=quiet, unit="images") as progress:
             store, bad = pack(
                 table,
                 out,
                 size,
                 skip_bad=skip_bad,
                 workers=workers,
-                progress=lambda stage, done, total: update(stage, done, total, ""),
+                progress=progress,
             )
         splits = ", ".join(f"{len(store.rows(name)):,} {name}" for name in ("train", "validation", "test"))
         unknown = int((store.labels != store.labels).sum())

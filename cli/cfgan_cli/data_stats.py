@@ -77,10 +77,8 @@ def stats(
         opened = open_source(source, labels=labels, columns=chosen, identity=identity)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        with progress_bar(quiet=quiet or as_json, unit="") as update:
-            report = build_data_report(
-                opened, settings, tell=lambda stage, done, total: update(stage, done, total, "") if total else None
-            )
+        with progress_bar(quiet=quiet or as_json, unit="") as progress:
+            report = build_data_report(opened, settings, progress=progress)
         if out is not None:
             from cfgan.reports.data.page import data_files
             from cfgan.reports.folder import replace_report
@@ -131,8 +129,8 @@ def _show(data: dict[str, Any]) -> None:
         lines.append(f"Strongest phi: {'; '.join(strongest[:_PAIRS])}")
     for entry in data["combinations"]:
         rarest = [f"{' '.join(row['values'])} {row['count']:,}" for row in entry["rarest"][:_PAIRS]]
-        said = "; ".join(rarest) if entry["counted"] else "too many to count"
-        lines.append(f"Rarest of {entry['size']}: {said}")
+        listed = "; ".join(rarest) if entry["counted"] else "too many to count"
+        lines.append(f"Rarest of {entry['size']}: {listed}")
     whole = data["whole"]
     lines.append(f"Whole rows: {whole['distinct']:,} different among {whole['rows']:,}, {whole['once']:,} once")
     lines += _images(data)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan.io.progress import Progress
 from cfgan_cli.external import FaceApi, open_if
 from cfgan_cli.output import console, exit_codes, message, percent, print_json, progress_bar
 
@@ -45,7 +46,7 @@ def evaluate(
         typer.Option(min=0, help="Of --data: training images (and as many draws) compared by face embedding; 0: none."),
     ] = 3000,
     witness: Annotated[
-        bool, typer.Option("--witness", help="Of --data: external witnesses look too; needs the extra 'witness'.")
+        bool, typer.Option("--witness", help="Of --data: external classifiers look too; needs the extra 'witness'.")
     ] = False,
     face_api: FaceApi = None,
     draws: Annotated[int, typer.Option("--draws", "-n", min=100, help="Draws to measure.")] = 2720,
@@ -68,13 +69,9 @@ def evaluate(
 
         opened = open_bundle(bundle)
         look_for_faces = opened.of_faces if detector is None else detector
-        with progress_bar(quiet=quiet or as_json, unit="draws") as update:
-
-            def tell(stage: str, done: int, total: int) -> None:
-                update(stage, done, total, "")
-
+        with progress_bar(quiet=quiet or as_json, unit="draws") as progress:
             if data is None:
-                result = _by_verifier(opened, draws, seed, tell)
+                result = _by_verifier(opened, draws, seed, progress)
             else:
                 result = _against(
                     opened,
@@ -85,7 +82,7 @@ def evaluate(
                     attrs,
                     lambda: _lookers(look_for_faces, privacy_images if opened.of_faces else 0, witness, face_api),
                     device,
-                    tell,
+                    progress,
                 )
         if out is not None:
             write_json(out, plain(result))
@@ -97,10 +94,10 @@ def evaluate(
             _show_card(result)
 
 
-def _by_verifier(bundle: Bundle, draws: int, seed: int, tell: Any) -> dict[str, Any]:
+def _by_verifier(bundle: Bundle, draws: int, seed: int, progress: Progress) -> dict[str, Any]:
     from cfgan.evaluation.accuracy import unfiltered_accuracy
 
-    table = unfiltered_accuracy(bundle, draws, seed, progress=lambda done, total: tell("drawing", done, total))
+    table = unfiltered_accuracy(bundle, draws, seed, progress=progress)
     return {"bundle": bundle.name, "digest": bundle.digest, "draws": draws, "seed": seed, **table}
 
 
@@ -113,7 +110,7 @@ def _against(
     attrs: list[str] | None,
     lookers: Callable[[], dict[str, Any]],
     device: str,
-    tell: Any,
+    progress: Progress,
 ) -> dict[str, Any]:
     from cfgan.attributes.request import parse_request
     from cfgan.data.labelled_images import SPLITS
@@ -136,7 +133,7 @@ def _against(
 
     plan = Plan(**counts, requests=tuple(requests) or default_requests(bundle))
     opened = extractors_for(bundle, extractors, pick_device(device), inception_weights)
-    return measure(bundle, store, plan, opened, **lookers(), device=device, tell=tell)
+    return measure(bundle, store, plan, opened, **lookers(), device=device, progress=progress)
 
 
 def _lookers(detector: bool, privacy_images: int, witness: bool, face_api: Path | None) -> dict[str, Any]:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 FaceApi = Annotated[
     Path | None,
-    typer.Option("--face-api", envvar="CFGAN_FACE_API", help="An unpacked npm package with two more witnesses."),
+    typer.Option(
+        "--face-api", envvar="CFGAN_FACE_API", help="An unpacked npm package with two more external classifiers."
+    ),
 ]
 """The option that names the folder of ``@vladmandic/face-api``."""
 

@@ -96,13 +96,13 @@ def generate(
         for warning in check_plan(plan, opened):
             message(f"Warning: {warning}", style="yellow")
         folder = out if out is not None else Path("faces") / _folder_name(plan, opened, spec)
-        with progress_bar(quiet=quiet or as_json, unit="faces") as update:
+        with progress_bar(quiet=quiet or as_json, unit="faces") as progress:
             summary = run(
                 opened,
                 plan,
                 folder,
                 device=device,
-                progress=lambda done, total, draws: update("generating", done, total, f"{draws} draws"),
+                progress=progress,
             )
         if as_json:
             print_json(_as_json(summary, plan))

@@ -10,16 +10,17 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cfgan.errors import CfganError, InputError, StoppedError
+from cfgan.io.progress import Progress, silent
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as Bar
 
 EXIT_FAILED, EXIT_INPUT, EXIT_SHORT, EXIT_STOPPED = 1, 2, 3, 130
 
@@ -77,25 +78,27 @@ def exit_codes() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress_bar(*, quiet: bool, unit: str) -> Iterator[Callable[[str, int, int, str], None]]:
-    """A progress bar on stderr; gives ``update(title, done, total, remark)``. Silent when quiet or not a terminal."""
+def progress_bar(*, quiet: bool, unit: str) -> Iterator[Progress]:
+    """A progress bar on stderr, as the library's functions take it. Silent when quiet or not a terminal."""
     bar = _bar(unit)
     if quiet or not sys.stderr.isatty():
-        yield lambda title, done, total, remark: None
+        yield silent
         return
     with bar:
         task = bar.add_task("", total=None, remark="")
 
-        def update(title: str, done: int, total: int, remark: str) -> None:
-            bar.update(task, description=title, completed=done, total=total, remark=remark)
+        def update(stage: str, done: int, total: int, remark: str = "") -> None:
+            if total:
+                bar.update(task, description=stage, completed=done, total=total, remark=remark)
 
         yield update
 
 
-def _bar(unit: str) -> Progress:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _bar(unit: str) -> Bar:
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
-    return Progress(
+    return Bar(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),

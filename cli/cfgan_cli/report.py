@@ -48,7 +48,7 @@ def batch(
     ] = None,
     redraw: Annotated[int, typer.Option(min=0, help="Draws of each request made again at most; 0: none.")] = 2000,
     witness: Annotated[
-        bool, typer.Option("--witness", help="External witnesses look too; needs the extra 'witness'.")
+        bool, typer.Option("--witness", help="External classifiers look too; needs the extra 'witness'.")
     ] = False,
     face_api: FaceApi = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless the verdict is that they hold.")] = False,
@@ -73,13 +73,15 @@ def batch(
         from cfgan.reports.batch.report import build_report
 
         external, missing = open_if(witness, face_api)
-        with progress_bar(quiet=quiet or as_json, unit="images") as update:
-
-            def tell(stage: str, done: int, total: int) -> None:
-                update(stage, done, total, "")
-
+        with progress_bar(quiet=quiet or as_json, unit="images") as progress:
             report = build_report(
-                batches, opened, redraw=redraw, external_classifiers=external, missing=missing, device=device, tell=tell
+                batches,
+                opened,
+                redraw=redraw,
+                external_classifiers=external,
+                missing=missing,
+                device=device,
+                progress=progress,
             )
         files = write_report(out, report)
     data = report.data
@@ -129,13 +131,9 @@ def control(
         from cfgan.evaluation.request_suite import request_suite
         from cfgan.reports.model.control import control_files
 
-        with progress_bar(quiet=quiet or as_json, unit="attributes") as update:
-
-            def tell(stage: str, done: int, total: int) -> None:
-                update(stage, done, total, "")
-
-            found = measure_control(opened, latents=latents, seed=seed, device=device, tell=tell)
-            suite = request_suite(opened, draws=draws, seed=seed, device=device, tell=tell) if draws else []
+        with progress_bar(quiet=quiet or as_json, unit="attributes") as progress:
+            found = measure_control(opened, latents=latents, seed=seed, device=device, progress=progress)
+            suite = request_suite(opened, draws=draws, seed=seed, device=device, progress=progress) if draws else []
         files = control_files(opened, found, seed, suite)
         replace_report(out.resolve(), files)
     if as_json:

@@ -60,12 +60,8 @@ def build(
 
         for warning in check_testset_plan(plan, opened):
             message(f"Warning: {warning}", style="yellow")
-        with progress_bar(quiet=quiet or as_json, unit="faces") as update:
-
-            def tell(stage: str, done: int, total: int) -> None:
-                update(stage, done, total, "")
-
-            summary = build_testset(opened, plan, out, device=device, tell=tell)
+        with progress_bar(quiet=quiet or as_json, unit="faces") as progress:
+            summary = build_testset(opened, plan, out, device=device, progress=progress)
     if as_json:
         print_json(
             {
@@ -128,12 +124,8 @@ def baseline(
         from cfgan.testsets.scores.baseline import baseline_scores, write_scores
 
         opened = open_testset(folder)
-        with progress_bar(quiet=quiet, unit="faces") as update:
-
-            def tell(done: int, total: int) -> None:
-                update("embedding", done, total, "")
-
-            count = write_scores(out, baseline_scores(opened, FaceEmbedder(), gallery=gallery, progress=tell))
+        with progress_bar(quiet=quiet, unit="faces") as progress:
+            count = write_scores(out, baseline_scores(opened, FaceEmbedder(), gallery=gallery, progress=progress))
         if not quiet:
             console().print(f"{count:,} scores in {out}", markup=False, soft_wrap=True)
 

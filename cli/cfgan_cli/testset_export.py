@@ -61,8 +61,8 @@ def export(
 
         options = ExportOptions(presumed_as_mated, balance, gallery, images, size, quality, with_images)
         opened = open_testset(testset)
-        with progress_bar(quiet=quiet or as_json, unit="images") as update:
-            about = export_testset(opened, kind, out, options, lambda done, total: update("exporting", done, total, ""))
+        with progress_bar(quiet=quiet or as_json, unit="images") as progress:
+            about = export_testset(opened, kind, out, options, progress)
     if as_json:
         print_json({"out": str(out), **about})
     elif not quiet:
@@ -77,8 +77,8 @@ def check(testset: _Testset, as_json: _AsJson = False, quiet: _Quiet = False) ->
     with exit_codes():
         from cfgan.testsets.check import check_testset
 
-        with progress_bar(quiet=quiet or as_json, unit="files") as update:
-            problems = check_testset(testset, lambda done, total: update("checking", done, total, ""))
+        with progress_bar(quiet=quiet or as_json, unit="files") as progress:
+            problems = check_testset(testset, progress)
     if as_json:
         print_json({"testset": str(testset), "good": not problems, "problems": problems})
     elif problems:

@@ -114,13 +114,13 @@ def score(
             seed=seed,
             flag_error_rate=flag_error_rate,
         )
-        with progress_bar(quiet=quiet or as_json, unit="resamples") as update:
+        with progress_bar(quiet=quiet or as_json, unit="resamples") as progress:
             data = score_testset(
                 opened,
                 comparisons,
                 table,
                 settings,
-                tell=lambda stage, done, total: update(stage, done, total, ""),
+                progress=progress,
             )
         if out is not None:
             write_score_report(out, testset, data)

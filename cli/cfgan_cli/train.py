@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -42,12 +42,12 @@ def gan(
         more = [] if start is None else [f"start={json.dumps(start)}"]
         resolved = load_config(GanConfig, file=_recipe(config), settings=[*(settings or ()), *more])
         store = open_store(data)
-        with progress_bar(quiet=quiet, unit="images") as update:
+        with progress_bar(quiet=quiet, unit="images") as progress:
             train_gan(
                 store,
                 out,
                 resolved,
-                lambda done, total, row: update("training", done, total, _remark(row)),
+                progress,
                 change=change,
             )
     _done(out, quiet)
@@ -63,10 +63,8 @@ def verifier(data: Data, out: Out, config: Config = None, settings: Settings = N
 
         resolved = load_config(ClassifierConfig, file=_recipe(config), settings=settings or ())
         store = open_store(data)
-        with progress_bar(quiet=quiet, unit="images") as update:
-            train_classifier(
-                store, out, resolved, lambda done, total, row: update("training", done, total, _remark(row))
-            )
+        with progress_bar(quiet=quiet, unit="images") as progress:
+            train_classifier(store, out, resolved, progress)
     _done(out, quiet)
 
 
@@ -80,8 +78,8 @@ def judge(data: Data, out: Out, config: Config = None, settings: Settings = None
 
         resolved = load_config(JudgeConfig, file=_recipe(config), settings=settings or ())
         store = open_store(data)
-        with progress_bar(quiet=quiet, unit="images") as update:
-            train_judge(store, out, resolved, lambda done, total, row: update("training", done, total, _remark(row)))
+        with progress_bar(quiet=quiet, unit="images") as progress:
+            train_judge(store, out, resolved, progress)
     _done(out, quiet)
 
 
@@ -113,8 +111,8 @@ def prior(
 
             store = open_store(Path(str(data)))
             vocabulary, table = store.vocabulary, store.labels[store.rows("train")]
-        with progress_bar(quiet=quiet, unit="steps") as update:
-            fitted = fit_prior(vocabulary, table, progress=lambda done, total: update("matching", done, total, ""))
+        with progress_bar(quiet=quiet, unit="steps") as progress:
+            fitted = fit_prior(vocabulary, table, progress=progress)
         save_prior(fitted, out)
     if not quiet:
         text = f"{out}: {len(vocabulary)} attributes, fitted on {fitted.rows:,} label rows"
@@ -135,11 +133,6 @@ def _recipe(name: str | None) -> Path | None:
             f"there is no file and no recipe {name!r}.", field="--config", value=name, nearest=nearest(name, shipped)
         )
     return shipped[name]
-
-
-def _remark(row: dict[str, Any]) -> str:
-    shown = {key: row[key] for key in ("loss", "d_loss", "g_loss", "g_guide", "images_per_second") if key in row}
-    return "  ".join(f"{key} {value:.3g}" for key, value in shown.items())
 
 
 def _done(out: Path, quiet: bool) -> None:

@@ -90,7 +90,7 @@ def verify(
         warnings.filterwarnings("ignore", module=r"PIL\.")
         to_stdout = out is None and (as_json or labels is None)
         hidden = quiet or as_json or (to_stdout and sys.stdout.isatty())
-        with _table(out, columns, as_json, to_stdout) as table, progress_bar(quiet=hidden, unit="images") as update:
+        with _table(out, columns, as_json, to_stdout) as table, progress_bar(quiet=hidden, unit="images") as progress:
             if table:
                 table.begin(about)
             outcome = verify_images(
@@ -101,7 +101,7 @@ def verify(
                 [sink for sink in (table, score) if sink is not None],
                 crop=crop,
                 batch=batch,
-                tell=lambda done, total: update("reading", done, total, ""),
+                progress=progress,
             )
             _require_any(outcome)
             result = _result(outcome, columns, found, score)

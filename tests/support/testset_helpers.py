@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from cfgan.external import face_embedder, operating_points
 from cfgan.external.face_embedder import Embedded
+from cfgan.io.progress import Progress
 
 _RATES = [0.0005, 0.001, 0.01, 0.5]
 
@@ -21,7 +21,7 @@ class ColourEmbedder:
     dimension = 12
     digest = "c" * 64
 
-    def __call__(self, levels: np.ndarray, progress: Callable[[int, int], None] | None = None) -> Embedded:
+    def __call__(self, levels: np.ndarray, progress: Progress | None = None) -> Embedded:
         n, _, h, w = levels.shape
         quarters = levels.reshape(n, 3, 2, h // 2, 2, w // 2).mean((3, 5)).reshape(n, 12) / 255
         found = levels.reshape(n, -1).astype(np.int64).sum(1) % 7 > 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from cfgan.data.read.splits import Shares
 from cfgan.errors import DataError, FolderError
 from cfgan.io.files import is_unused, make_folder, replace_folder, write_bytes, write_text
 from cfgan.io.png import encode_png
+from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
 
 MOST = 1_000_000
@@ -59,9 +59,7 @@ def drawn_faces(
     return LabelledImages(Path(), files, labels, split, CELEBA, opener=opened, sound=True)
 
 
-def write_drawn(
-    table: LabelledImages, out: Path, seed: int, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Path:
+def write_drawn(table: LabelledImages, out: Path, seed: int, progress: Progress = silent) -> Path:
     """Write ``images/`` and ``labels.csv`` (file, split, and 1 or -1 an attribute), which ``cfgan data import`` reads.
 
     All or nothing: a stopped writing leaves no folder.
@@ -93,7 +91,7 @@ def write_drawn(
                 }
                 write_bytes(folder / "images" / file, encode_png(pixels, about, kind="algorithmicMedia"))
                 if (row + 1) % _EVERY == 0 or row + 1 == len(table.files):
-                    progress(row + 1, len(table.files))
+                    progress("drawing", row + 1, len(table.files))
         write_text(folder / "labels.csv", _csv(table))
 
     check()

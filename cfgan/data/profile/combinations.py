@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from cfgan.data.profile.statistics import Signs, count_bits
+from cfgan.io.progress import Progress
 
 Counts = npt.NDArray[np.int64]
 
@@ -83,7 +84,7 @@ def rarest_combinations(
     *,
     known: npt.NDArray[np.bool_] | None = None,
     most: int = 20,
-    tell: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Rarest:
     """Count every combination of ``size`` values and keep the rarest.
 
@@ -94,7 +95,7 @@ def rarest_combinations(
         known: bool (2A, 2A), pairs of signed values of which one knows that they (almost) never meet: with pairs that
             no row has they explain why larger combinations are rare.
         most: how many are kept.
-        tell: called with (steps done, steps in all) now and then; what it raises ends the work.
+        progress: called with steps done and in all now and then; what it raises ends the work.
     """
     telling = signs.pairs() == 0
     if known is not None:
@@ -104,8 +105,8 @@ def rarest_combinations(
     kept: list[tuple[int, float, tuple[int, ...]]] = []
     steps = math.comb(len(names), size - 1)
     for step, attributes in enumerate(itertools.combinations(range(len(names)), size - 1)):
-        if tell is not None and step % 64 == 0:
-            tell(step, steps)
+        if progress is not None and step % 64 == 0:
+            progress("counting", step, steps)
         later = np.arange(2 * attributes[-1] + 2, 2 * len(names))
         if not len(later):
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from cfgan.data.profile.duplicates import (
     same_groups,
 )
 from cfgan.data.profile.image_scan import Scan
+from cfgan.io.progress import Progress
 
 Places = npt.NDArray[np.int64]
 Groups = list[list[int]]
@@ -46,15 +47,13 @@ class DuplicateGroups:
     complete: bool
 
 
-def find_duplicate_groups(
-    scan: Scan, distance: int = DISTANCE, *, tell: Callable[[int, int], None] | None = None
-) -> DuplicateGroups:
+def find_duplicate_groups(scan: Scan, distance: int = DISTANCE, *, progress: Progress | None = None) -> DuplicateGroups:
     """Look for the same image twice, exactly and nearly.
 
     Args:
         scan: of M images.
         distance: bits of 256 that the hashes of near duplicates differ in at most.
-        tell: called with (steps done, steps in all); what it raises ends the search.
+        progress: called with steps done and in all; what it raises ends the search.
     """
     keys = digest_keys([look.pixel_digest for look in scan.looks])
     pixels = same_groups(keys)
@@ -66,7 +65,7 @@ def find_duplicate_groups(
     first = first[contrast]
     grey = scan.grey[first]
     pairs = near_pairs(
-        scan.hashes[first], distance, keep=lambda one, other: likeness(grey, one, other) >= LIKENESS, tell=tell
+        scan.hashes[first], distance, keep=lambda one, other: likeness(grey, one, other) >= LIKENESS, progress=progress
     )
     groups = groups_of(pairs.first, pairs.second, len(first))
     copies = {int(keys[group[0]]): group for group in pixels}

@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cfgan.io.progress import Progress
+
 HASH_SIDE = 16
 """A hash has HASH_SIDE^2 bits."""
 HASH_WORDS = HASH_SIDE * HASH_SIDE // 64
@@ -81,7 +83,7 @@ def near_pairs(
     distance: int = DISTANCE,
     *,
     keep: Callable[[Places, Places], npt.NDArray[np.bool_]] | None = None,
-    tell: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> NearPairs:
     """All pairs of hashes that differ in at most ``distance`` bits, without comparing all pairs.
 
@@ -93,7 +95,7 @@ def near_pairs(
         hashes: uint64 (N, W).
         distance: 0 .. :data:`MAX_DISTANCE`.
         keep: a further test of the pairs (places, places) that are near enough.
-        tell: called with (steps done, steps in all); what it raises ends the search.
+        progress: called with steps done and in all; what it raises ends the search.
     """
     bits = np.unpackbits(np.ascontiguousarray(hashes).view(np.uint8), axis=1)
     bands = [_ranks(bits[:, k :: distance + 2]) for k in range(distance + 2)]
@@ -101,8 +103,8 @@ def near_pairs(
     found: list[Places] = []
     total = 0
     for done, (a, b) in enumerate(steps):
-        if tell is not None:
-            tell(done, len(steps))
+        if progress is not None:
+            progress("comparing", done, len(steps))
         for first, second in _equal(bands[a] * len(hashes) + bands[b]):
             apart = _apart(hashes, first, second)
             near = apart <= distance
@@ -120,8 +122,8 @@ def near_pairs(
             total += len(first)
             if total > MAX_PAIRS:
                 return _sorted(found, complete=False)
-    if tell is not None:
-        tell(len(steps), len(steps))
+    if progress is not None:
+        progress("comparing", len(steps), len(steps))
     return _sorted(found, complete=True)
 
 

@@ -18,6 +18,7 @@ from PIL import Image
 from cfgan.data.decode import Box, see_picture, to_square
 from cfgan.data.profile.duplicates import HASH_SIDE, HASH_WORDS, difference_hash, grey_thumbnail
 from cfgan.errors import DataError
+from cfgan.io.progress import Progress
 
 LEAST_IMAGES = 50
 """Images under which no mean is made: a mean of few images shows a person."""
@@ -189,7 +190,7 @@ def scan_images(
     *,
     side: int = 64,
     workers: int = 2,
-    tell: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Scan:
     """Look at every image, decoding in threads (Pillow and hashlib work outside the interpreter lock).
 
@@ -198,7 +199,7 @@ def scan_images(
         labels: float32 (N, A) that their rows point into.
         side: of the mean images in pixels.
         workers: threads.
-        tell: called with (images done, images in all); what it raises ends the work.
+        progress: called with images done and in all; what it raises ends the work.
     """
     total = len(pictures.names)
     scan = Scan(
@@ -224,8 +225,8 @@ def scan_images(
             if squares and (len(squares) == _BATCH or last):
                 scan.means.add(np.stack(squares), labels[rows])
                 squares, rows = [], []
-            if tell is not None and ((place + 1) % 16 == 0 or last):
-                tell(place + 1, total)
+            if progress is not None and ((place + 1) % 16 == 0 or last):
+                progress("looking", place + 1, total)
     return scan
 
 

@@ -176,8 +176,8 @@ def _no_short_row(path: Path, separator: str, count: int, field: str) -> None:
         try:
             for cells in reader:
                 if cells and len(cells) != count:
-                    said = f"{path.name} line {reader.line_num}: {len(cells)} cells instead of {count}."
-                    raise DataError(said, field=field, value=reader.line_num)
+                    message = f"{path.name} line {reader.line_num}: {len(cells)} cells instead of {count}."
+                    raise DataError(message, field=field, value=reader.line_num)
         except csv.Error as error:
             raise DataError(f"{path.name} cannot be read as a table ({error}).", field=field, value=path) from None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.io.progress import Progress
 from cfgan.model.bundle import Bundle
 from cfgan.reports.batch.folder import BatchFolder, Content
 
@@ -50,7 +51,7 @@ def near_duplicates(
     content: Content,
     bundle: Bundle,
     device: str,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any] | None:
     """The nearest pair of a batch, and how many faces have another one too near.
 
@@ -58,7 +59,7 @@ def near_duplicates(
         batch, content: what was received, of the bundle's size.
         bundle: whose judge reads.
         device: where to compute.
-        progress: called with (faces done, faces in all).
+        progress: called with faces done and in all.
 
     Returns:
         ``distance`` of the nearest pair, its two ``files``; ``median``, of the distances of each face to its nearest
@@ -81,7 +82,7 @@ def near_duplicates(
     for start in range(0, len(files), _CHUNK):
         parts.append(extract(extractor, batch.pixels(files[start : start + _CHUNK], bundle.size)))
         if progress:
-            progress(min(start + _CHUNK, len(files)), len(files))
+            progress("comparing faces", min(start + _CHUNK, len(files)), len(files))
     return nearest_pair(np.concatenate(parts), files, _limit(bundle))
 
 

@@ -26,35 +26,35 @@ class Picture:
     Args:
         kind: "surest", "least sure", "first" or "rejected".
         draw: its number.
-        reader: whose probabilities ``said`` holds.
-        said: requested value such as "Male" or "-Eyeglasses" -> probability of that value.
+        reader: whose ``probabilities`` they are.
+        probabilities: requested value such as "Male" or "-Eyeglasses" -> probability of that value.
         uri: the PNG as a data URI.
     """
 
     kind: str
     draw: int
     reader: str
-    said: Mapping[str, float]
+    probabilities: Mapping[str, float]
     uri: str
 
     @property
     def least(self) -> float:
         """Probability of the value that the reader is least sure of; NaN where nothing was asked for."""
-        return min(self.said.values(), default=float("nan"))
+        return min(self.probabilities.values(), default=float("nan"))
 
     @property
     def which(self) -> str:
         """That value; empty where nothing was asked for."""
-        return min(self.said, key=lambda name: self.said[name], default="")
+        return min(self.probabilities, key=lambda name: self.probabilities[name], default="")
 
     @property
     def alt(self) -> str:
         """What somebody who does not see it should know."""
-        words = ", ".join(f"{name} {p:.2f}" for name, p in self.said.items())
+        words = ", ".join(f"{name} {p:.2f}" for name, p in self.probabilities.items())
         return f"Generated face, {self.kind}, draw {self.draw}" + (f"; {self.reader}: {words}" if words else "")
 
     def to_dict(self) -> dict[str, Any]:
-        return {"kind": self.kind, "draw": self.draw, "reader": self.reader, "probability": dict(self.said)}
+        return {"kind": self.kind, "draw": self.draw, "reader": self.reader, "probability": dict(self.probabilities)}
 
 
 def each_of(cells: int) -> int:
@@ -79,12 +79,12 @@ def pictures_of(
     columns = [names.index(name) for name in values]
     wanted = np.asarray([value > 0 for value in values.values()], dtype=bool)
 
-    def said(p: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    def of_value(p: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         part = p[:, columns].astype(np.float64)
         return np.where(wanted, part, 1 - part)
 
     titles = [name if value > 0 else f"-{name}" for name, value in values.items()]
-    kept = said(reading.kept[reader])
+    kept = of_value(reading.kept[reader])
     kinds: list[tuple[str, list[int]]] = [("first", list(range(min(len(kept), 2 * most))))]
     if titles:
         order = np.argsort(-kept.min(1), kind="stable")
@@ -98,7 +98,7 @@ def pictures_of(
             p = dict(zip(titles, kept[k].tolist(), strict=True))
             found.append(_picture(kind, int(reading.faces.draws[k]), reader, p, image, reading.faces.cell.seed, model))
     if reading.redrawn:
-        again = said(reading.redrawn.probability["verifier"])
+        again = of_value(reading.redrawn.probability["verifier"])
         for draw, image in reading.redrawn.rejected[:most]:
             p = dict(zip(titles, again[draw].tolist(), strict=True))
             found.append(_picture("rejected", draw, "verifier", p, image, reading.faces.cell.seed, model))
@@ -109,10 +109,10 @@ def _picture(
     kind: str,
     draw: int,
     reader: str,
-    said: Mapping[str, float],
+    probabilities: Mapping[str, float],
     pixels: npt.NDArray[np.uint8],
     seed: int,
     model: Mapping[str, Any],
 ) -> Picture:
     png = encode_png(pixels, {"synthetic": True, "bundle": dict(model), "seed": seed, "draw": draw}, compress=9)
-    return Picture(kind, draw, reader, said, "data:image/png;base64," + base64.b64encode(png).decode())
+    return Picture(kind, draw, reader, probabilities, "data:image/png;base64," + base64.b64encode(png).decode())

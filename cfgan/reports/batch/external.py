@@ -6,7 +6,7 @@ They are evidence beside the verdict, not part of it: each knows one attribute b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,12 @@ import numpy as np
 from cfgan.external.classifier import ExternalClassifier, Probabilities, sees
 from cfgan.external.detector import FaceFinder, found
 from cfgan.external.real_faces import RealFigures, real_figures
+from cfgan.io.progress import Progress, silent
 from cfgan.reports.batch.figures import gated
 from cfgan.reports.batch.folder import BatchFolder, Content
 from cfgan.reports.page import percent
 from cfgan.stats.rates import Rate, gap_below
 
-Tell = Callable[[str, int, int], None]
 _CHUNK = 64  # faces read at a time
 
 
@@ -27,15 +27,15 @@ def external_figures(
     batches: Sequence[tuple[str, BatchFolder, Content]],
     external_classifiers: Sequence[ExternalClassifier],
     missing: Sequence[str] = (),
-    tell: Tell = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Look at every delivered face.
 
     Args:
         batches: number, folder and content of each.
-        external_classifiers: those whose attribute was asked for or asked away are heard.
+        external_classifiers: those whose attribute was asked for or asked away take part.
         missing: a sentence about each external classifier that is not at hand.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Returns:
         ``report.json``'s ``external_classifiers``.
@@ -46,38 +46,38 @@ def external_figures(
     """
     cells = [(f"{number}.{k}", folder, faces) for number, folder, c in batches for k, faces in enumerate(c.cells, 1)]
     asked = {name for _, _, faces in cells for name in gated(faces.cell)}
-    heard = [classifier for classifier in external_classifiers if classifier.attribute in asked]
+    fitting = [classifier for classifier in external_classifiers if classifier.attribute in asked]
     keys = ("name", "source", "licence", "digest", "attribute")
     about: dict[str, Any] = {
         "missing": list(missing),
         "real": None,
         "faces": None,
-        "witnesses": [{key: getattr(classifier, key) for key in keys} for classifier in heard],
+        "witnesses": [{key: getattr(classifier, key) for key in keys} for classifier in fitting],
         "rows": [],
     }
-    if not heard:
+    if not fitting:
         return about
     find, real = FaceFinder(), real_figures()
     with_face, same_size, rows = Rate(0, 0), True, []
     total, done = sum(len(faces.files) for _, _, faces in cells), 0
     for key, folder, faces in cells:
         values = gated(faces.cell)
-        said: dict[str, list[Probabilities]] = {w.name: [] for w in heard if w.attribute in values}
+        probabilities: dict[str, list[Probabilities]] = {w.name: [] for w in fitting if w.attribute in values}
         for start in range(0, len(faces.files), _CHUNK):
             images = folder.pixels(faces.files[start : start + _CHUNK])
             same_size &= images.shape[-1] == real.about["size"]
             boxes = find(images)
             with_face += Rate.of(found(boxes))
-            for classifier in heard:
-                if classifier.name in said:
-                    said[classifier.name].append(classifier(images, boxes))
+            for classifier in fitting:
+                if classifier.name in probabilities:
+                    probabilities[classifier.name].append(classifier(images, boxes))
             done += len(images)
-            tell("witnesses look", done, total)
-        for classifier in heard:
-            if parts := said.get(classifier.name):
+            progress("witnesses look", done, total)
+        for classifier in fitting:
+            if parts := probabilities.get(classifier.name):
                 rows.append(_row(classifier, key, values[classifier.attribute], np.concatenate(parts)))
     real_or_none = real if same_size else None
-    about["rows"] = [_beside_real(row, heard, real_or_none) for row in [*_pooled(rows), *rows]]
+    about["rows"] = [_beside_real(row, fitting, real_or_none) for row in [*_pooled(rows), *rows]]
     about["real"] = dict(real.about) if same_size else None
     about["faces"] = {
         "detector": find.name,
@@ -87,16 +87,16 @@ def external_figures(
     return about
 
 
-def sentences(heard: Mapping[str, Any] | None) -> list[str]:
+def sentences(figures: Mapping[str, Any] | None) -> list[str]:
     """What the external classifiers say over all requests, each value a sentence."""
-    told = []
-    for row in heard["rows"] if heard else ():
+    lines = []
+    for row in figures["rows"] if figures else ():
         if row["cell"] is None and row["delivered"]["n"]:
             seen = f"sees {row['attribute']} in" if row["value"] > 0 else f"finds {row['attribute']} absent from"
             share, n = percent(row["delivered"]["rate"]), row["delivered"]["n"]
             real = f", {percent(row['real']['rate'])} of real faces labelled so" if row["real"] else ""
-            told.append(f"Witness {row['witness']} {seen} {share} of {n:,} faces{real}.")
-    return told
+            lines.append(f"Witness {row['witness']} {seen} {share} of {n:,} faces{real}.")
+    return lines
 
 
 def _row(classifier: ExternalClassifier, cell: str, value: float, probability: Probabilities) -> dict[str, Any]:

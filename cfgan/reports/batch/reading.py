@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from cfgan.generate.sampling import Sampler
+from cfgan.io.progress import Progress
 from cfgan.reports.batch.folder import BatchFolder, CellFaces, Content
 from cfgan.stats.rates import Bools
 from cfgan.verify.reader import Reader
 
-Tell = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
 Probabilities = dict[str, npt.NDArray[np.float32]]
 """Reader -> calibrated probabilities (n, A)."""
 
@@ -72,14 +71,14 @@ class BatchReading:
 
 
 @dataclass
-class _Progress:
-    tell: Tell
+class _Steps:
+    progress: Progress
     total: int
     done: int = 0
 
     def step(self, stage: str, count: int) -> None:
         self.done += count
-        self.tell(stage, self.done, self.total)
+        self.progress(stage, self.done, self.total)
 
 
 @dataclass
@@ -105,7 +104,7 @@ def read_faces(
     redraw: int,
     shown: int,
     size: int | None,
-    tell: Tell,
+    progress: Progress,
 ) -> BatchReading:
     """Read every delivered face and, with the model at hand, make up to ``redraw`` draws of each cell again.
 
@@ -118,21 +117,21 @@ def read_faces(
         redraw: most draws of a cell that are made again.
         shown: rejected draws of a cell of which the picture is kept.
         size: side in pixels that the readers want.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Raises:
         FolderError: an image is of another size.
     """
     amounts = [min(faces.tally.next_draw, redraw) if sampler is not None else 0 for faces in content.cells]
-    progress = _Progress(tell, sum(amounts) + sum(len(faces.files) for faces in content.cells))
+    steps = _Steps(progress, sum(amounts) + sum(len(faces.files) for faces in content.cells))
     seen, cells = _Pixels(), []
     thresholds = {name: reader.calibration.threshold for name, reader in readers.items()}
     thresholds.setdefault("verifier", content.thresholds)
     for faces, amount in zip(content.cells, amounts, strict=True):
-        kept = _kept(batch, faces, readers, seen, size, progress)
+        kept = _kept(batch, faces, readers, seen, size, steps)
         redrawn = None
         if sampler is not None:
-            redrawn = _redraw(batch, faces, readers, sampler, amount, shown, progress)
+            redrawn = _redraw(batch, faces, readers, sampler, amount, shown, steps)
         cells.append(CellReading(faces, kept, redrawn))
     return BatchReading(cells, thresholds, sampler.bundle.size if sampler else size or 0, seen.duplicates)
 
@@ -143,7 +142,7 @@ def _kept(
     readers: Mapping[str, Reader],
     seen: _Pixels,
     size: int | None,
-    progress: _Progress,
+    steps: _Steps,
 ) -> Probabilities:
     parts: dict[str, list[npt.NDArray[np.float32]]] = {name: [faces.verifier[:0]] for name in readers}
     for start in range(0, len(faces.files), _CHUNK):
@@ -151,7 +150,7 @@ def _kept(
         seen.add(images)
         for name, reader in readers.items():
             parts[name].append(reader.probability(images))
-        progress.step("reading", len(images))
+        steps.step("reading", len(images))
     return {"verifier": faces.verifier, **{name: np.concatenate(found) for name, found in parts.items()}}
 
 
@@ -162,7 +161,7 @@ def _redraw(
     sampler: Sampler,
     amount: int,
     shown: int,
-    progress: _Progress,
+    steps: _Steps,
 ) -> Redrawn:
     cell, numbers = faces.cell, {int(draw): k for k, draw in enumerate(faces.draws)}
     parts: dict[str, list[npt.NDArray[np.float32]]] = {name: [faces.verifier[:0]] for name in readers}
@@ -182,7 +181,7 @@ def _redraw(
         for place, draw in enumerate(draws):
             if draw not in numbers and len(rejected) < shown:
                 rejected.append((draw, drawn.pixels[place]))
-        progress.step("drawing again", len(draws))
+        steps.step("drawing again", len(draws))
     return Redrawn(
         {name: np.concatenate(found) for name, found in parts.items()},
         np.isin(np.arange(amount), faces.draws),

@@ -72,12 +72,12 @@ def agreement(cells: Cells, names: Sequence[str], real: RealFaces | None) -> dic
         real faces, or None.
     """
     drawn = [pair for pair in cells if pair[1].redrawn is not None and len(pair[1].redrawn.kept)]
-    said: dict[str, list[Bools]] = {"verifier": [], "judge": []}
+    readings: dict[str, list[Bools]] = {"verifier": [], "judge": []}
     for batch, cell in drawn or cells:
         source = cell.redrawn.probability if cell.redrawn is not None and drawn else cell.kept
-        for reader, parts in said.items():
+        for reader, parts in readings.items():
             parts.append(source[reader] >= batch.thresholds[reader])
-    first, second = (np.concatenate(parts) for parts in said.values())
+    first, second = (np.concatenate(parts) for parts in readings.values())
     rows = []
     for i, name in enumerate(names):
         both = None

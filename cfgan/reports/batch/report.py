@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import cfgan
 from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
+from cfgan.io.progress import Progress, silent, within
 from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles
 from cfgan.reports.batch import verdict
 from cfgan.reports.batch.duplicates import near_duplicates
@@ -23,7 +24,7 @@ from cfgan.reports.batch.examples import Picture, each_of, pictures_of
 from cfgan.reports.batch.external import external_figures, sentences
 from cfgan.reports.batch.figures import FAILING, SHORT, BatchFigures, gated
 from cfgan.reports.batch.folder import BatchFolder, Content, printable, read_folder
-from cfgan.reports.batch.reading import SAME, BatchReading, CellReading, Tell, read_faces
+from cfgan.reports.batch.reading import SAME, BatchReading, CellReading, read_faces
 from cfgan.reports.batch.relations import agreement, calibration, side_effects
 from cfgan.stats.rates import LEAST
 from cfgan.verify.real_faces import RealFaces, real_faces
@@ -73,7 +74,7 @@ def build_report(
     external_classifiers: Sequence[ExternalClassifier] | None = None,
     missing: Sequence[str] = (),
     device: str = "auto",
-    tell: Tell = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Report:
     """Check, read and judge some batches.
 
@@ -85,7 +86,7 @@ def build_report(
         external_classifiers: external ones, which look too; None: nobody was asked to.
         missing: a sentence about each external classifier that is not at hand.
         device: where to compute.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Raises:
         InputError: no folder, a folder twice, or one that is no finished batch.
@@ -107,12 +108,12 @@ def build_report(
     for k, (name, batch) in enumerate(zip(names, batches, strict=True), 1):
         data.append(_about(str(k), name, batch))
         if batch.content is not None:
-            found = _read(str(k), name, batch, batch.content, bundle, readers, device, redraw, shown, tell)
+            found = _read(str(k), name, batch, batch.content, bundle, readers, device, redraw, shown, progress)
             read.append(found)
             data[-1] |= _read_facts(found)
             if "judge" in data[-1]["read_by"]:
-                told = lambda done, total, name=name: tell(f"{name}: comparing faces", done, total)  # noqa: E731
-                data[-1]["nearest"] = near_duplicates(batch, batch.content, bundle, device, told)
+                show = within(progress, before=f"{name}: ")
+                data[-1]["nearest"] = near_duplicates(batch, batch.content, bundle, device, show)
     any_own = any(item.own for item in read)
     deciding = "judge" if any("judge" in item.reading.thresholds for item in read) else "verifier"
     totals = BatchFigures(bundle.vocabulary, real, deciding, any_own)
@@ -128,18 +129,18 @@ def build_report(
         data[int(item.id) - 1]["cells"] = cells
     overview = totals.overview()
     totals.settle()
-    heard = None
+    evidence = None
     if external_classifiers is not None:
-        heard = external_figures(
-            [(item.id, item.folder, item.content) for item in read], external_classifiers, missing, tell
+        evidence = external_figures(
+            [(item.id, item.folder, item.content) for item in read], external_classifiers, missing, progress
         )
     exact = {reader: rate.to_dict() for reader, rate in totals.whole.items()}
-    said = verdict.summary(data, overview, deciding, exact, len(totals.tested))
+    lines = verdict.summary(data, overview, deciding, exact, len(totals.tested))
     result = {
         "format": FORMAT,
         "cfgan": cfgan.__version__,
         **verdict.judged(data, overview, deciding, len(totals.tested)),
-        "summary": [*said, *sentences(heard)],
+        "summary": [*lines, *sentences(evidence)],
         "bundle": _bundle_facts(bundle, real),
         "settings": {
             "redraw": redraw,
@@ -155,7 +156,7 @@ def build_report(
         "batches": data,
         "attributes": overview,
         "exact": exact,
-        "witnesses": heard,
+        "witnesses": evidence,
         **_relations(read, bundle, real, deciding, any_own),
     }
     return Report(plain(result), pictures, _faces(read))
@@ -224,7 +225,7 @@ def _read(
     device: str,
     redraw: int,
     shown: int,
-    tell: Tell,
+    progress: Progress,
 ) -> _Received:
     """Read a batch with whatever of the bundle fits it, and say what had to be left out."""
     made_by = batch.about["header"]["bundle"]
@@ -261,7 +262,7 @@ def _read(
         redraw=redraw,
         shown=shown,
         size=bundle.size if fitting else None,
-        tell=lambda stage, done, total: tell(f"{name}: {stage}", done, total),
+        progress=within(progress, before=f"{name}: "),
     )
     return _Received(number, name, batch, content, reading, own, left_out)
 

@@ -105,12 +105,12 @@ def _rows(
     batches: Sequence[Mapping[str, Any]], overview: Sequence[Mapping[str, Any]], reader: str, key: str
 ) -> Iterator[str]:
     """Sentences about the figures that are ``certain`` or ``failing``: over all requests, then what that leaves out."""
-    told = set()
+    named = set()
     for row in overview:
         for word, sign in (("wanted", 1), ("unwanted", -1)):
             figure = row["readers"].get(reader, {}).get(word)
             if figure and figure[key]:
-                told.add((row["name"], sign))
+                named.add((row["name"], sign))
                 yield _sentence(row["name"], sign, figure, reader)
     for batch, cell in _cells(batches):
         where = _where(batches, batch, cell)
@@ -119,7 +119,7 @@ def _rows(
             figure = row["readers"].get(reader)
             if row["gated"] and figure and figure[key]:
                 alone = False
-                if (row["name"], int(row["value"])) not in told:
+                if (row["name"], int(row["value"])) not in named:
                     yield f"{where}; {_sentence(row['name'], int(row['value']), figure, reader)}"
         figure = cell["exact"] and cell["exact"]["readers"].get(reader)
         if figure and figure[key] and alone:
@@ -201,12 +201,12 @@ def summary(
     """What was found, in a few sentences."""
     accepted, draws = (sum(cell[key] for _, cell in _cells(batches)) for key in ("accepted", "draws"))
     requests = sum(len(batch["cells"]) for batch in batches)
-    said = [f"{accepted:,} faces of {requests:,} request{'s' * (requests != 1)}, from {draws:,} draws."]
+    lines = [f"{accepted:,} faces of {requests:,} request{'s' * (requests != 1)}, from {draws:,} draws."]
     if deciding in exact and exact[deciding]["n"]:
         who = "judge, a classifier that took no part in choosing them," if deciding == "judge" else "verifier"
         low, high = (percent(value) for value in exact[deciding]["interval"])
         rate = percent(exact[deciding]["rate"])
-        said.append(f"The {who} sees all that was asked for in {rate} of the faces (95 % interval {low} to {high}).")
+        lines.append(f"The {who} sees all that was asked for in {rate} of the faces (95 % interval {low} to {high}).")
     figures = [
         (row["name"] if word == "wanted" else f"-{row['name']}", row["readers"][deciding][word])
         for row in overview
@@ -218,20 +218,20 @@ def summary(
         name, figure = max(with_gap, key=lambda pair: pair[1]["gap"]["value"])
         here, real = percent(figure["verified"]["rate"]), percent(figure["real"]["rate"])
         if figure["gap"]["value"] > 0:
-            said.append(f"Furthest below real faces: {name}, {here} here, {real} in real faces that are labelled so.")
+            lines.append(f"Furthest below real faces: {name}, {here} here, {real} in real faces that are labelled so.")
         else:
-            said.append("Every value is seen at least as often as in real faces that are labelled so.")
+            lines.append("Every value is seen at least as often as in real faces that are labelled so.")
     flagged = sum(not figure["certain"] for figure in _flags(batches, deciding))
     if flagged:
         are = "is" if flagged == 1 else "are"
-        said.append(
+        lines.append(
             f"{flagged:,} of the {tested:,} figures compared {are} marked 'short?' and not counted: when so many are "
             "compared, each of them may be chance."
         )
     if again := [batch["redrawn"] for batch in batches if batch["redrawn"] and batch["redrawn"]["compared"]]:
         same, compared = (sum(row[key] for row in again) for key in ("same", "compared"))
-        said.append(f"Drawn again from their seeds, {same:,} of {compared:,} faces are the same pictures.")
-    return said
+        lines.append(f"Drawn again from their seeds, {same:,} of {compared:,} faces are the same pictures.")
+    return lines
 
 
 def _flags(batches: Sequence[Mapping[str, Any]], deciding: str) -> Iterator[Mapping[str, Any]]:

@@ -98,8 +98,8 @@ def phi_plot(association: Mapping[str, Any], names: Sequence[str]) -> str:
         figure.colorbar(mesh, ax=axes, shrink=0.5, label="phi", extend="both")
 
     strongest = association["strongest"][:3]
-    said = "; ".join(f"{row['first']} and {row['second']} {row['phi']:.2f}" for row in strongest)
-    alt = f"Heat map of phi for every two of {len(order)} attributes. Strongest: {said}. phi.csv has all."
+    listed = "; ".join(f"{row['first']} and {row['second']} {row['phi']:.2f}" for row in strongest)
+    alt = f"Heat map of phi for every two of {len(order)} attributes. Strongest: {listed}. phi.csv has all."
     side = 2.2 + 0.16 * len(order)
     return to_svg(draw, (side + 0.9, side), "phi", alt)
 

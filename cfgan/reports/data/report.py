@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from cfgan.data.profile.pairs import cluster_order, find_relations, phi_matrix, 
 from cfgan.data.profile.statistics import AttributeCount, Signs, count_attributes, count_missing, split_shift
 from cfgan.data.source import Source
 from cfgan.errors import InputError
+from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.reports.data.findings import findings
 from cfgan.reports.data.images import ImageFigures, Rows
@@ -26,8 +27,6 @@ from cfgan.reports.data.images import ImageFigures, Rows
 FORMAT = "cfgan-stats/1"
 _STRONGEST = 20  # pairs named beside the matrix
 _NOTHING = "nothing was written"
-
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,15 @@ class DataReport:
     means: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
 
 
-def build_data_report(source: Source, settings: Settings | None = None, *, tell: Tell | None = None) -> DataReport:
+def build_data_report(
+    source: Source, settings: Settings | None = None, *, progress: Progress | None = None
+) -> DataReport:
     """Look at a data set.
 
     Args:
         source: of :func:`cfgan.data.source.open_source`.
         settings: how.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Raises:
         InputError: settings out of range.
@@ -97,16 +98,16 @@ def build_data_report(source: Source, settings: Settings | None = None, *, tell:
     chosen.check()
     with StopRequest() as stop:
 
-        def step(stage: str, done: int, total: int) -> None:
+        def step(stage: str, done: int, total: int, remark: str = "") -> None:
             stop.raise_if_asked(_NOTHING)
-            if tell is not None:
-                tell(stage, done, total)
+            if progress is not None:
+                progress(stage, done, total, remark)
 
         return _Builder(source, chosen, step).build()
 
 
 class _Builder:
-    def __init__(self, source: Source, settings: Settings, step: Tell) -> None:
+    def __init__(self, source: Source, settings: Settings, step: Progress) -> None:
         self._source, self._settings, self._step = source, settings, step
         self._names = source.vocabulary.names
         self._tables: dict[str, Rows] = {}
@@ -141,11 +142,9 @@ class _Builder:
                 source.labels,
                 side=settings.side,
                 workers=settings.workers,
-                tell=lambda done, total: self._step("looking", done, total),
+                progress=self._step,
             )
-            duplicates = find_duplicate_groups(
-                scan, settings.distance, tell=lambda done, total: self._step("comparing", done, total)
-            )
+            duplicates = find_duplicate_groups(scan, settings.distance, progress=self._step)
             data["images"] = images.images(scan)
             data["duplicates"] = images.duplicates(duplicates)
             means = images.means(scan)
@@ -233,9 +232,7 @@ class _Builder:
         }
         if cell_count(len(self._names), size) > MOST_CELLS:
             return empty
-        rarest = rarest_combinations(
-            self._names, signs, size, known=known, tell=lambda done, total: self._step("counting", done, total)
-        )
+        rarest = rarest_combinations(self._names, signs, size, known=known, progress=self._step)
         return {
             **empty,
             "counted": True,

@@ -17,11 +17,12 @@ from cfgan.attributes.spec import RequestCell
 from cfgan.data.image_files import find_images
 from cfgan.errors import FolderError, RequestError, SpecError
 from cfgan.io.files import read_json_object, sha256_of
+from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.describe import describe
 from cfgan.testsets.building.designs import Built, cells_of, changes, factorial, matched, stated_names, transect
-from cfgan.testsets.building.faces import FaceMaker, Tell
+from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.pairing import Values
 from cfgan.testsets.building.user_images import check_brought
 from cfgan.testsets.building.writer import TestsetWriter
@@ -89,7 +90,7 @@ def _check(plan: Plan, bundle: Bundle) -> list[str]:
 
 
 def build_testset(
-    bundle: Bundle, plan: Plan, out: Path, *, device: str = "auto", tell: Tell | None = None
+    bundle: Bundle, plan: Plan, out: Path, *, device: str = "auto", progress: Progress | None = None
 ) -> TestsetSummary:
     """Build a test set, or go on with an unfinished one.
 
@@ -98,7 +99,7 @@ def build_testset(
         plan: of :func:`cfgan.testsets.spec.read_testset_spec`.
         out: new or empty folder, or this same set unfinished.
         device: where to compute.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Returns:
         The summary; where quotas could not be met, it and the set name them.
@@ -131,7 +132,7 @@ def build_testset(
             embedder,
             device,
             stop,
-            tell or (lambda stage, done, total: None),
+            progress or silent,
             marked=not detection,
         )
         built = _design(maker, plan, cells_of(plan, bundle.vocabulary))

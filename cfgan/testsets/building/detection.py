@@ -95,7 +95,7 @@ def _real_faces(maker: FaceMaker) -> list[Face]:
         levels = np.stack([read_image(image, maker.bundle.size, "bona_fide") for image in images[done : done + _STEP]])
         maker.writer.add(REAL, {"images": done + len(levels)}, _encoded(maker, levels, done))
         done += len(levels)
-        maker.tell(REAL, done, len(images))
+        maker.progress(REAL, done, len(images))
     return maker.writer.stored(REAL)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from cfgan.attributes.spec import RequestCell
 from cfgan.external.operating_points import similarity_at
 from cfgan.generate.sampling import CHUNK, Sampler, chunk_end, latents, render
 from cfgan.io.png import encode_png
+from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.writer import Face, Tally, TestsetWriter, alike
@@ -30,8 +31,6 @@ attributes held, 1 often does not move it, and a latent that needs 0.4 changes l
 
 _PLAIN = STRENGTHS.index(1.0)
 
-Tell = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -46,7 +45,7 @@ class FaceMaker:
         embedder: or None; nothing is embedded or screened then.
         device: where to compute.
         stop: asked between two steps.
-        tell: progress.
+        progress: called while it lasts.
         marked: whether the images say in their metadata that they are synthetic.
     """
 
@@ -58,7 +57,7 @@ class FaceMaker:
         embedder: FaceEmbedder | None,
         device: str,
         stop: StopRequest,
-        tell: Tell,
+        progress: Progress,
         *,
         marked: bool = True,
     ) -> None:
@@ -66,7 +65,7 @@ class FaceMaker:
         self._sampler = Sampler(bundle, device)
         self.verifier, *judges = readers_of(bundle, self._sampler.device)
         self.judge = judges[0] if judges else None
-        self.stop, self.tell, self._marked = stop, tell, marked
+        self.stop, self.progress, self._marked = stop, progress, marked
         identity = plan.model.identity
         self.screen = similarity_at("fmr", identity.screen_fmr) if embedder else None
         self.keep = similarity_at("fnmr", identity.keep_fnmr) if embedder else None
@@ -90,7 +89,7 @@ class FaceMaker:
             draws = range(start, min(chunk_end(start), most))
             taken, tally = self._chunk(role, cell, draws, tally, cell.count - len(faces), unlike)
             self.writer.add(role, tally, taken)
-            self.tell(role, len(faces), cell.count)
+            self.progress(role, len(faces), cell.count)
         return faces
 
     def _chunk(
@@ -168,7 +167,7 @@ class FaceMaker:
                 done["done"] += 1
                 taken += [found] if found is not None else []
             self.writer.add(role, done, self._judged(taken))
-            self.tell(role, done["done"], len(bases))
+            self.progress(role, done["done"], len(bases))
         return self.writer.stored(role)
 
     def _change(

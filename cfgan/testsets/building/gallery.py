@@ -125,7 +125,7 @@ def _people(maker: FaceMaker, path: Path, names: Sequence[str]) -> list[Person]:
         vectors = maker.embedder(levels).vectors if maker.embedder else np.zeros((0, 0), np.float32)
         request = _sure(maker, probability, names)
         people.append(Person(name, tuple(label for label, _ in listed), request, vectors))
-        maker.tell("gallery", place + 1, len(images))
+        maker.progress("gallery", place + 1, len(images))
     return people
 
 

@@ -22,13 +22,14 @@ import PIL
 import cfgan
 from cfgan.errors import FolderError, InputError, nearest
 from cfgan.io.files import is_unused, read_json_object, replace_folder, sha256_of, write_json, write_text
+from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.testsets.export.celeba import plan_celeba
 from cfgan.testsets.export.pairs import plan_insightface, plan_lfw
 from cfgan.testsets.export.source import ExportOptions, Plan, Source
 from cfgan.testsets.export.tables import plan_huggingface, plan_parquet
 from cfgan.testsets.folder import CHECKSUMS, Testset
-from cfgan.testsets.tables import Tell, read_checksums, set_digest
+from cfgan.testsets.tables import read_checksums, set_digest
 
 FORMAT = "cfgan-export/1"
 ABOUT, README = "export.json", "README.txt"
@@ -60,7 +61,7 @@ FORMATS = {
 
 
 def export_testset(
-    testset: Testset, kind: str, out: Path, options: ExportOptions | None = None, tell: Tell | None = None
+    testset: Testset, kind: str, out: Path, options: ExportOptions | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Write a test set in another format: all of it or nothing.
 
@@ -69,7 +70,7 @@ def export_testset(
         kind: one of :data:`FORMATS`.
         out: new or empty folder, or an older export, which is replaced.
         options: see there; each format takes some.
-        tell: called with (images done, images in all).
+        progress: called with images done and in all.
 
     Returns:
         What ``export.json`` says: format, kind, set, options, counts, notes, versions.
@@ -99,8 +100,8 @@ def export_testset(
                 nonlocal done
                 done += 1
                 stop.raise_if_asked("nothing was written")
-                if tell:
-                    tell(done, plan.steps)
+                if progress:
+                    progress("exporting", done, plan.steps)
 
             plan.write(folder, tick)
             write_json(folder / ABOUT, about)
@@ -151,7 +152,7 @@ def _about(testset: Testset, kind: str, options: ExportOptions, plan: Plan) -> d
         "synthetic": not plan.real_faces,
         "testset": {"design": testset.design, "digest": set_digest(testset.path)},
         "licence": testset.manifest.get("licence"),
-        "options": options.told(),
+        "options": options.to_dict(),
         "counts": plan.counts,
         "notes": list(plan.notes),
         "versions": versions,

@@ -74,7 +74,7 @@ class ExportOptions:
         if self.gallery is not None and not self.gallery.is_dir():
             raise FolderError(f"there is no folder {self.gallery}.", field="--gallery", value=self.gallery)
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Those that are not the default, without paths."""
         found = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "gallery"}
         return {name: value for name, value in found.items() if value != getattr(ExportOptions(), name)}

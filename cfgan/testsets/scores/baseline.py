@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,11 @@ from cfgan.errors import DataError, FolderError
 from cfgan.external.detector import SIDE
 from cfgan.external.face_embedder import similarity
 from cfgan.io.files import write_text
+from cfgan.io.progress import Progress
 from cfgan.testsets.folder import Testset
 
 if TYPE_CHECKING:
     from cfgan.external.face_embedder import FaceEmbedder
-
-Progress = Callable[[int, int], None]
-"""Called with (faces embedded, faces in all)."""
 
 
 def baseline_scores(
@@ -49,7 +47,7 @@ def baseline_scores(
         seen = embedder(_levels(_path(testset.path, file, gallery), file))
         vectors[file] = seen.vectors[0] if seen.found[0] else None
         if progress:
-            progress(done, len(files))
+            progress("embedding", done, len(files))
     for pair in testset.pairs:
         a, b = vectors[pair.a], vectors[pair.b]
         yield pair.pair, None if a is None or b is None else float(similarity(a, b))

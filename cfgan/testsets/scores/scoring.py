@@ -8,7 +8,7 @@ figures are a dict that ``score.schema.json`` beside the reports describes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import cfgan
 from cfgan.errors import InputError
 from cfgan.io.files import sha256_of
+from cfgan.io.progress import Progress
 from cfgan.testsets.folder import MANIFEST, Testset
 from cfgan.testsets.scores.bootstrap import Means, intervals, plain_interval
 from cfgan.testsets.scores.comparisons import Comparisons
@@ -37,8 +38,6 @@ from cfgan.testsets.scores.tables import ScoreTable
 
 FORMAT = "cfgan-score/1"
 _CURVE = 200  # corners of a DET curve kept
-
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ class Settings:
 
 
 def score_testset(
-    testset: Testset, comparisons: Comparisons, table: ScoreTable, settings: Settings, tell: Tell | None = None
+    testset: Testset, comparisons: Comparisons, table: ScoreTable, settings: Settings, progress: Progress | None = None
 ) -> dict[str, Any]:
     """All figures, ready for JSON.
 
@@ -74,7 +73,7 @@ def score_testset(
         comparisons: its comparisons with the scores of ``table``.
         table: where the scores came from.
         settings: how.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Raises:
         InputError: a setting that does not fit the test set.
@@ -89,7 +88,7 @@ def score_testset(
         [mask for _, _, mask in masks for _ in points] + shares,
         [point.error for _ in masks for point in points] + values,
     )
-    resampled, equal = _resample(comparisons, means, curves, settings, tell)
+    resampled, equal = _resample(comparisons, means, curves, settings, progress)
     rates = len(masks) * len(points)
     rows = make_rows(
         comparisons,
@@ -158,7 +157,11 @@ def _operating_points(comparisons: Comparisons, settings: Settings) -> tuple[Ref
 
 
 def _resample(
-    comparisons: Comparisons, means: Means, curves: Sequence[StratumCurve], settings: Settings, tell: Tell | None
+    comparisons: Comparisons,
+    means: Means,
+    curves: Sequence[StratumCurve],
+    settings: Settings,
+    progress: Progress | None,
 ) -> tuple[Any, Any]:
     """The means (B, F) and equal error rates (B, C) in each resample of subjects."""
     found_means, found_rates, done = [], [], 0
@@ -167,8 +170,8 @@ def _resample(
         columns = [curve.resampled(weights) for curve in curves]
         found_rates.append(np.stack(columns, axis=1) if columns else np.zeros((len(weights), 0)))
         done += len(weights)
-        if tell:
-            tell("resampling subjects", done, settings.resamples)
+        if progress:
+            progress("resampling subjects", done, settings.resamples)
     return np.concatenate(found_means), np.concatenate(found_rates)
 
 

@@ -174,7 +174,7 @@ def test_ctrl_c_while_faces_are_made(
     balance(tiny_bundle, job, tmp_path / "whole")
     out = tmp_path / "out"
     with pytest.raises(StoppedError):
-        balance(tiny_bundle, job, out, progress=lambda done, total, draws: signal.raise_signal(signal.SIGINT))
+        balance(tiny_bundle, job, out, progress=lambda *call: signal.raise_signal(signal.SIGINT))
     assert not (out / "labels.csv").exists()
     with pytest.raises(FolderError, match="no finished balance"):
         check_balance(out)

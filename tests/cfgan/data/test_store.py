@@ -50,7 +50,7 @@ def test_an_interrupted_packing_resumes_to_the_same_bytes(
     table = read_celeba(celeba_folder)
     pack(table, tmp_path / "whole", 16)
 
-    def stop_midway(stage: str, done: int, total: int) -> None:
+    def stop_midway(stage: str, done: int, total: int, remark: str = "") -> None:
         if stage == "packing" and done == 8:
             raise StoppedError("stop")
 
@@ -59,7 +59,7 @@ def test_an_interrupted_packing_resumes_to_the_same_bytes(
     with pytest.raises(DataError, match="unfinished"):
         open_store(tmp_path / "s")
     stages: list[tuple[str, int]] = []
-    pack(table, tmp_path / "s", 16, progress=lambda stage, done, total: stages.append((stage, done)))
+    pack(table, tmp_path / "s", 16, progress=lambda stage, done, *rest: stages.append((stage, done)))
     assert stages[0] == ("packing", 12)  # neither checked again nor started over
     assert (tmp_path / "s" / "images.npy").read_bytes() == (tmp_path / "whole" / "images.npy").read_bytes()
     assert (tmp_path / "s" / "store.json").read_bytes() == (tmp_path / "whole" / "store.json").read_bytes()
@@ -151,7 +151,7 @@ def test_another_packing_never_goes_on_in_the_folder(
     monkeypatch.setattr(store_module, "_CHUNK", 4)
     table = read_celeba(celeba_folder)
 
-    def stop_midway(stage: str, done: int, total: int) -> None:
+    def stop_midway(stage: str, done: int, total: int, remark: str = "") -> None:
         if stage == "packing":
             raise StoppedError("stop")
 

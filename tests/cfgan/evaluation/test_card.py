@@ -51,7 +51,7 @@ def test_the_card_holds_every_figure_and_is_the_same_again(judged: Bundle, store
 
     def run() -> dict[str, object]:
         chosen = extractors_for(judged, ["verifier", "judge"], device)
-        return measure(judged, store, plan, chosen, device="cpu", tell=lambda stage, done, total: stages.append(stage))
+        return measure(judged, store, plan, chosen, device="cpu", progress=lambda stage, *rest: stages.append(stage))
 
     card = run()
     assert json.dumps(plain(card)) == json.dumps(plain(run()))

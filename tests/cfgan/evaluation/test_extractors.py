@@ -146,7 +146,7 @@ def test_extracting_from_a_mapped_file_tells_how_far_it_is(tmp_path: Path) -> No
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
     extractor, calls = ClassifierExtractor(classifier()), list[tuple[int, int]]()
     rows = np.asarray([7, 2, 9, 0, 1])
-    found = extract(extractor, mapped, rows=rows, batch=2, progress=lambda *call: calls.append(call))
+    found = extract(extractor, mapped, rows=rows, batch=2, progress=lambda stage, *call: calls.append(call))
     np.testing.assert_allclose(found, extract(extractor, levels(10))[rows], atol=1e-6)
     assert calls == [(2, 5), (4, 5), (5, 5)]
 

@@ -21,7 +21,7 @@ def test_no_face_is_found_in_noise_and_flat_images_of_any_size() -> None:
     rng = np.random.default_rng(0)
     calls: list[tuple[int, int]] = []
     noise = rng.integers(0, 256, (6, 3, 64, 64), dtype=np.uint8)
-    assert share_with_face(noise, progress=lambda *call: calls.append(call)) == (0, 6) and calls == [(6, 6)]
+    assert share_with_face(noise, progress=lambda stage, *call: calls.append(call)) == (0, 6) and calls == [(6, 6)]
     assert share_with_face(np.full((2, 3, 32, 48), 128, np.uint8)) == (0, 2)
     assert share_with_face(np.zeros((0, 3, 64, 64), np.uint8)) == (0, 0)
 

@@ -88,7 +88,7 @@ def test_an_interrupted_batch_resumes_to_the_same_bytes(
     wanted = plan(tiny_bundle, vary=["Round"])
     generate(tiny_bundle, wanted, tmp_path / "whole")
 
-    def stop(done: int, total: int, draws: int) -> None:
+    def stop(stage: str, done: int, total: int, draws: str = "") -> None:
         if done >= 13:
             signal.raise_signal(signal.SIGINT)
 
@@ -109,7 +109,7 @@ def test_an_interrupted_batch_resumes_to_the_same_bytes(
     if damage == "altered image":
         (out / "images" / "000011.png").write_bytes(b"x")
     made: list[int] = []
-    generate(tiny_bundle, wanted, out, progress=lambda done, total, draws: made.append(done))
+    generate(tiny_bundle, wanted, out, progress=lambda stage, done, *rest: made.append(done))
     assert made[0] > 3  # it did not start over
     assert contents(out) == contents(tmp_path / "whole") and check_batch(out) == []
 
@@ -224,7 +224,7 @@ def test_the_journal_streams_into_the_manifest(tiny_bundle: Bundle, tmp_path: Pa
 def test_two_processes_never_write_into_one_folder(tiny_bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "b"
 
-    def second(done: int, total: int, draws: int) -> None:
+    def second(stage: str, done: int, total: int, draws: str = "") -> None:
         with pytest.raises(FolderError, match="another process is writing"):
             generate(tiny_bundle, plan(tiny_bundle), out)
 
@@ -244,7 +244,7 @@ def test_leftovers_of_a_killed_end_are_removed(tiny_bundle: Bundle, tmp_path: Pa
     out, whole = tmp_path / "b", tmp_path / "whole"
     generate(tiny_bundle, plan(tiny_bundle), whole)
 
-    def stop(done: int, total: int, draws: int) -> None:
+    def stop(stage: str, done: int, total: int, draws: str = "") -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(StoppedError):

@@ -163,13 +163,13 @@ def test_a_stop_ends_the_work(planted: Planted) -> None:
     source = open_source(planted.folder, labels=planted.labels)
     seen: list[int] = []
 
-    def tell(stage: str, done: int, total: int) -> None:
+    def progress(stage: str, done: int, total: int, remark: str = "") -> None:
         if stage == "looking":
             seen.append(done)
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(StoppedError, match="nothing was written"):
-        build_data_report(source, Settings(side=16), tell=tell)
+        build_data_report(source, Settings(side=16), progress=progress)
     assert seen == [16], "it ends at the next image that is told of"
 
 

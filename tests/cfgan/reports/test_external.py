@@ -125,7 +125,7 @@ def test_evaluate_hears_witnesses_on_generated_and_on_real_faces(vocabulary: Voc
         vocabulary,
         (faces, values),
         (faces, right),
-        lambda stage, done, total: stages.append(stage),
+        lambda stage, *rest: stages.append(stage),
     )
     assert set(found) == {"bright"} and set(stages) == {"bright: generated", "bright: real"}
     yes, no = found["bright"]["yes"], found["bright"]["no"]

@@ -56,13 +56,13 @@ def test_stopped_it_leaves_nothing_behind(tmp_path: Path, kind: str) -> None:
         pytest.importorskip("pyarrow")
     testset, out = make_testset(tmp_path / "t"), tmp_path / "out"
 
-    def stop(done: int, total: int) -> None:
+    def stop(stage: str, done: int, total: int, remark: str = "") -> None:
         assert total == 12
         if done == 3:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(StoppedError, match="nothing was written"):
-        export_testset(open_testset(testset), kind, out, tell=stop)
+        export_testset(open_testset(testset), kind, out, progress=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["t"]
 
 

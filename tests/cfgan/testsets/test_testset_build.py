@@ -126,17 +126,17 @@ def test_the_same_spec_gives_the_same_bytes_also_after_a_stop(tiny_bundle: Bundl
     steps = []
 
     def stop_at(number: int) -> Any:
-        def tell(stage: str, done: int, total: int) -> None:
+        def progress(stage: str, done: int, total: int, remark: str = "") -> None:
             steps.append(stage)
             if len(steps) == number:
                 os.kill(os.getpid(), signal.SIGTERM)
 
-        return tell
+        return progress
 
     for number in (1, 2):
         steps.clear()
         with pytest.raises(StoppedError, match="goes on"):
-            build(tiny_bundle, tmp_path / "b", spec, tell=stop_at(number))
+            build(tiny_bundle, tmp_path / "b", spec, progress=stop_at(number))
     journal = tmp_path / "b" / "journal.jsonl"
     orphan = tmp_path / "b" / "images" / "s09999"
     orphan.mkdir()
@@ -154,12 +154,12 @@ def test_the_same_spec_gives_the_same_bytes_also_after_a_stop(tiny_bundle: Bundl
 
 
 def test_a_damaged_image_is_made_again_on_resuming(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    def stop(stage: str, done: int, total: int) -> None:
+    def stop(stage: str, done: int, total: int, remark: str = "") -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     build(tiny_bundle, tmp_path / "a", MATCHED)
     with pytest.raises(StoppedError):
-        build(tiny_bundle, tmp_path / "b", MATCHED, tell=stop)
+        build(tiny_bundle, tmp_path / "b", MATCHED, progress=stop)
     next((tmp_path / "b" / "images").rglob("*.png")).write_bytes(b"damaged")
     build(tiny_bundle, tmp_path / "b", MATCHED)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")

@@ -18,7 +18,7 @@ from cfgan.testsets.info import testset_info as read_info
 def test_a_sound_set_has_no_problems(tmp_path: Path, design: str) -> None:
     folder = make_testset(tmp_path / "t", design=design, mated="presumed" if design == "transect" else "1")
     told: list[tuple[int, int]] = []
-    assert check_testset(folder, lambda done, total: told.append((done, total))) == []
+    assert check_testset(folder, lambda stage, done, total: told.append((done, total))) == []
     files = sum(path.is_file() for path in folder.rglob("*")) - 1
     assert told[-1] == (files, files)
 
@@ -108,7 +108,7 @@ def test_what_is_no_test_set(tmp_path: Path) -> None:
 def test_a_check_can_be_stopped(tmp_path: Path) -> None:
     folder = make_testset(tmp_path / "t")
     with pytest.raises(StoppedError):
-        check_testset(folder, lambda done, total: os.kill(os.getpid(), signal.SIGINT) if done == 2 else None)
+        check_testset(folder, lambda stage, done, total: os.kill(os.getpid(), signal.SIGINT) if done == 2 else None)
 
 
 def test_info_counts_the_tables(tmp_path: Path) -> None:

@@ -185,14 +185,14 @@ def test_a_stop_leaves_no_file(bundle: Bundle, tmp_path: Path) -> None:
     columns, reader = choose_columns(bundle), open_reader(bundle, "verifier", "cpu")
     before = threading.active_count()
 
-    def tell(done: int, total: int) -> None:
+    def progress(stage: str, done: int, total: int, remark: str = "") -> None:
         if done == 40:
             os.kill(os.getpid(), signal.SIGINT)
 
     (tmp_path / "t.csv").write_text("old")
     with pytest.raises(StoppedError), open_table(tmp_path / "t.csv", columns) as table:
         table.begin({})
-        verify_images(reader, 16, files, columns, [table], batch=8, tell=tell)
+        verify_images(reader, 16, files, columns, [table], batch=8, progress=progress)
     assert (tmp_path / "t.csv").read_text() == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"in", "t.csv"} and threading.active_count() == before
 
