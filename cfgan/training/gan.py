@@ -67,6 +67,8 @@ def train_gan(
             team.wait()
             stop = held.enter_context(StopRequest())
             images = _begin(store, run, config, players, team, change)
+            if images == 0:
+                players.calibrate_heads(train)
             watch = Watch(run, config, probe, progress) if team.writes else None
             seen_a_step = config.batch * team.size
             if watch:
@@ -83,7 +85,8 @@ def train_gan(
                 inputs = draw_inputs(train, weights, config, rng)
                 figures = step(players, inputs, config, images, rng)
                 before, images = images, images + seen_a_step
-                players.average.update(players.generator, seen_a_step, images)
+                for average in players.averages:
+                    average.update(players.generator, seen_a_step, images + players.images_before)
                 if watch:
                     watch.log(before, images, figures, players)
                 if config.augment_target is not None and passes(before, images, config.adapt_images):
@@ -131,7 +134,10 @@ def passes(before: int, images: int, every: int) -> bool:
 
 
 def rate_factor(config: GanConfig, images: int) -> float:
-    """What share of the configured rates applies: 1 until ``rate_hold``, then half a cosine down to ``rate_end``."""
+    """What share of the configured rates applies: rising over ``warmup_images``, 1 until ``rate_hold``, then half a
+    cosine down to ``rate_end``."""
+    if images < config.warmup_images:
+        return (images + config.batch) / (config.warmup_images + config.batch)
     begin = config.rate_hold * config.images
     if images <= begin or config.rate_hold >= 1:
         return 1.0

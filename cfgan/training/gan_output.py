@@ -83,16 +83,24 @@ class Watch:
 
 def export_networks(run: Path, players: Players, shape: GanShape, store: Store, images: int) -> Path:
     """Write the averaged generator and the discriminator as safetensors, with ``model.json``."""
-    for name, module in (("discriminator", players.discriminator), ("generator", players.average.module)):
+    modules = {"discriminator": players.discriminator, "generator": players.average.module}
+    for average in players.averages[1:]:
+        modules[f"generator-{average.half_life_images:.0f}"] = average.module
+    if players.heads is not None:
+        modules["heads"] = players.heads
+    for name, module in modules.items():
         saved.save_weights(run / f"{name}.safetensors", module)
-    about = {
+    about: dict[str, Any] = {
         "kind": "gan",
         "shape": shape.to_dict(),
         "images": images,
         "vocabulary": store.vocabulary.to_dict(),
         "guides": players.guides,
+        "features": players.feature_networks,
         "start": players.start,
     }
+    if players.heads is not None:
+        about["heads"] = players.heads.shape.to_dict()
     write_json(run / "model.json", about)
     return run / "generator.safetensors"
 

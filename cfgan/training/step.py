@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,8 +63,13 @@ def step(players: Players, inputs: Inputs, config: GanConfig, images: int, rng: 
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         fake = players.generator(inputs.z, inputs.condition).float()
     loss, figures = discriminator_loss(players, inputs, fake.detach(), config, images, rng)
+    looked = None
+    if players.heads is not None:
+        looked = look(players, inputs, fake, config, rng)
+        extra, more = heads_loss(players, inputs, looked)
+        loss, figures = loss + config.feature_weight * extra, figures | more
     _update(players.optimizer_d, loss, "discriminator", images)
-    loss, more = generator_loss(players, inputs, fake, config, rng)
+    loss, more = generator_loss(players, inputs, fake, config, rng, looked)
     _update(players.optimizer_g, loss, "generator", images)
     return {name: value.detach() for name, value in (figures | more).items()}
 
@@ -71,7 +77,7 @@ def step(players: Players, inputs: Inputs, config: GanConfig, images: int, rng: 
 def discriminator_loss(
     players: Players, inputs: Inputs, fake: Tensor, config: GanConfig, images: int, rng: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """What the discriminator and the feature heads minimise, and its parts."""
+    """What the discriminator minimises, and its parts."""
     discriminator = players.discriminator.requires_grad_(True)
     real, condition = inputs.real, inputs.condition
     both = augment(torch.cat([real, fake]), config.augment, players.strength, rng)
@@ -98,19 +104,44 @@ def discriminator_loss(
                 if gamma:
                     figures[name] = _penalty(players, config, part, condition, rng)
                     loss = loss + config.image_weight * gamma / 2 * config.penalty_steps * figures[name]
-    if players.heads is not None and players.features is not None:
-        players.heads.requires_grad_(True)
-        with torch.no_grad():
-            maps = players.features.maps(both)
-        logits = players.heads(maps, twice)  # S 2N
-        n = len(real)
-        figures["d_features"] = losses.hinge_discriminator(logits[:, :n].flatten(), logits[:, n:].flatten())
-        loss = loss + config.feature_weight * figures["d_features"]
     return loss, figures
 
 
+class Looked(NamedTuple):
+    """Feature maps of a step's reals, and of its fakes with their graph: one pass serves both updates."""
+
+    real: list[Tensor]
+    fake: list[Tensor]
+
+
+def look(players: Players, inputs: Inputs, fake: Tensor, config: GanConfig, rng: torch.Generator) -> Looked:
+    """Reals and fakes, augmented, through the frozen features."""
+    if players.features is None:
+        raise ValueError("heads need features")
+    with torch.no_grad():
+        real = players.features.maps(augment(inputs.real, config.augment, players.strength, rng))
+    return Looked(real, players.features.maps(augment(fake, config.augment, players.strength, rng)))
+
+
+def heads_loss(players: Players, inputs: Inputs, looked: Looked) -> tuple[Tensor, dict[str, Tensor]]:
+    """What the feature heads minimise, the mean over maps, and how far each map's head is."""
+    if players.heads is None:
+        raise ValueError("there are no heads")
+    players.heads.requires_grad_(True)
+    maps = [torch.cat([real, fake.detach()]) for real, fake in zip(looked.real, looked.fake, strict=True)]
+    n, twice = len(inputs.condition), torch.cat([inputs.condition, inputs.condition])
+    each = [losses.hinge_discriminator(logits[:n], logits[n:]) for logits in players.heads(maps, twice)]
+    loss = torch.stack(each).mean()
+    return loss, {"d_features": loss, **{f"d_features_{i}": part for i, part in enumerate(each)}}
+
+
 def generator_loss(
-    players: Players, inputs: Inputs, fake: Tensor, config: GanConfig, rng: torch.Generator
+    players: Players,
+    inputs: Inputs,
+    fake: Tensor,
+    config: GanConfig,
+    rng: torch.Generator,
+    looked: Looked | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What the generator minimises, and its parts."""
     discriminator = players.discriminator.requires_grad_(False)  # no weight gradients are computed for it
@@ -132,9 +163,10 @@ def generator_loss(
         pull = losses.attribute_loss(judged.attributes.float(), inputs.labels)
         loss = config.image_weight * adversarial + config.attribute_pull * pull
         figures = {"g_loss": adversarial, "g_attributes": pull}
-    if players.heads is not None and players.features is not None:
+    if players.heads is not None and looked is not None:
         players.heads.requires_grad_(False)
-        figures["g_features"] = losses.hinge_generator(players.heads(players.features.maps(augmented), condition))
+        logits = players.heads(looked.fake, condition)
+        figures["g_features"] = torch.stack([losses.hinge_generator(part) for part in logits]).mean()
         loss = loss + config.feature_weight * figures["g_features"]
     if players.guide is not None:
         # Seen as the guide was trained to see, and never twice alike, so that no fixed pattern can please it.
