@@ -1,0 +1,1 @@
+"""External witnesses: pretrained models from public packages that know nothing of the training labels."""
