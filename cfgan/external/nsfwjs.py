@@ -21,6 +21,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from cfgan.errors import DataError, InputError
 from cfgan.external.keras_layers import LayersModel, unpack
 from cfgan.files import sha256_of
@@ -59,11 +62,25 @@ def network(folder: Path, name: str) -> LayersModel:
     Raises:
         InputError: a file is missing there, or another one than that of the version named.
     """
+    return read_network(checked(folder, name))
+
+
+def checked(folder: Path, name: str) -> Path:
+    """Where the package keeps a network, after each of its files was compared. Raises InputError."""
     models = folder / "dist" / "models" / name
-    digests = NETWORKS[name]
-    for file, digest in digests.items():
+    for file, digest in NETWORKS[name].items():
         _check(models / file, digest, folder)
-    return read_network(models)
+    return models
+
+
+def weights(folder: Path, name: str) -> dict[str, npt.NDArray[np.float32]]:
+    """The weights of one of ``NETWORKS`` by Keras's names, ``block_1_expand/kernel`` say, axes as TensorFlow has them.
+
+    Raises:
+        InputError: a file is missing there, or another one than that of the version named.
+    """
+    models = checked(folder, name)
+    return _unpacked(models, _exported(models / "model.min.js"))
 
 
 def read_network(models: Path) -> LayersModel:
@@ -74,12 +91,16 @@ def read_network(models: Path) -> LayersModel:
     """
     try:
         about = _exported(models / "model.min.js")
-        manifest = about["weightsManifest"]
-        paths = [path for group in manifest for path in group["paths"]]
-        raw = b"".join(base64.b64decode(_exported(models / f"{path}.min.js"), validate=True) for path in paths)
-        return LayersModel(about["modelTopology"]["model_config"], unpack(manifest, raw))
+        return LayersModel(about["modelTopology"]["model_config"], _unpacked(models, about))
     except (KeyError, TypeError, ValueError, binascii.Error) as error:
         raise DataError(f"{models} does not hold a layers model: {error}.") from None
+
+
+def _unpacked(models: Path, about: Mapping[str, Any]) -> dict[str, npt.NDArray[np.float32]]:
+    manifest = about["weightsManifest"]
+    paths = [path for group in manifest for path in group["paths"]]
+    raw = b"".join(base64.b64decode(_exported(models / f"{path}.min.js"), validate=True) for path in paths)
+    return unpack(manifest, raw)
 
 
 def digest_parts(name: str) -> list[bytes]:

@@ -110,6 +110,7 @@ class JudgeConfig:
 
     images: _Count = 165_000  # images seen in all, repeats counted
     batch: _Count = 128  # images a step
+    trunk: Literal["efficientnet-lite0", "mobilenet-v2"] = "efficientnet-lite0"  # the frozen network
     side: Annotated[int, Field(ge=32, multiple_of=16)] = 96  # to which images are enlarged before the frozen network
     width: _Count = 64  # channels after the head's first layer
     hidden: _Count = 256  # length of the features before the last layer
