@@ -108,6 +108,8 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         else:
             _kept(keep, role)
         config[role], weights[f"{role}.safetensors"] = described, data
+    if "heads" in about:
+        config["heads"], weights["heads.safetensors"] = about["heads"], _read(parts.gan / "heads.safetensors")
     if (guide := _guide(parts, config["training"]["guides"])) is not None:
         config["guide"], weights["guide.safetensors"] = guide
     if "verifier" in readings:
@@ -193,6 +195,7 @@ def _training(gan: Path, about: dict[str, Any], keep: Bundle | None) -> dict[str
         "images": about["images"],
         "seconds": training_seconds(gan),
         "guides": about.get("guides", []),
+        "features": about.get("features", []),
         "settings": _settings(gan),
     }
     if start := about.get("start"):

@@ -71,8 +71,10 @@ class FeatureNetwork(Protocol):
         ...
 
 
-class _Base(ABC):
+class PooledExtractor(ABC):
     """Checks, device and chunks, the same for all."""
+
+    cpu_chunk = _CPU_CHUNK
 
     def __init__(self, name: str, digest: str, dimensions: int, device: torch.device | None) -> None:
         self.name, self.digest, self.dimensions = name, digest, dimensions
@@ -88,11 +90,11 @@ class _Base(ABC):
             raise DataError(f"images must be uint8 (N, 3, H, W), not {levels.dtype} {tuple(levels.shape)}.")
         if not len(levels):
             return torch.zeros(0, self.dimensions)
-        chunk = _CPU_CHUNK if self._device.type == "cpu" else len(levels)
+        chunk = self.cpu_chunk if self._device.type == "cpu" else len(levels)
         return torch.cat([self._features(part.to(self._device)).float().cpu() for part in torch.split(levels, chunk)])
 
 
-class EfficientNetExtractor(_Base):
+class EfficientNetExtractor(PooledExtractor):
     """EfficientNet-Lite0 trained on ImageNet (Tan & Le, ICML 2019), pooled features before the last layer, D = 1,280.
 
     Images are enlarged to 224 x 224 (bicubic with antialiasing, as Pillow does), the side that the network was trained
@@ -110,7 +112,7 @@ class EfficientNetExtractor(_Base):
 
     def __init__(self, device: torch.device | None = None) -> None:
         self._network = published_efficientnet()
-        digest = _digest_of(self.PREPROCESSING, _LITE0_SHA256.encode())
+        digest = digest_of(self.PREPROCESSING, _LITE0_SHA256.encode())
         super().__init__("efficientnet-lite0", digest, efficientnet.FEATURES, device)
         self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -120,7 +122,7 @@ class EfficientNetExtractor(_Base):
         return self._network.features(x.contiguous(memory_format=torch.channels_last))
 
 
-class ClassifierExtractor(_Base):
+class ClassifierExtractor(PooledExtractor):
     """Features of a classifier of attributes at hand, at the side that it was trained at.
 
     They say what that classifier looks at, and no more: a generator that it guided is flattered by it.
@@ -149,7 +151,7 @@ class ClassifierExtractor(_Base):
             f"{key} {value.dtype} {tuple(value.shape)}".encode() + value.cpu().contiguous().numpy().tobytes()
             for key, value in sorted(module.state_dict().items())
         )
-        digest = _digest_of(f"{type(network).__name__} {self.PREPROCESSING}", *weights)
+        digest = digest_of(f"{type(network).__name__} {self.PREPROCESSING}", *weights)
         self._size = size
         self._network = module.to(device or torch.device("cpu"), memory_format=torch.channels_last)
         super().__init__(name, digest, 0, device)
@@ -163,7 +165,7 @@ class ClassifierExtractor(_Base):
         return features
 
 
-class InceptionExtractor(_Base):
+class InceptionExtractor(PooledExtractor):
     """The Inception network of published FID figures (Heusel et al., NeurIPS 2017), pooled features, D = 2,048.
 
     Preprocessing (TensorFlow 1's bilinear enlargement to 299) is that of the package ``torch-fidelity``. FID needs the
@@ -188,7 +190,7 @@ class InceptionExtractor(_Base):
         torch.save(torch.load(weights, map_location="cpu", weights_only=True), buffer)
         buffer.seek(0)
         self._network = network("inception", ["2048"], feature_extractor_weights_path=buffer)
-        super().__init__("inception", _digest_of(self.PREPROCESSING, _INCEPTION_SHA256.encode()), 2048, device)
+        super().__init__("inception", digest_of(self.PREPROCESSING, _INCEPTION_SHA256.encode()), 2048, device)
         self._network.to(self._device)
 
     def _features(self, levels: Tensor) -> Tensor:
@@ -315,7 +317,8 @@ def _inception_class() -> Callable[..., Any]:
     return network
 
 
-def _digest_of(preprocessing: str, *weights: bytes) -> str:
+def digest_of(preprocessing: str, *weights: bytes) -> str:
+    """sha256, hex, over a description of the preprocessing and what tells the weights from others."""
     digest = hashlib.sha256(preprocessing.encode())
     for part in weights:
         digest.update(hashlib.sha256(part).digest())  # so that no two divisions into parts are alike

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cfgan.networks.classifier import AttributeClassifier
+    from cfgan.networks.feature_heads import FeatureHeads
     from cfgan.networks.judge import Judge
 
 M = TypeVar("M", bound="nn.Module")
@@ -169,6 +170,18 @@ class Bundle:
 
         shape = self.config["guide"]["shape"]
         return self._load("guide", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
+
+    def heads(self) -> FeatureHeads | None:
+        """The discriminator's heads over frozen features, for going on with the training; None where none are kept.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+        if "heads" not in self.config:
+            return None
+        from cfgan.networks.feature_heads import FeatureHeads, HeadsShape
+
+        return self._load("heads", lambda: FeatureHeads(HeadsShape.from_dict(self.config["heads"])))
 
     def judge(self) -> Judge | None:
         """The judge's network, in eval mode, on the CPU; None in a bundle without one. It reports and never gates.

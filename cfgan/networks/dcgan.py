@@ -63,20 +63,47 @@ def _upsampling(inputs: int, outputs: int, kind: str) -> nn.Module:
     return nn.ConvTranspose2d(inputs, outputs, 4, stride=2, padding=1)
 
 
-class ModulatedBlock(nn.Module):
-    """Batch norm, per-channel scale and shift from the modulation vector, ReLU, upsampling convolution."""
+def _modulation(shape: GanShape, channels: int) -> nn.Linear:
+    """The modulation vector (N, E) to a scale and a shift a channel (N, 2C), both small at first."""
+    layer = nn.Linear(shape.embed, 2 * channels)
+    nn.init.normal_(layer.weight, std=0.02)
+    nn.init.zeros_(layer.bias)
+    return layer
 
-    def __init__(self, inputs: int, outputs: int, shape: GanShape) -> None:
+
+class Refinement(nn.Module):
+    """ReLU(x + convolution of the modulated x), for x of 0 or more: the identity as long as the convolution is 0.
+
+    Zero-initialised residual branches: Goyal et al. 2017; Bachlechner et al., "ReZero", 2020.
+    """
+
+    def __init__(self, channels: int, shape: GanShape) -> None:
+        super().__init__()
+        self.modulation = _modulation(shape, channels)
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+        for parameter in self.conv.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale, shift = self.modulation(style)[:, :, None, None].chunk(2, 1)  # N C 1 1 each
+        return F.relu(x + self.conv(torch.addcmul(shift, x, 1 + scale)))  # N C H W
+
+
+class ModulatedBlock(nn.Module):
+    """Batch norm, per-channel scale and shift from the modulation vector, ReLU, perhaps a refinement, upsampling."""
+
+    def __init__(self, inputs: int, outputs: int, shape: GanShape, *, refined: bool = False) -> None:
         super().__init__()
         self.norm = SharedBatchNorm(inputs)
-        self.modulation = nn.Linear(shape.embed, 2 * inputs)
-        nn.init.normal_(self.modulation.weight, std=0.02)
-        nn.init.zeros_(self.modulation.bias)
+        self.modulation = _modulation(shape, inputs)
         self.up = _upsampling(inputs, outputs, shape.upsample)
+        self.refinement = Refinement(inputs, shape) if refined else None
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         scale, shift = self.modulation(style)[:, :, None, None].chunk(2, 1)  # N C 1 1 each
         x = F.relu(torch.addcmul(shift, self.norm(x), 1 + scale))  # N C H W
+        if self.refinement is not None:
+            x = self.refinement(x, style)  # N C H W
         out: Tensor = self.up(x)  # N C' 2H 2W
         return out
 
@@ -93,9 +120,10 @@ class Generator(nn.Module):
         channels = shape.channels
         self.input = nn.Linear(shape.z_dim + in_input * shape.attributes, channels[0] * 16)
         self.style = nn.Linear(shape.z_dim + in_style * shape.attributes, shape.embed)
-        pairs = zip(channels, channels[1:], strict=False)
-        self.blocks = nn.ModuleList(ModulatedBlock(a, b, shape) for a, b in pairs)
+        pairs = zip(channels, channels[1:], shape.sides, strict=False)
+        self.blocks = nn.ModuleList(ModulatedBlock(a, b, shape, refined=s in shape.refine) for a, b, s in pairs)
         self.norm = SharedBatchNorm(channels[-1])
+        self.refinement = Refinement(channels[-1], shape) if shape.size in shape.refine else None
         self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
 
     def forward(self, z: Tensor, condition: Tensor) -> Tensor:
@@ -105,7 +133,10 @@ class Generator(nn.Module):
         x = x.view(len(z), -1, 4, 4).contiguous(memory_format=torch.channels_last)  # N C 4 4
         for block in self.blocks:
             x = block(x, style)  # N C' 2H 2W
-        return torch.tanh(self.to_rgb(F.relu(self.norm(x))))  # N 3 size size
+        x = F.relu(self.norm(x))  # N C size size
+        if self.refinement is not None:
+            x = self.refinement(x, style)  # N C size size
+        return torch.tanh(self.to_rgb(x))  # N 3 size size
 
 
 class Discriminator(nn.Module):

@@ -31,7 +31,7 @@ _STEM = 32
 _NORM_EPSILON = 1e-3
 
 
-class _SameConv(nn.Conv2d):
+class SameConv(nn.Conv2d):
     """A convolution without bias, padded as TensorFlow's "SAME": output side = ceil(input side / stride)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
@@ -46,7 +46,7 @@ class _SameConv(nn.Conv2d):
         return F.conv2d(x, self.weight, self.bias, stride, 0, 1, self.groups)
 
 
-class _Inverted(nn.Module):
+class InvertedResidual(nn.Module):
     """Inverted residual: 1x1 expansion, depthwise, 1x1 projection without activation (Sandler et al., CVPR 2018)."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
@@ -54,11 +54,11 @@ class _Inverted(nn.Module):
         inner = inputs * expansion
         self.expands, self.skips = expansion > 1, stride == 1 and inputs == outputs
         if self.expands:
-            self.expand_conv: nn.Module = _SameConv(inputs, inner, 1)
+            self.expand_conv: nn.Module = SameConv(inputs, inner, 1)
             self.bn0: nn.Module = nn.BatchNorm2d(inner, _NORM_EPSILON)
-        self.depthwise_conv: nn.Module = _SameConv(inner, inner, kernel, stride, groups=inner)
+        self.depthwise_conv: nn.Module = SameConv(inner, inner, kernel, stride, groups=inner)
         self.bn1: nn.Module = nn.BatchNorm2d(inner, _NORM_EPSILON)
-        self.project_conv: nn.Module = _SameConv(inner, outputs, 1)
+        self.project_conv: nn.Module = SameConv(inner, outputs, 1)
         self.bn2: nn.Module = nn.BatchNorm2d(outputs, _NORM_EPSILON)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,9 +70,9 @@ class _Inverted(nn.Module):
     def fuse(self) -> None:
         """Fold each normalisation into the convolution before it."""
         if self.expands:
-            self.expand_conv, self.bn0 = _fused(self.expand_conv, self.bn0)
-        self.depthwise_conv, self.bn1 = _fused(self.depthwise_conv, self.bn1)
-        self.project_conv, self.bn2 = _fused(self.project_conv, self.bn2)
+            self.expand_conv, self.bn0 = fused(self.expand_conv, self.bn0)
+        self.depthwise_conv, self.bn1 = fused(self.depthwise_conv, self.bn1)
+        self.project_conv, self.bn2 = fused(self.project_conv, self.bn2)
 
 
 class EfficientNetLite0(nn.Module):
@@ -80,15 +80,15 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv_stem: nn.Module = _SameConv(3, _STEM, 3, 2)
+        self.conv_stem: nn.Module = SameConv(3, _STEM, 3, 2)
         self.bn0: nn.Module = nn.BatchNorm2d(_STEM, _NORM_EPSILON)
         blocks, inputs = [], _STEM
         for repeats, kernel, stride, expansion, outputs in _STAGES:
             for repeat in range(repeats):
-                blocks.append(_Inverted(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion))
+                blocks.append(InvertedResidual(inputs, outputs, kernel, stride if repeat == 0 else 1, expansion))
                 inputs = outputs
         self.blocks = nn.Sequential(*blocks)
-        self.conv_head: nn.Module = _SameConv(inputs, FEATURES, 1)
+        self.conv_head: nn.Module = SameConv(inputs, FEATURES, 1)
         self.bn1: nn.Module = nn.BatchNorm2d(FEATURES, _NORM_EPSILON)
         self.fc = nn.Linear(FEATURES, 1000)
 
@@ -119,15 +119,15 @@ class EfficientNetLite0(nn.Module):
         The convolutions have a bias from then on. Nothing but rounding changes, and it is faster.
         """
         self.eval().requires_grad_(False)
-        self.conv_stem, self.bn0 = _fused(self.conv_stem, self.bn0)
-        self.conv_head, self.bn1 = _fused(self.conv_head, self.bn1)
+        self.conv_stem, self.bn0 = fused(self.conv_stem, self.bn0)
+        self.conv_head, self.bn1 = fused(self.conv_head, self.bn1)
         for block in self.blocks:
-            assert isinstance(block, _Inverted)
+            assert isinstance(block, InvertedResidual)
             block.fuse()
         return self
 
 
-def _fused(convolution: nn.Module, norm: nn.Module) -> tuple[nn.Module, nn.Module]:
+def fused(convolution: nn.Module, norm: nn.Module) -> tuple[nn.Module, nn.Module]:
     if isinstance(norm, nn.Identity):
         return convolution, norm  # done before
     assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)

@@ -1,4 +1,4 @@
-"""The judge: frozen ImageNet features of EfficientNet-Lite0 and a small head that was trained to read attributes.
+"""The judge: frozen ImageNet features and a small head that was trained to read attributes.
 
 Another architecture and other features than the verifier's and the discriminator's, so that a generator that has
 learned to please those has not learned to please this one. It is used to report only.
@@ -6,6 +6,7 @@ learned to please those has not learned to please this one. It is used to report
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,9 +15,33 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cfgan.networks.efficientnet import EfficientNetLite0
+from cfgan.networks.mobilenet import MobileNetV2
 
-_FINE, _COARSE = 4, 10  # blocks of the trunk whose maps are read: 40 channels at 1/8, 112 at 1/16 of the side
-MAP_CHANNELS = 40 + 112
+
+@dataclass(frozen=True)
+class _Kind:
+    """A frozen network: what makes it, and which blocks' maps are read, at 1/8 and at 1/16 of the side.
+
+    Args:
+        make: the network, ready for inference but for its weights.
+        fine, coarse: numbers of those blocks.
+        channels: of both maps together.
+        centre, spread: pixel levels 0..255 are shown to it as (level - centre) / spread.
+    """
+
+    make: Callable[[], EfficientNetLite0 | MobileNetV2]
+    fine: int
+    coarse: int
+    channels: int
+    centre: float
+    spread: float
+
+
+TRUNKS = {
+    "efficientnet-lite0": _Kind(lambda: EfficientNetLite0().fuse(), 4, 10, 40 + 112, 127, 128),
+    "mobilenet-v2": _Kind(lambda: MobileNetV2().fuse(), 5, 12, 32 + 96, 0, 255),
+}
+"""The frozen networks by name. A judge must not read features that the generator was trained against."""
 
 
 @dataclass(frozen=True)
@@ -28,53 +53,62 @@ class JudgeShape:
         side: to which images are enlarged, pixels; a multiple of 16.
         width: channels after the first layer of the head.
         hidden: length of the features before the last layer.
+        trunk: name of the frozen network, one of ``TRUNKS``.
     """
 
     attributes: int
     side: int = 96
     width: int = 64
     hidden: int = 256
+    trunk: str = "efficientnet-lite0"
 
     def __post_init__(self) -> None:
         if self.side < 32 or self.side % 16:
             raise ValueError(f"side must be a multiple of 16, 32 at least, not {self.side}")
+        if self.trunk not in TRUNKS:
+            raise ValueError(f"trunk must be one of {', '.join(TRUNKS)}, not {self.trunk!r}")
 
     @property
     def cells(self) -> int:
         """Side of the maps that the head reads."""
         return self.side // 16
 
+    @property
+    def map_channels(self) -> int:
+        """Channels of the maps that the head reads."""
+        return TRUNKS[self.trunk].channels
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
 
 class Trunk(nn.Module):
-    """The first eleven blocks of EfficientNet-Lite0, frozen."""
+    """The first blocks of a network that was trained on ImageNet, frozen."""
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, kind: str, side: int) -> None:
         super().__init__()
-        self.side = side
-        network = EfficientNetLite0().fuse()
+        self._kind, self.side = TRUNKS[kind], side
+        network = self._kind.make()
         self.conv_stem = network.conv_stem
-        self.blocks = nn.Sequential(*list(network.blocks.children())[: _COARSE + 1])
+        self.blocks = nn.Sequential(*list(network.blocks.children())[: self._kind.coarse + 1])
 
-    def load_published(self, network: EfficientNetLite0) -> None:
+    def load_published(self, network: EfficientNetLite0 | MobileNetV2) -> None:
         """Take the weights of the whole, loaded network."""
         self.conv_stem.load_state_dict(network.conv_stem.state_dict())
-        blocks = nn.Sequential(*list(network.blocks.children())[: _COARSE + 1])
+        blocks = nn.Sequential(*list(network.blocks.children())[: self._kind.coarse + 1])
         self.blocks.load_state_dict(blocks.state_dict())
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) in -1..1 to both maps at the coarser side, (N, 152, side/16, side/16)."""
+        """(N, 3, H, W) in -1..1 to both maps at the coarser side, (N, C, side/16, side/16)."""
         levels = images.add(1).mul(127.5)
         x = F.interpolate(levels, size=(self.side, self.side), mode="bicubic", antialias=True)
-        x = ((x - 127) / 128).contiguous(memory_format=torch.channels_last)
+        x = ((x - self._kind.centre) / self._kind.spread).contiguous(memory_format=torch.channels_last)
         x = F.relu6(self.conv_stem(x))  # N 32 S/2 S/2
         fine = x
         for place, block in enumerate(self.blocks.children()):
-            x = block(x)  # down to N 112 S/16 S/16
-            if place == _FINE:
-                fine = F.avg_pool2d(x, 2)  # N 40 S/16 S/16
+            x = block(x)  # down to S/16
+            if place == self._kind.fine:
+                fine = F.avg_pool2d(x, 2)  # at S/16
         return torch.cat([fine, x], 1)
 
 
@@ -85,15 +119,15 @@ class Head(nn.Module):
 
     def __init__(self, shape: JudgeShape) -> None:
         super().__init__()
-        self.register_buffer("scale", torch.ones(MAP_CHANNELS, 1, 1))  # what brings each map to unit spread
-        self.mix = nn.Conv2d(MAP_CHANNELS, shape.width, 1)
+        self.register_buffer("scale", torch.ones(shape.map_channels, 1, 1))  # what brings each map to unit spread
+        self.mix = nn.Conv2d(shape.map_channels, shape.width, 1)
         self.norm = nn.BatchNorm2d(shape.width)
         self.hidden = nn.Linear(shape.width * shape.cells**2, shape.hidden)
         self.hidden_norm = nn.BatchNorm1d(shape.hidden)
         self.out = nn.Linear(shape.hidden, shape.attributes)
 
     def features(self, maps: Tensor, dropout: float = 0.0) -> Tensor:
-        """Maps (N, 152, S/16, S/16) to features (N, hidden), 0 or more."""
+        """Maps (N, C, S/16, S/16) to features (N, hidden), 0 or more."""
         x = F.relu(self.norm(self.mix(maps * self.scale))).flatten(1)  # N W*cells^2
         x = F.dropout(x, dropout, self.training)
         return F.relu(self.hidden_norm(self.hidden(x)))  # N hidden
@@ -111,7 +145,7 @@ class Judge(nn.Module):
     def __init__(self, shape: JudgeShape) -> None:
         super().__init__()
         self.shape = shape
-        self.trunk = Trunk(shape.side)
+        self.trunk = Trunk(shape.trunk, shape.side)
         self.head = Head(shape)
 
     def features(self, images: Tensor) -> Tensor:

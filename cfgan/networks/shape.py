@@ -29,6 +29,8 @@ class GanShape:
         conditioning: where the condition enters the generator: "concat", "modulate" or "both".
         spectral_norm: whether the discriminator's weights are spectrally normalised.
         family: name of the architecture, "dcgan" or "residual".
+        refine: of the dcgan family's generator: sides in pixels at which a residual convolution follows. It starts as
+            the identity, so that a trained generator can be given more of them and go on.
     """
 
     attributes: int
@@ -40,6 +42,7 @@ class GanShape:
     conditioning: str = "both"
     spectral_norm: bool = False
     family: str = "dcgan"
+    refine: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.size < 16 or self.size & (self.size - 1):
@@ -49,6 +52,10 @@ class GanShape:
                 raise ValueError(f"{key} must be one of {', '.join(known)}, not {getattr(self, key)!r}")
         if self.attributes < 1 or self.z_dim < 1 or self.width < 2:
             raise ValueError("attributes, z_dim and width must be positive")
+        object.__setattr__(self, "refine", tuple(self.refine))
+        for side in self.refine:
+            if side not in self.sides:
+                raise ValueError(f"refine must hold sides of the generator ({self.sides}), not {side!r}")
 
     @property
     def channels(self) -> list[int]:
@@ -61,7 +68,7 @@ class GanShape:
         return [2**k for k in range(2, int(math.log2(self.size)) + 1)]
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "refine": list(self.refine)}
 
 
 class Judgement(NamedTuple):

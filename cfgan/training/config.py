@@ -61,6 +61,7 @@ class GanConfig:
     upsample: Literal["resize", "transposed", "shuffle"] = "resize"
     conditioning: Literal["both", "concat", "modulate"] = "both"
     loss: Literal["hinge", "relativistic"] = "relativistic"
+    refine: tuple[_Count, ...] = ()  # of the dcgan family: sides in pixels with one more residual convolution
     spectral_norm: bool = False  # on the discriminator's weights (Miyato et al. 2018)
     r1_gamma: _NotNegative = 1.0  # weight of gamma/2 * |grad D(real)|^2
     r2_gamma: _NotNegative = 1.0  # weight of gamma/2 * |grad D(fake)|^2
@@ -73,17 +74,21 @@ class GanConfig:
     # Guidance classifier, which pulls the generator too: run folder of a trained one, or a bundle that keeps one.
     guide: str | None = None
     guide_pull: _NotNegative = 0.5  # how strongly the guidance classifier pulls the generator
-    features: str | None = None  # frozen features that more heads judge: a classifier, given as `guide` is
+    # Frozen features that more heads judge: "efficientnet-lite0" (ImageNet, cfgan[evaluate]) or a classifier as `guide`
+    features: str | None = None
+    features_side: Annotated[int, Field(ge=32, multiple_of=16)] = 64  # pixels to which efficientnet-lite0 sees images
     feature_weight: _NotNegative = 0.5  # of those heads' loss, against the image discriminator's
     image_weight: _NotNegative = 1.0  # of the image discriminator's loss; 0: a projected discriminator alone
     rare_threshold: _Share = 0.1  # repeat-factor sampling: values rarer than this are drawn more often; 0: off
     learning_rate_generator: _Positive = 2e-4  # Adam
     learning_rate_discriminator: _Positive = 2e-4  # Adam
+    warmup_images: _NotNegative = 0  # images over which both rates rise at the start of a run
     learning_rate_hold: _Share = 1.0  # share of all images after which both rates begin to fall, along half a cosine
     learning_rate_end: _Share = 0.1  # what is left of the rates at the last image, as a share of them
     beta1: _Beta = 0.0
     beta2: _Beta = 0.99
     ema_images: _NotNegative = 10_000  # half-life of the weight average that ships, images; 0: none
+    ema_more: tuple[_Count, ...] = ()  # half-lives of further averages that are kept beside it, images
     augment: tuple[Literal["color", "translate", "cutout", "flip"], ...] = ("color", "translate", "cutout")
     augment_strength: _Share = 1.0  # probability with which each transform is applied to an image
     mirror: bool = True  # half of the reals are seen mirrored; not for digits, letters, or left and right
@@ -106,6 +111,7 @@ class JudgeConfig:
 
     images: _Count = 165_000  # images seen in all, repeats counted
     batch: _Count = 128  # images a step
+    trunk: Literal["efficientnet-lite0", "mobilenet-v2"] = "efficientnet-lite0"  # the frozen network
     side: Annotated[int, Field(ge=32, multiple_of=16)] = 96  # to which images are enlarged before the frozen network
     width: _Count = 64  # channels after the head's first layer
     hidden: _Count = 256  # length of the features before the last layer

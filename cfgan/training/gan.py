@@ -64,6 +64,8 @@ def train_gan(
             group.wait()
             stop = held.enter_context(StopRequest())
             images = _begin(store, run, config, networks, group, change)
+            if images == 0:
+                networks.calibrate_heads(train)
             logger = TrainingLogger(run, config, probe, progress) if group.writes else None
             seen_a_step = config.batch * group.size
             if logger:
@@ -80,7 +82,8 @@ def train_gan(
                 inputs = draw_inputs(train, weights, config, rng)
                 figures = step(networks, inputs, config, images, rng)
                 before, images = images, images + seen_a_step
-                networks.average.update(networks.generator, seen_a_step, images)
+                for average in networks.averages:
+                    average.update(networks.generator, seen_a_step, images + networks.images_before)
                 if logger:
                     logger.log(before, images, figures, networks)
                 if config.augment_target is not None and passes(before, images, config.adapt_images):
@@ -130,8 +133,10 @@ def passes(before: int, images: int, every: int) -> bool:
 
 
 def rate_factor(config: GanConfig, images: int) -> float:
-    """What share of the configured rates applies: 1 until ``learning_rate_hold``, then half a cosine down to
-    ``learning_rate_end``."""
+    """What share of the configured rates applies: rising over ``warmup_images``, 1 until ``learning_rate_hold``, then
+    half a cosine down to ``learning_rate_end``."""
+    if images < config.warmup_images:
+        return (images + config.batch) / (config.warmup_images + config.batch)
     begin = config.learning_rate_hold * config.images
     if images <= begin or config.learning_rate_hold >= 1:
         return 1.0

@@ -83,16 +83,24 @@ class TrainingLogger:
 
 def export_networks(run: Path, networks: TrainingNetworks, shape: GanShape, store: PackedDataset, images: int) -> Path:
     """Write the averaged generator and the discriminator as safetensors, with ``model.json``."""
-    for name, module in (("discriminator", networks.discriminator), ("generator", networks.average.module)):
+    modules = {"discriminator": networks.discriminator, "generator": networks.average.module}
+    for average in networks.averages[1:]:
+        modules[f"generator-{average.half_life_images:.0f}"] = average.module
+    if networks.heads is not None:
+        modules["heads"] = networks.heads
+    for name, module in modules.items():
         saved.save_weights(run / f"{name}.safetensors", module)
-    about = {
+    about: dict[str, Any] = {
         "kind": "gan",
         "shape": shape.to_dict(),
         "images": images,
         "vocabulary": store.vocabulary.to_dict(),
         "guides": networks.guides,
+        "features": networks.feature_networks,
         "start": networks.start,
     }
+    if networks.heads is not None:
+        about["heads"] = networks.heads.shape.to_dict()
     write_json(run / "model.json", about)
     return run / "generator.safetensors"
 

@@ -11,13 +11,16 @@ import numpy.typing as npt
 import torch
 
 from cfgan.data.store import PackedDataset
-from cfgan.errors import StoppedError
+from cfgan.errors import ConfigError, StoppedError
 from cfgan.evaluation.extractors import published_efficientnet
+from cfgan.external.nsfwjs import PACKAGE, weights
 from cfgan.io.files import read_json_object, storage_errors, write_json
 from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
 from cfgan.networks.devices import pick_device
-from cfgan.networks.judge import MAP_CHANNELS, Judge, JudgeShape
+from cfgan.networks.efficientnet import EfficientNetLite0
+from cfgan.networks.judge import Judge, JudgeShape
+from cfgan.networks.mobilenet import MobileNetV2
 from cfgan.training import state as saved
 from cfgan.training.classifier import learning_rate, write_classifier
 from cfgan.training.config import JudgeConfig, to_dict
@@ -26,10 +29,24 @@ from cfgan.training.losses import attribute_loss
 _CHUNK = 64
 
 
-def train_judge(store: PackedDataset, run: Path, config: JudgeConfig, progress: Progress | None = None) -> Path:
+def train_judge(
+    store: PackedDataset,
+    run: Path,
+    config: JudgeConfig,
+    progress: Progress | None = None,
+    *,
+    nsfwjs: Path | None = None,
+) -> Path:
     """Train on a store's train split. The features are kept in ``run`` while it lasts, so a stopped run goes on.
 
     Writes ``model.safetensors``, ``model.json`` and ``validation.npz`` (logits and labels of the validation split).
+
+    Args:
+        store: packed images.
+        run: folder of the run.
+        config: settings.
+        progress: called while it lasts.
+        nsfwjs: the unpacked npm package that carries the weights of the trunk "mobilenet-v2".
 
     Returns:
         The path of ``model.safetensors``.
@@ -41,10 +58,10 @@ def train_judge(store: PackedDataset, run: Path, config: JudgeConfig, progress: 
         ConfigError: the package with the frozen network's weights is missing.
     """
     device = pick_device(config.device)
-    shape = JudgeShape(len(store.vocabulary), config.side, config.width, config.hidden)
+    shape = JudgeShape(len(store.vocabulary), config.side, config.width, config.hidden, config.trunk)
     torch.manual_seed(config.seed)
     judge = Judge(shape)
-    judge.trunk.load_published(published_efficientnet())
+    judge.trunk.load_published(_published(config.trunk, nsfwjs))
     judge.trunk.requires_grad_(False).eval()
     judge = judge.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     with saved.open_run(run), StopRequest() as stop, saved.use_threads(config.threads):
@@ -78,6 +95,16 @@ def train_judge(store: PackedDataset, run: Path, config: JudgeConfig, progress: 
     return path
 
 
+def _published(trunk: str, nsfwjs: Path | None) -> EfficientNetLite0 | MobileNetV2:
+    if trunk == "efficientnet-lite0":
+        return published_efficientnet()
+    if nsfwjs is None:
+        raise ConfigError(
+            f"the trunk {trunk!r} needs the npm package {PACKAGE}: say --nsfwjs FOLDER.", field="trunk", value=trunk
+        )
+    return MobileNetV2().load_keras(weights(nsfwjs, "mobilenet_v2"))
+
+
 def _features(
     store: PackedDataset,
     rows: npt.NDArray[np.int64],
@@ -93,7 +120,10 @@ def _features(
     device = next(judge.parameters()).device
     with storage_errors(path):
         maps = np.lib.format.open_memmap(
-            path, mode="r+" if done else "w+", dtype=np.float16, shape=(len(rows), MAP_CHANNELS, cells, cells)
+            path,
+            mode="r+" if done else "w+",
+            dtype=np.float16,
+            shape=(len(rows), judge.shape.map_channels, cells, cells),
         )
         with torch.inference_mode():
             for start in range(done, len(rows), _CHUNK):

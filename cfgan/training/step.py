@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,8 +65,13 @@ def step(
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         fake = networks.generator(inputs.z, inputs.condition).float()
     loss, figures = discriminator_loss(networks, inputs, fake.detach(), config, images, rng)
+    looked = None
+    if networks.heads is not None:
+        looked = look(networks, inputs, fake, config, rng)
+        extra, more = heads_loss(networks, inputs, looked)
+        loss, figures = loss + config.feature_weight * extra, figures | more
     _update(networks.optimizer_d, loss, "discriminator", images)
-    loss, more = generator_loss(networks, inputs, fake, config, rng)
+    loss, more = generator_loss(networks, inputs, fake, config, rng, looked)
     _update(networks.optimizer_g, loss, "generator", images)
     return {name: value.detach() for name, value in (figures | more).items()}
 
@@ -73,7 +79,7 @@ def step(
 def discriminator_loss(
     networks: TrainingNetworks, inputs: Inputs, fake: Tensor, config: GanConfig, images: int, rng: torch.Generator
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """What the discriminator and the feature heads minimise, and its parts."""
+    """What the discriminator minimises, and its parts."""
     discriminator = networks.discriminator.requires_grad_(True)
     real, condition = inputs.real, inputs.condition
     both = augment(torch.cat([real, fake]), config.augment, networks.strength, rng)
@@ -100,19 +106,44 @@ def discriminator_loss(
                 if gamma:
                     figures[name] = _penalty(networks, config, part, condition, rng)
                     loss = loss + config.image_weight * gamma / 2 * config.penalty_steps * figures[name]
-    if networks.heads is not None and networks.features is not None:
-        networks.heads.requires_grad_(True)
-        with torch.no_grad():
-            maps = networks.features.maps(both)
-        logits = networks.heads(maps, twice)  # S 2N
-        n = len(real)
-        figures["d_features"] = losses.hinge_discriminator(logits[:, :n].flatten(), logits[:, n:].flatten())
-        loss = loss + config.feature_weight * figures["d_features"]
     return loss, figures
 
 
+class Looked(NamedTuple):
+    """Feature maps of a step's reals, and of its fakes with their graph: one pass serves both updates."""
+
+    real: list[Tensor]
+    fake: list[Tensor]
+
+
+def look(networks: TrainingNetworks, inputs: Inputs, fake: Tensor, config: GanConfig, rng: torch.Generator) -> Looked:
+    """Reals and fakes, augmented, through the frozen features."""
+    if networks.features is None:
+        raise ValueError("heads need features")
+    with torch.no_grad():
+        real = networks.features.maps(augment(inputs.real, config.augment, networks.strength, rng))
+    return Looked(real, networks.features.maps(augment(fake, config.augment, networks.strength, rng)))
+
+
+def heads_loss(networks: TrainingNetworks, inputs: Inputs, looked: Looked) -> tuple[Tensor, dict[str, Tensor]]:
+    """What the feature heads minimise, the mean over maps, and how far each map's head is."""
+    if networks.heads is None:
+        raise ValueError("there are no heads")
+    networks.heads.requires_grad_(True)
+    maps = [torch.cat([real, fake.detach()]) for real, fake in zip(looked.real, looked.fake, strict=True)]
+    n, twice = len(inputs.condition), torch.cat([inputs.condition, inputs.condition])
+    each = [losses.hinge_discriminator(logits[:n], logits[n:]) for logits in networks.heads(maps, twice)]
+    loss = torch.stack(each).mean()
+    return loss, {"d_features": loss, **{f"d_features_{i}": part for i, part in enumerate(each)}}
+
+
 def generator_loss(
-    networks: TrainingNetworks, inputs: Inputs, fake: Tensor, config: GanConfig, rng: torch.Generator
+    networks: TrainingNetworks,
+    inputs: Inputs,
+    fake: Tensor,
+    config: GanConfig,
+    rng: torch.Generator,
+    looked: Looked | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """What the generator minimises, and its parts."""
     discriminator = networks.discriminator.requires_grad_(False)  # no weight gradients are computed for it
@@ -134,9 +165,10 @@ def generator_loss(
         pull = losses.attribute_loss(judged.attributes.float(), inputs.labels)
         loss = config.image_weight * adversarial + config.attribute_pull * pull
         figures = {"g_loss": adversarial, "g_attributes": pull}
-    if networks.heads is not None and networks.features is not None:
+    if networks.heads is not None and looked is not None:
         networks.heads.requires_grad_(False)
-        figures["g_features"] = losses.hinge_generator(networks.heads(networks.features.maps(augmented), condition))
+        logits = networks.heads(looked.fake, condition)
+        figures["g_features"] = torch.stack([losses.hinge_generator(part) for part in logits]).mean()
         loss = loss + config.feature_weight * figures["g_features"]
     if networks.guide is not None:
         # Seen as it was trained to see, and never twice alike, so that no fixed pattern can please it.

@@ -7,6 +7,7 @@ know start at zero, so that they have no effect until they are learned.
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 
 import torch
@@ -17,7 +18,7 @@ from cfgan.errors import ConfigError
 from cfgan.model.bundle import Bundle
 from cfgan.training.networks import TrainingNetworks
 
-_COLUMNS = ("input.weight", "style.weight", "projection.weight", "projection.parametrizations.weight.original")
+_COLUMNS = re.compile(r"(^|\.)(input|style|projection(\.\d+)?)\.(weight|parametrizations\.weight\.original)$")
 """Weights whose last columns belong to the attributes, one each, where the condition enters there at all."""
 _ROWS = ("attributes.weight", "attributes.bias")
 """Weights whose rows belong to the attributes, one each."""
@@ -41,6 +42,8 @@ def start_from(networks: TrainingNetworks, vocabulary: Vocabulary, bundle: Bundl
     shape = networks.generator.shape
     for key, value in asdict(bundle.shape).items():
         mine = getattr(shape, key)
+        if key == "refine" and set(mine) >= set(value):
+            continue  # further refinements start as the identity
         if key != "attributes" and mine != value:
             hint = f"pack the images at {value} pixels" if key == "size" else f"say --set {key}={value}"
             raise ConfigError(f"{bundle.name} has {key} = {value!r}, this run {mine!r}; {hint}.", field=key, value=mine)
@@ -48,9 +51,16 @@ def start_from(networks: TrainingNetworks, vocabulary: Vocabulary, bundle: Bundl
     pairs = [(i, known[name]) for i, name in enumerate(vocabulary.names) if name in known]
     _transplant(networks.generator, bundle.generator(), len(vocabulary), len(known), pairs)
     _transplant(networks.discriminator, bundle.discriminator(), len(vocabulary), len(known), pairs)
-    networks.average.module.load_state_dict(networks.generator.state_dict())
+    for average in networks.averages:
+        average.module.load_state_dict(networks.generator.state_dict())
+    if networks.heads is not None and (heads := bundle.heads()) is not None:
+        mine, theirs = networks.heads.shape, heads.shape
+        if (mine.features, mine.side, mine.channels) == (theirs.features, theirs.side, theirs.channels):
+            _transplant(networks.heads, heads, len(vocabulary), len(known), pairs)
+            networks.heads_are_new = False
     training = bundle.config.get("training", {})
     networks.guides += [guide for guide in training.get("guides", []) if guide not in networks.guides]
+    networks.feature_networks = list(dict.fromkeys([*training.get("features", []), *networks.feature_networks]))
     networks.start = {"name": bundle.name, "digest": bundle.digest, "images": int(training.get("images", 0))}
     return [vocabulary.names[i] for i, _ in pairs]
 
@@ -60,7 +70,7 @@ def _transplant(target: nn.Module, source: nn.Module, mine: int, theirs: int, pa
     state = target.state_dict()
     for name, value in source.state_dict().items():
         value = value.to(state[name].device)
-        if name.endswith(_COLUMNS) and state[name].shape[1] - mine == value.shape[1] - theirs >= 0:
+        if _COLUMNS.search(name) and state[name].shape[1] - mine == value.shape[1] - theirs >= 0:
             kept = value.shape[1] - theirs  # columns of the latent
             fresh = torch.cat([value[:, :kept], value.new_zeros(len(value), mine)], 1)
             for i, j in pairs:

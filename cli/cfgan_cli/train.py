@@ -69,7 +69,19 @@ def verifier(data: Data, out: Out, config: Config = None, settings: Settings = N
 
 
 @app.command("judge")
-def judge(data: Data, out: Out, config: Config = None, settings: Settings = None, quiet: Quiet = False) -> None:
+def judge(
+    data: Data,
+    out: Out,
+    config: Config = None,
+    settings: Settings = None,
+    nsfwjs: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="CFGAN_NSFWJS", help="The unpacked npm package nsfwjs@4.4.0, for --set trunk=mobilenet-v2."
+        ),
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
     """Train a judge: a head on frozen ImageNet features that only reports. Ctrl-C saves; the same command goes on."""
     with exit_codes():
         from cfgan.data.store import open_store
@@ -79,7 +91,7 @@ def judge(data: Data, out: Out, config: Config = None, settings: Settings = None
         resolved = load_config(JudgeConfig, file=_recipe(config), settings=settings or ())
         store = open_store(data)
         with progress_bar(quiet=quiet, unit="images") as progress:
-            train_judge(store, out, resolved, progress)
+            train_judge(store, out, resolved, progress, nsfwjs=nsfwjs)
     _done(out, quiet)
 
 
