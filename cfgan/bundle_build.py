@@ -14,7 +14,7 @@ from cfgan.bundle_parts import Parts, assemble, read_log
 from cfgan.devices import pick_device
 from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 from cfgan.evaluation.card import Plan, default_requests, measure
-from cfgan.evaluation.chosen import extractors_for
+from cfgan.evaluation.chosen import extractors_for, realism_extractors
 from cfgan.evaluation.detector import FaceDetector
 from cfgan.evaluation.identity import IdentityExtractor
 from cfgan.reports.curves import training_curves
@@ -33,6 +33,7 @@ def build_bundle(
     draws: int = 2720,
     attached: Sequence[Path] = (),
     face_api: Path | None = None,
+    nsfwjs: Path | None = None,
     privacy_images: int = Plan.privacy_images,
     tell: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> Bundle:
@@ -45,6 +46,7 @@ def build_bundle(
         draws: unfiltered draws behind the figures on generated faces.
         attached: Markdown files that the card ends with.
         face_api: an unpacked npm package with two more witnesses (:mod:`cfgan.witnesses.face_api`).
+        nsfwjs: an unpacked npm package with two networks that took no part (:mod:`cfgan.external.nsfwjs`).
         privacy_images: training, held-out and generated faces, each, that are compared by face embedding; 0 for none.
         tell: called with (stage, done, total).
 
@@ -60,6 +62,7 @@ def build_bundle(
     detector = FaceDetector() if faces else None
     identity = IdentityExtractor() if faces and privacy_images else None
     witnesses, _ = open_witnesses(face_api) if faces else ([], [])
+    outside = realism_extractors(nsfwjs, pick_device("auto")) if parts.store is not None else []
     files["training.svg"] = training_curves(read_log(parts.gan))
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
@@ -70,9 +73,8 @@ def build_bundle(
             names = ["judge"] if "judge" in config else []
             chosen = extractors_for(bundle, [*names, "efficientnet-lite0"], pick_device("auto"))
             plan = Plan(draws=draws, requests=default_requests(bundle), privacy_images=privacy_images)
-            found = measure(
-                bundle, parts.store, plan, chosen, detector=detector, identity=identity, witnesses=witnesses, tell=tell
-            )
+            looks: dict[str, Any] = {"detector": detector, "identity": identity, "witnesses": witnesses}
+            found = measure(bundle, parts.store, plan, chosen, outside=outside, **looks, tell=tell)
             config["evaluation"] = plain({key: value for key, value in found.items() if key != "bundle"})
             if panels := _distances(config["evaluation"]):
                 files["distances.svg"] = distance_histograms(panels)

@@ -28,6 +28,9 @@ Features = npt.NDArray[np.floating[Any]]
 Tell = Callable[[str, int, int], None]
 """Called with (stage, done, total)."""
 
+PROBED = 20
+"""Images of each kind from which on a probe is fitted."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -40,7 +43,8 @@ class Difference:
         kid: kernel distance, unbiased; ``kid_error`` its standard error.
         kid_floor: of real from other real images; NaN where there are not enough of those, as in the other floors.
         distance: Fréchet distance, biased upwards at any finite n.
-        probe_auc: area under the curve of a cross-fitted linear probe, 0.5 where it cannot tell.
+        probe_auc: area under the curve of a cross-fitted linear probe, 0.5 where it cannot tell; NaN of fewer than
+            ``PROBED`` images.
         in_training: whether the generator was trained over these very features, which then flatter it.
     """
 
@@ -138,8 +142,8 @@ def difference(
         kid_floor=math.nan if floor is None else kid(real, floor, seed=seed)[0],
         distance=frechet_distance(real, drawn),
         distance_floor=math.nan if floor is None else frechet_distance(real, floor),
-        probe_auc=probe_auc(real, drawn, seed=seed),
-        probe_auc_floor=math.nan if floor is None else probe_auc(real, floor, seed=seed),
+        probe_auc=math.nan if n < PROBED else probe_auc(real, drawn, seed=seed),
+        probe_auc_floor=math.nan if n < PROBED or floor is None else probe_auc(real, floor, seed=seed),
         in_training=in_training,
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cfgan_cli.output import console, exit_codes, print_json, progress_bar
+from cfgan_cli.realism import Nsfwjs
 from cfgan_cli.witnesses import FaceApi
 
 app = typer.Typer(help="Bundles: info, verify, build.", no_args_is_help=True)
@@ -88,6 +89,7 @@ def build(
         typer.Option(help="A Markdown file that the card ends with, an ablation say. Repeatable."),
     ] = None,
     face_api: FaceApi = None,
+    nsfwjs: Nsfwjs = None,
     privacy_images: Annotated[
         int,
         typer.Option(
@@ -114,6 +116,7 @@ def build(
                 draws=draws,
                 attached=attach or (),
                 face_api=face_api,
+                nsfwjs=nsfwjs,
                 privacy_images=privacy_images,
                 tell=lambda stage, done, total: update(stage, done, total, ""),
             )

@@ -14,7 +14,7 @@ from cfgan.data.celeba import read_celeba
 from cfgan.data.store import Store, pack
 from cfgan.errors import DataError
 from cfgan.evaluation.crops import FRAME, PARTS, PartExtractor
-from cfgan.evaluation.realism import measure_realism
+from cfgan.evaluation.realism import PROBED, measure_realism
 
 NAMES = ("Red", "Round", "Cat")
 
@@ -84,6 +84,8 @@ def test_without_as_many_other_real_images_there_is_no_floor(store: Store, drawn
     found = measure_realism(store, "validation", many, [Means()], crops=False)
     assert math.isnan(found.networks[0].kid_floor) and not found.crops
     assert found.networks[0].n == len(store.rows("validation"))
+    few = measure_realism(store, "validation", drawn[: PROBED - 1], [Means()], crops=False).networks[0]
+    assert math.isnan(few.probe_auc) and few.n == PROBED - 1 and few.kid > 0
     with pytest.raises(DataError, match="no image is drawn"):
         measure_realism(store, "validation", drawn[:0], [Means()])
 
