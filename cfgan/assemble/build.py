@@ -12,7 +12,7 @@ import numpy as np
 from cfgan.assemble.parts import Parts, assemble, read_log
 from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 from cfgan.evaluation.card import Plan, default_requests, measure
-from cfgan.evaluation.chosen import extractors_for
+from cfgan.evaluation.chosen import extractors_for, realism_extractors
 from cfgan.evaluation.identity import IdentityExtractor
 from cfgan.external.detector import FaceDetector
 from cfgan.external.opening import open_external_classifiers
@@ -34,6 +34,7 @@ def build_bundle(
     draws: int = 2720,
     attached: Sequence[Path] = (),
     face_api: Path | None = None,
+    nsfwjs: Path | None = None,
     privacy_images: int = Plan.privacy_images,
     progress: Progress = silent,
 ) -> Bundle:
@@ -46,6 +47,7 @@ def build_bundle(
         draws: unfiltered draws behind the figures on generated faces.
         attached: Markdown files that the card ends with.
         face_api: an unpacked npm package with two more external classifiers (:mod:`cfgan.external.face_api`).
+        nsfwjs: an unpacked npm package with two networks that took no part (:mod:`cfgan.external.nsfwjs`).
         privacy_images: training, held-out and generated faces, each, that are compared by face embedding; 0 for none.
         progress: called while it lasts.
 
@@ -61,6 +63,7 @@ def build_bundle(
     detector = FaceDetector() if faces else None
     identity = IdentityExtractor() if faces and privacy_images else None
     external_classifiers, _ = open_external_classifiers(face_api) if faces else ([], [])
+    outside = realism_extractors(nsfwjs, pick_device("auto")) if parts.store is not None else []
     files["training.svg"] = training_curves(read_log(parts.gan))
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
@@ -76,6 +79,7 @@ def build_bundle(
                 parts.store,
                 plan,
                 chosen,
+                outside=outside,
                 detector=detector,
                 identity=identity,
                 external_classifiers=external_classifiers,

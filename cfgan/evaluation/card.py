@@ -1,9 +1,9 @@
-"""Everything that is measured about a bundle, in one go: fidelity, accuracy of requests, diversity, faces found."""
+"""Everything that is measured about a bundle, in one go: realism, what readers see, accuracy of requests, diversity."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from cfgan.evaluation.external import external_agreement
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.evaluation.fidelity import intra_attribute_fd, measure_fidelity
 from cfgan.evaluation.memorisation import closeness, nearest_distances
+from cfgan.evaluation.realism import measure_realism
 from cfgan.evaluation.reference import reference_features
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
 from cfgan.external.classifier import ExternalClassifier
@@ -89,6 +90,7 @@ def measure(
     plan: Plan,
     extractors: Sequence[Extractor],
     *,
+    outside: Sequence[Extractor] = (),
     detector: FaceDetector | None = None,
     identity: Extractor | None = None,
     external_classifiers: Sequence[ExternalClassifier] = (),
@@ -105,6 +107,7 @@ def measure(
         store: packed real images that the bundle's vocabulary labels.
         plan: what to measure.
         extractors: over whose features fidelity is measured.
+        outside: networks that took no part, over which realism is measured.
         detector: of faces; left out when None.
         identity: a face embedder, by which generated faces are compared with training images too; or None.
         external_classifiers: external ones, which look for the one attribute that each knows.
@@ -145,15 +148,25 @@ def measure(
         "seed": plan.seed,
     }
     faces = draw(matched, "drawing")
+    realism = measure_realism(
+        store,
+        plan.split,
+        faces,
+        outside,
+        detector=detector,
+        crops=bundle.of_faces,
+        trained_over=bundle.config.get("training", {}).get("features", ()),
+        seed=plan.seed,
+        progress=progress,
+    )
+    result["realism"] = realism.to_dict()
+    if realism.faces is not None:
+        result["detector"] = asdict(realism.faces)
     result["fidelity"], features = {}, []
     for extractor in extractors:
         figures, fake = _fidelity(extractor, store, plan, faces, matched.conditions, names, progress)
         result["fidelity"][extractor.name] = figures
         features.append(fake)
-    if detector is not None:
-        stages = (("faces", faces), ("real_faces", real[:count]))
-        found = {key: detector.count(x, progress) for key, x in stages}
-        result["detector"] = {"name": detector.name, "n": count, **found}
     if external_classifiers:
         held = (real[:count], labels[:count])
         result["witnesses"] = external_agreement(

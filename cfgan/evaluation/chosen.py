@@ -1,4 +1,4 @@
-"""The extractors that a person names for a bundle."""
+"""The extractors that a person names for a bundle, and those that its realism is measured over."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfgan.errors import InputError, nearest
-from cfgan.evaluation.extractors import ClassifierExtractor, Extractor, open_extractor
+from cfgan.evaluation.extractors import ClassifierExtractor, EfficientNetExtractor, Extractor, open_extractor
+from cfgan.evaluation.outside import outside_extractors
 from cfgan.model.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -44,3 +45,13 @@ def extractors_for(
         else:
             found.append(open_extractor(name, device=device, inception_weights=inception_weights))
     return found
+
+
+def realism_extractors(nsfwjs: Path | None, device: torch.device) -> list[Extractor]:
+    """The networks of an unpacked nsfwjs; without it EfficientNet-Lite0, which may have had a part in the training.
+
+    Raises:
+        InputError: the folder is not that package.
+        ConfigError: without it, the extra cfgan[evaluate] is missing.
+    """
+    return [EfficientNetExtractor(device)] if nsfwjs is None else outside_extractors(nsfwjs, device)

@@ -7,26 +7,28 @@ of real images against other real images, at the same count: what no generator c
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.store import Store
+from cfgan.data.store import PackedDataset
 from cfgan.errors import DataError
 from cfgan.evaluation.crops import PARTS, PartExtractor
-from cfgan.evaluation.detector import FaceDetector
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.evaluation.fidelity import frechet_distance, kid
 from cfgan.evaluation.probe import probe_auc
 from cfgan.evaluation.reference import reference_features
+from cfgan.external.detector import FaceDetector
+from cfgan.io.progress import Progress, named, silent
 
 Levels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.floating[Any]]
-Tell = Callable[[str, int, int], None]
-"""Called with (stage, done, total)."""
+
+PROBED = 20
+"""Images of each kind from which on a probe is fitted."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ class Difference:
         kid: kernel distance, unbiased; ``kid_error`` its standard error.
         kid_floor: of real from other real images; NaN where there are not enough of those, as in the other floors.
         distance: Fréchet distance, biased upwards at any finite n.
-        probe_auc: area under the curve of a cross-fitted linear probe, 0.5 where it cannot tell.
+        probe_auc: area under the curve of a cross-fitted linear probe, 0.5 where it cannot tell; NaN of fewer than
+            ``PROBED`` images.
         in_training: whether the generator was trained over these very features, which then flatter it.
     """
 
@@ -138,14 +141,14 @@ def difference(
         kid_floor=math.nan if floor is None else kid(real, floor, seed=seed)[0],
         distance=frechet_distance(real, drawn),
         distance_floor=math.nan if floor is None else frechet_distance(real, floor),
-        probe_auc=probe_auc(real, drawn, seed=seed),
-        probe_auc_floor=math.nan if floor is None else probe_auc(real, floor, seed=seed),
+        probe_auc=math.nan if n < PROBED else probe_auc(real, drawn, seed=seed),
+        probe_auc_floor=math.nan if n < PROBED or floor is None else probe_auc(real, floor, seed=seed),
         in_training=in_training,
     )
 
 
 def measure_realism(
-    store: Store,
+    store: PackedDataset,
     split: str,
     drawn: Levels,
     extractors: Sequence[Extractor],
@@ -154,7 +157,7 @@ def measure_realism(
     crops: bool = True,
     trained_over: Container[str] = (),
     seed: int = 0,
-    tell: Tell = lambda stage, done, total: None,
+    progress: Progress = silent,
 ) -> Realism:
     """Drawn images against the real ones of a split.
 
@@ -170,7 +173,7 @@ def measure_realism(
         crops: whether the images are faces in CelebA's frame, whose eyes and mouths are where ``PARTS`` says.
         trained_over: names or digests of the features that the generator was trained over.
         seed: of choices, subsets and folds.
-        tell: called with (stage, done, total).
+        progress: called while it lasts.
 
     Raises:
         DataError: no image is drawn, the split is empty, or features are not finite.
@@ -181,17 +184,17 @@ def measure_realism(
     floors = len(store.rows(other)) >= len(drawn)
 
     def measured(extractor: Extractor, in_training: bool) -> Difference:
-        def told(what: str) -> Callable[[int, int], None]:
-            return lambda done, total: tell(f"{extractor.name}: {what}", done, total)
+        def told(what: str) -> Progress:
+            return named(progress, f"{extractor.name}: {what}")
 
         fake = extract(extractor, drawn, progress=told("generated"))
         real = reference_features(store, split, extractor, progress=told("real"))
         rest = None
         if floors:
             rest = reference_features(store, other, extractor, count=len(drawn), seed=seed, progress=told("other real"))
-        tell(f"{extractor.name}: comparing", 0, 1)
+        progress(f"{extractor.name}: comparing", 0, 1)
         found = difference(extractor, real, fake, rest, in_training=in_training, seed=seed)
-        tell(f"{extractor.name}: comparing", 1, 1)
+        progress(f"{extractor.name}: comparing", 1, 1)
         return found
 
     def part_took(extractor: Extractor) -> bool:
@@ -201,15 +204,17 @@ def measure_realism(
     parts = PARTS if crops and extractors else ()
     return Realism(
         networks,
-        None if detector is None else _faces_found(detector, store, split, drawn, tell),
+        None if detector is None else _faces_found(detector, store, split, drawn, progress),
         {part: measured(PartExtractor(extractors[0], part), part_took(extractors[0])) for part in parts},
     )
 
 
-def _faces_found(detector: FaceDetector, store: Store, split: str, drawn: Levels, tell: Tell) -> FacesFound:
+def _faces_found(
+    detector: FaceDetector, store: PackedDataset, split: str, drawn: Levels, progress: Progress
+) -> FacesFound:
     """At equal counts: the first n of both."""
     rows = store.rows(split)
     n = min(len(rows), len(drawn))
-    told = lambda done, total: tell("looking for faces", done, total)  # noqa: E731
+    told = named(progress, "looking for faces")
     real = np.asarray(store.images[rows[:n]])
     return FacesFound(detector.name, n, detector.count(drawn[:n], told), detector.count(real, told))

@@ -9,6 +9,7 @@ import typer
 
 from cfgan_cli.external import FaceApi
 from cfgan_cli.output import console, exit_codes, print_json, progress_bar
+from cfgan_cli.realism import Nsfwjs
 
 app = typer.Typer(help="Bundles: info, check, build.", no_args_is_help=True)
 
@@ -89,6 +90,7 @@ def build(
         typer.Option(help="A Markdown file that the card ends with, an ablation say. Repeatable."),
     ] = None,
     face_api: FaceApi = None,
+    nsfwjs: Nsfwjs = None,
     privacy_images: Annotated[
         int,
         typer.Option(
@@ -115,6 +117,7 @@ def build(
                 draws=draws,
                 attached=attach or (),
                 face_api=face_api,
+                nsfwjs=nsfwjs,
                 privacy_images=privacy_images,
                 progress=progress,
             )

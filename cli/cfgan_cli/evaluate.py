@@ -11,6 +11,7 @@ import typer
 from cfgan.io.progress import Progress
 from cfgan_cli.external import FaceApi, open_if
 from cfgan_cli.output import console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.realism import Nsfwjs, open_outside, show_fidelity, show_realism
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -49,6 +50,10 @@ def evaluate(
         bool, typer.Option("--witness", help="Of --data: external classifiers look too; needs the extra 'witness'.")
     ] = False,
     face_api: FaceApi = None,
+    nsfwjs: Nsfwjs = None,
+    realism: Annotated[
+        bool, typer.Option(help="Of --data: realism over networks that took no part; see --nsfwjs.")
+    ] = True,
     draws: Annotated[int, typer.Option("--draws", "-n", min=100, help="Draws to measure.")] = 2720,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same draws.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -58,9 +63,10 @@ def evaluate(
 ) -> None:
     """Measure a bundle. Nothing is filtered.
 
-    Without --data: how often requests drawn from the prior are met, by the bundle's verifier. With --data: fidelity
-    over named features, requests as in the data, balanced and rare, by verifier and judge beside their own rates on
-    real faces, diversity, and faces found.
+    Without --data: how often requests drawn from the prior are met, by the bundle's verifier. With --data: realism over
+    networks that took no part (KID, Fréchet distance, a linear probe, faces found, eyes, mouth and background alone),
+    fidelity over named features, requests as in the data, balanced and rare, by verifier and judge beside their own
+    rates on real faces, and diversity.
     """
     with exit_codes():
         from cfgan.evaluation.accuracy import plain
@@ -80,7 +86,10 @@ def evaluate(
                     extractor or ["judge" if "judge" in opened.config else "verifier"],
                     inception_weights,
                     attrs,
-                    lambda: _lookers(look_for_faces, privacy_images if opened.of_faces else 0, witness, face_api),
+                    lambda: {
+                        **_lookers(look_for_faces, privacy_images if opened.of_faces else 0, witness, face_api),
+                        "outside": open_outside(realism, nsfwjs, device),
+                    },
                     device,
                     progress,
                 )
@@ -171,27 +180,10 @@ def _show_accuracy(table: Mapping[str, Any]) -> None:
 
 
 def _show_card(card: Mapping[str, Any]) -> None:
-    """Fidelity, faces, then what each reader says; rates on real faces stand beside those on generated ones."""
+    """Realism, fidelity, then what each reader says; rates on real faces stand beside those on generated ones."""
     out = console()
-    shown = _table(
-        "fidelity over", "n", "distance", "of real from real", "KID x 1000", "precision", "recall", "coverage"
-    )
-    for row in card["fidelity"].values():
-        shown.add_row(
-            row["distance_name"],
-            f"{row['n']:,}",
-            f"{row['distance']:.2f}",
-            f"{row['floor']:.2f}",
-            f"{1000 * row['kid']:.2f} +- {1000 * row['kid_error']:.2f}",
-            *(percent(row[key]) for key in ("precision", "recall", "coverage")),
-        )
-    out.print(shown)
-    if "detector" in card:
-        row = card["detector"]
-        out.print(
-            f"\n{row['name']} finds a face in {percent(row['faces'] / row['n'])} of {row['n']:,} draws, "
-            f"in {percent(row['real_faces'] / row['n'])} of as many real images"
-        )
+    show_realism(card)
+    show_fidelity(card)
     if "diversity" in card:
         row = card["diversity"]
         out.print(

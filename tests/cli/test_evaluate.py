@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import make_bundle, small_store
+from nsfwjs_helpers import use_small_package
 from typer.testing import CliRunner, Result
 
 from cfgan.attributes.prior import Prior
@@ -40,12 +42,17 @@ def test_the_whole_card_for_people_and_as_json(
     monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
     common = ["evaluate", judged.path, "--data", store.path, "--split", "train", "-n", 100, "--each", 12]
     common += ["--no-detector", "--extractor", "judge", "--attrs", "Red,-Cat"]
+    common += ["--nsfwjs", use_small_package(tmp_path / "package", monkeypatch)]
     shown = run(*common, "--out", tmp_path / "card.json")
     assert shown.exit_code == 0, shown.output
-    for text in ("FD-judge", "mean agreement", "(real", "Red,-Cat", "one attribute", "diversity"):
+    for text in ("FD-judge", "mean agreement", "(real", "Red,-Cat", "one attribute", "diversity", "probe AUC"):
         assert text in shown.stdout
+    assert shown.stdout.index("inception-v3") < shown.stdout.index("mobilenet-v2, eyes")
+    assert shown.stdout.index("mobilenet-v2, eyes") < shown.stdout.index("what the readers see")
+    assert "fidelity over" not in shown.stdout and "took part in training" not in shown.stdout
     card = json.loads((tmp_path / "card.json").read_text())
     assert card == json.loads(run(*common, "--json").stdout)
+    assert set(card["realism"]["networks"]) == {"mobilenet-v2", "inception-v3"}
     assert card["format"] == "cfgan-evaluation/1" and card["bundle"]["digest"] == judged.digest
 
 
@@ -62,6 +69,7 @@ def test_without_data_the_verifier_speaks(judged: Bundle) -> None:
         (["--extractor", "inception"], "needs the file of its weights"),
         (["--extractor", "inception", "--inception-weights", "absent.pth"], "there is no file absent.pth"),
         (["--attrs", "Rde"], "Did you mean Red"),
+        (["--no-detector", "--nsfwjs", "absent"], "absent is not the unpacked npm package nsfwjs@4.4.0"),
     ],
 )
 def test_wrong_input_is_one_message_and_exit_code_2(
@@ -76,13 +84,20 @@ def test_what_is_missing_is_a_line_and_not_an_error(
     judged: Bundle, store: PackedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("CFGAN_FACE_API", raising=False)
+    for variable in ("CFGAN_FACE_API", "CFGAN_NSFWJS"):
+        monkeypatch.delenv(variable, raising=False)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if "efficientnet" in name else found(name, *a)
+    )
     monkeypatch.setitem(sys.modules, "dlib", None)
     common = ["evaluate", judged.path, "--data", store.path, "--split", "train", "-n", 100, "--each", 2]
     result = run(*common, "--no-detector", "--witness", "--json")
     assert result.exit_code == 0, result.output
     said = " ".join(result.stderr.split())
     assert "by face embedding" in said and "cfgan[identity]" in said and "cfgan[witness]" in said and "npm pack" in said
+    assert "No realism over outside networks" in said and "cfgan[evaluate]" in said
+    assert not json.loads(result.stdout)["realism"]["networks"]
     assert "privacy" not in json.loads(result.stdout) and "witnesses" not in json.loads(result.stdout)
     refused = run(*common, "--no-detector", "--witness", "--face-api", tmp_path)
     assert refused.exit_code == 2 and "is not the unpacked npm package" in " ".join(refused.stderr.split())

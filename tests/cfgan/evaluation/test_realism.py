@@ -11,10 +11,10 @@ import torch
 from helpers import draw_celeba
 
 from cfgan.data.read.celeba import read_celeba
-from cfgan.data.store import Store, pack
+from cfgan.data.store import PackedDataset, pack
 from cfgan.errors import DataError
 from cfgan.evaluation.crops import FRAME, PARTS, PartExtractor
-from cfgan.evaluation.realism import measure_realism
+from cfgan.evaluation.realism import PROBED, measure_realism
 
 NAMES = ("Red", "Round", "Cat")
 
@@ -47,18 +47,18 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
     folder = tmp_path_factory.mktemp("realism")
     return pack(read_celeba(draw_celeba(folder / "c", 120, NAMES)), folder / "s", 32)[0]
 
 
 @pytest.fixture(scope="module")
-def drawn(store: Store) -> np.ndarray:
+def drawn(store: PackedDataset) -> np.ndarray:
     real = np.asarray(store.images[store.rows("validation")])
     return (real // 2 + 120).astype(np.uint8)  # paler than real ones
 
 
-def test_each_figure_stands_beside_that_of_real_images(store: Store, drawn: np.ndarray) -> None:
+def test_each_figure_stands_beside_that_of_real_images(store: PackedDataset, drawn: np.ndarray) -> None:
     found = measure_realism(store, "validation", drawn, [Means()], detector=Bright())  # type: ignore[arg-type]
     (network,) = found.networks
     assert network.n == len(drawn) == len(store.rows("validation"))
@@ -73,17 +73,19 @@ def test_each_figure_stands_beside_that_of_real_images(store: Store, drawn: np.n
     assert set(found.to_dict()) == {"networks", "crops", "faces"}
 
 
-def test_features_that_the_generator_was_trained_over_are_marked(store: Store, drawn: np.ndarray) -> None:
+def test_features_that_the_generator_was_trained_over_are_marked(store: PackedDataset, drawn: np.ndarray) -> None:
     for trained_over, marked in ((["means"], True), (["m" * 64], True), (["others"], False)):
         found = measure_realism(store, "validation", drawn, [Means()], trained_over=trained_over)
         assert found.networks[0].in_training is found.crops["mouth"].in_training is marked
 
 
-def test_without_as_many_other_real_images_there_is_no_floor(store: Store, drawn: np.ndarray) -> None:
+def test_without_as_many_other_real_images_there_is_no_floor(store: PackedDataset, drawn: np.ndarray) -> None:
     many = np.concatenate([drawn] * (1 + len(store.rows("train")) // len(drawn)))
     found = measure_realism(store, "validation", many, [Means()], crops=False)
     assert math.isnan(found.networks[0].kid_floor) and not found.crops
     assert found.networks[0].n == len(store.rows("validation"))
+    few = measure_realism(store, "validation", drawn[: PROBED - 1], [Means()], crops=False).networks[0]
+    assert math.isnan(few.probe_auc) and few.n == PROBED - 1 and few.kid > 0
     with pytest.raises(DataError, match="no image is drawn"):
         measure_realism(store, "validation", drawn[:0], [Means()])
 

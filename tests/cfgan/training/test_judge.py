@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import SMALL, make_bundle, small_store
+from helpers import SMALL, draw_celeba, make_bundle, small_store
+from nsfwjs_helpers import use_small_package
 
 import cfgan
 from cfgan.assemble.build import build_bundle
@@ -16,7 +17,8 @@ from cfgan.assemble.parts import Parts
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.spec import Plan, RequestCell, VerifySpec
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.store import PackedDataset
+from cfgan.data.read.celeba import read_celeba
+from cfgan.data.store import PackedDataset, pack
 from cfgan.errors import InputError, StoppedError
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, open_bundle
@@ -100,6 +102,22 @@ def test_a_bundle_is_built_from_a_run_a_judge_and_an_older_bundle(
     assert str(tmp_path.parent) not in json.dumps(dict(built.config)) + card
     with pytest.raises(InputError, match="give --prior, or --keep"):
         build_bundle(tmp_path / "none", Parts(tmp_path / "gan", judge=tmp_path / "judge", prior=None))
+
+
+def test_the_card_of_a_measured_bundle_begins_with_realism(
+    store: PackedDataset, source: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
+    train_gan(store, tmp_path / "gan", make_config(GanConfig, SMALL | {"z_dim": 8, "start": str(source.path)}))
+    faces = pack(read_celeba(draw_celeba(tmp_path / "c", 120, source.vocabulary.names)), tmp_path / "s", 16)[0]
+    parts = Parts(tmp_path / "gan", keep=with_history(source, tmp_path), store=faces)
+    package = use_small_package(tmp_path / "package", monkeypatch)
+    built = build_bundle(tmp_path / "built", parts, draws=100, nsfwjs=package, privacy_images=0)
+    assert set(built.config["evaluation"]["realism"]["networks"]) == {"mobilenet-v2", "inception-v3"}
+    card = built.file("README.md").read_text(encoding="utf-8")
+    places = [card.index(text) for text in ("### Realism", "| mobilenet-v2, eyes |", "| fidelity over |")]
+    assert places == sorted(places) and "took part in training |" not in card
+    assert card.count("finds a face in") == 1
 
 
 def with_history(bundle: Bundle, tmp_path: Path) -> Bundle:
