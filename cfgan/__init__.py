@@ -1,3 +1,92 @@
-"""cfgan: attribute-controlled face generation that proves what it made."""
+"""cfgan: attribute-controlled face generation that proves what it made.
+
+::
+
+    import cfgan
+
+    model = cfgan.load("celeba64")
+    faces = model.generate("Male,Eyeglasses", count=16, seed=1)
+    faces[0].image.save("first.png")
+
+What ``__all__`` names is public and stays as it is within a major version; everything else may change. A name is
+loaded when it is first used, and torch when something is first computed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cfgan.api.faces import Batch, Face, Faces
+    from cfgan.api.model import Model, load
+    from cfgan.api.readings import Readings
+    from cfgan.api.reports import Report, Score, report, score
+    from cfgan.errors import (
+        BundleError,
+        CfganError,
+        CfganWarning,
+        ConfigError,
+        DataError,
+        FolderError,
+        InputError,
+        RequestError,
+        SpecError,
+        StoppedError,
+        StorageError,
+        TrainingError,
+        VocabularyError,
+    )
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "cfgan.api.faces": ("Batch", "Face", "Faces"),
+    "cfgan.api.model": ("Model", "load"),
+    "cfgan.api.readings": ("Readings",),
+    "cfgan.api.reports": ("Report", "Score", "report", "score"),
+    "cfgan.errors": (
+        *("BundleError", "CfganError", "CfganWarning", "ConfigError", "DataError", "FolderError", "InputError"),
+        *("RequestError", "SpecError", "StoppedError", "StorageError", "TrainingError", "VocabularyError"),
+    ),
+}
+
+__all__ = [  # noqa: F822 - loaded by __getattr__
+    "Batch",
+    "BundleError",
+    "CfganError",
+    "CfganWarning",
+    "ConfigError",
+    "DataError",
+    "Face",
+    "Faces",
+    "FolderError",
+    "InputError",
+    "Model",
+    "Readings",
+    "Report",
+    "RequestError",
+    "Score",
+    "SpecError",
+    "StoppedError",
+    "StorageError",
+    "TrainingError",
+    "VocabularyError",
+    "load",
+    "report",
+    "score",
+]
+
+if not TYPE_CHECKING:  # checkers take the names from above, so that a wrong one is still an error
+
+    def __getattr__(name: str) -> object:
+        from importlib import import_module
+
+        for home, names in _HOME.items():
+            if name in names:
+                value = globals()[name] = getattr(import_module(home), name)
+                return value
+        raise AttributeError(f"module 'cfgan' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

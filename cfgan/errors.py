@@ -15,6 +15,8 @@
      ├── TrainingError         training cannot go on (a loss or gradient that is not finite)
      └── StoppedError          a stop was asked for; what was done is saved and can be resumed
 
+    CfganWarning               the work goes on, but a person should know: a rare request, draws that ran out
+
 The library raises these; only the command line turns them into messages and exit codes.
 """
 
@@ -88,6 +90,10 @@ class TrainingError(CfganError):
 
 class StoppedError(CfganError):
     """A stop was asked for; everything up to here is saved."""
+
+
+class CfganWarning(UserWarning):
+    """Something that a person should know while the work goes on."""
 
 
 def nearest(value: str, valid: Iterable[str], count: int = 3) -> list[str]:

@@ -12,6 +12,9 @@ from cfgan.errors import RequestError
 Request = dict[str, float]
 """Canonical attribute name -> value in -1..1; names not in it are free."""
 
+ANY = "any"
+"""The request for any face."""
+
 _ITEM = re.compile(r"(?P<sign>[+\-!~]?)\s*(?P<name>[^=]+?)\s*(?:=\s*(?P<value>[^=]+))?")
 
 
@@ -19,7 +22,7 @@ def parse_request(text: str, vocabulary: Vocabulary, *, field: str = "attrs") ->
     """Parse ``"Male, Smiling=0.5, -Wearing_Hat"``.
 
     Commas, semicolons or new lines separate; ``-`` or ``!`` or ``~`` before a name means unwanted, ``+`` or nothing
-    wanted; ``=`` gives a value between -1 and 1.
+    wanted; ``=`` gives a value between -1 and 1. ``any`` asks for nothing, unless an attribute is called so.
 
     Returns:
         Canonical names and values, in the order given.
@@ -29,6 +32,8 @@ def parse_request(text: str, vocabulary: Vocabulary, *, field: str = "attrs") ->
         VocabularyError: an unknown attribute; carries the nearest names.
     """
     request: Request = {}
+    if text.strip().casefold() == ANY and all(name.casefold() != ANY for name in vocabulary.names):
+        return request
     for item in re.split(r"[,;\n]", text):
         if not item.strip():
             if text.strip():

@@ -17,11 +17,13 @@ from cfgan.attributes.latents import FIRST_RULE, WIDEST, LatentRule, stream_seed
 from cfgan.attributes.request import Request, format_request, request_from
 from cfgan.attributes.spec_files import as_stored, current_words, load_spec_file, merge_verify
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.errors import RequestError, SpecError
+from cfgan.errors import RequestError, SpecError, VocabularyError, nearest
 from cfgan.io.schema import validated
 
 MAX_COUNT = 10_000_000
 MAX_CELLS = 4096
+UNSPECIFIED_WORDS = ("sample", "zero")
+"""What can be said of all attributes that are not requested."""
 
 
 class VerifySpec(BaseModel):
@@ -55,13 +57,14 @@ class SpecModel(BaseModel):
     name: Annotated[str, Field(max_length=80)] | None = Field(None, description="shown in reports")
     description: str | None = Field(None, description="what the faces are for")
     attributes: str | list[str] | dict[str, bool | float] = Field(
-        "", description='"Male,-Eyeglasses", a list of such items, or a mapping name: true / false / -1..1'
+        "", description='"Male,-Eyeglasses", a list of such items, or a mapping name: true / false / -1..1; "any"'
     )
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = Field(32, description="faces wanted")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same faces")
-    unspecified: Literal["sample", "zero"] | dict[str, bool | float] = Field(
+    unspecified: str | dict[str, bool | float] = Field(
         "sample",
-        description="other attributes: drawn as they go together in real faces, all 0, or fixed values for some",
+        description="other attributes: sample, drawn as they go together in real faces; zero, all 0; or fixed values "
+        "for some, as in attributes",
     )
     truncation: Annotated[float, Field(gt=0, le=WIDEST)] | Literal["none"] | None = Field(
         None,
@@ -96,7 +99,16 @@ class SpecFileModel(SpecModel):
     """A spec file: one spec, or settings shared by a list of ``requests``."""
 
     extends: str | None = Field(None, description="another spec file, whose settings this one overrides")
-    requests: list[dict[str, Any]] = Field(default_factory=list, description="specs that inherit the settings above")
+    requests: list[dict[str, Any]] = Field(
+        default_factory=list, description="specs that inherit the settings above; text stands for its attributes"
+    )
+
+    @field_validator("requests", mode="before")
+    @classmethod
+    def _text_is_a_request(cls, value: Any) -> Any:
+        if not isinstance(value, list):
+            return value
+        return [{"attributes": item} if isinstance(item, str) else item for item in value]
 
 
 @dataclass(frozen=True)
@@ -172,14 +184,18 @@ def read_spec(
 
 
 def make_plan(
-    values: Mapping[str, Any],
+    values: str | Mapping[str, Any],
     vocabulary: Vocabulary,
     overrides: Mapping[str, Any] | None = None,
     *,
     source: str = "spec",
     latents: LatentRule = FIRST_RULE,
 ) -> Plan:
-    """Validate plain values as a spec file holds them, and expand them into cells. Raises as :func:`read_spec`."""
+    """Validate plain values as a spec file holds them, or a request alone, and expand them into cells.
+
+    Raises as :func:`read_spec`.
+    """
+    values = {"attributes": values} if isinstance(values, str) else values
     overrides = current_words(overrides or {}, source)
     values = merge_settings(current_words(values, source), overrides)
     top = validated(SpecFileModel, values, source)
@@ -210,6 +226,33 @@ def json_schema() -> dict[str, Any]:
     return schema
 
 
+def others_from(
+    value: str | Mapping[str, bool | float], request: Request, vocabulary: Vocabulary, *, field: str
+) -> str | Request:
+    """What attributes outside a request are: "sample", "zero", or fixed values for some, written as a request is.
+
+    Raises:
+        SpecError: neither one of these words nor attributes.
+        RequestError, VocabularyError: as :func:`request_from`; or one of them is requested already.
+    """
+    if value in UNSPECIFIED_WORDS:
+        return str(value)
+    try:
+        others = request_from(value, vocabulary, field=field)
+    except (RequestError, VocabularyError):
+        if not isinstance(value, str):
+            raise
+        raise SpecError(
+            f"{value!r} is neither {' nor '.join(UNSPECIFIED_WORDS)}, nor does it name attributes.",
+            field=field,
+            value=value,
+            nearest=nearest(value, (*UNSPECIFIED_WORDS, *vocabulary.names)),
+        ) from None
+    if both := [name for name in others if name in request]:
+        raise RequestError(f"{both[0]} is requested already.", field=field, value=both[0])
+    return others
+
+
 def _as_name(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -230,11 +273,7 @@ def _cells(
     cut = None if truncation is None or truncation == "none" else float(truncation)
     same = latents.shared if spec.same_latents is None else spec.same_latents
     request = request_from(spec.attributes, vocabulary, field=f"{where}: attributes")
-    others: str | Request = spec.unspecified if isinstance(spec.unspecified, str) else {}
-    if isinstance(spec.unspecified, dict):
-        others = request_from(spec.unspecified, vocabulary, field=f"{where}: unspecified")
-        if both := [name for name in others if name in request]:
-            raise RequestError(f"{both[0]} is requested already.", field=f"{where}: unspecified", value=both[0])
+    others = others_from(spec.unspecified, request, vocabulary, field=f"{where}: unspecified")
     varied = [vocabulary.canonical(name, field=f"{where}: vary") for name in spec.vary]
     for name in varied:
         if name in request or varied.count(name) > 1 or (isinstance(others, dict) and name in others):

@@ -21,7 +21,7 @@ import csv
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,6 +91,21 @@ class Face:
     text: Mapping[str, Any]
     condition: npt.NDArray[np.float32]
     verifier: npt.NDArray[np.float32]
+
+    def png(self) -> bytes:
+        """The image's file, which says what it is."""
+        return encode_png(self.pixels, {**self.text, "seed": self.seed, "draw": self.draw})
+
+    def row(self, png: bytes) -> dict[str, Any]:
+        """What the manifest says of it."""
+        return {
+            "file": self.file,
+            "draw": self.draw,
+            "seed": self.seed,
+            "sha256": hashlib.sha256(png).hexdigest(),
+            "condition": np.round(self.condition.astype(float), 6).tolist(),
+            "verifier": np.round(self.verifier.astype(float), 6).tolist(),
+        }
 
 
 class BatchWriter:
@@ -180,16 +195,9 @@ class BatchWriter:
         self.tallies[cell] = tally
 
     def _write_image(self, face: Face) -> dict[str, Any]:
-        png = encode_png(face.pixels, {**face.text, "seed": face.seed, "draw": face.draw})
+        png = face.png()
         write_bytes(self.out / face.file, png)
-        return {
-            "file": face.file,
-            "draw": face.draw,
-            "seed": face.seed,
-            "sha256": hashlib.sha256(png).hexdigest(),
-            "condition": np.round(face.condition.astype(float), 6).tolist(),
-            "verifier": np.round(face.verifier.astype(float), 6).tolist(),
-        }
+        return face.row(png)
 
     def close(self) -> None:
         """Let go of the folder and of the threads that write."""
@@ -232,28 +240,14 @@ class BatchWriter:
     def _write_manifest(
         self, names: Sequence[str], requests: Sequence[Mapping[str, float]], titles: Sequence[str] | None
     ) -> Iterator[tuple[str, str]]:
-        requested = [name for name in names if any(name in request for request in requests)]
         with atomic_write(self.out / "manifest.csv") as handle, self._journal.path.open("rb") as lines:
             writer = csv.writer(_Utf8(handle), lineterminator="\n")
-            writer.writerow(
-                ["file", "draw", "seed", "sha256"]
-                + [f"requested.{name}" for name in requested]
-                + [f"condition.{name}" for name in names]
-                + [f"verifier.{name}" for name in names]
-                + (["request"] if titles else [])
-            )
-            for line in lines:
-                entry = json.loads(line)
-                for row in entry.get("rows", ()):
-                    wanted = requests[entry["cell"]]
-                    writer.writerow(
-                        [row["file"], row["draw"], row["seed"], row["sha256"]]
-                        + [f"{wanted[name]:g}" if name in wanted else "" for name in requested]
-                        + [f"{v:g}" for v in row["condition"]]
-                        + row["verifier"]
-                        + ([titles[entry["cell"]]] if titles else [])
-                    )
-                    yield row["file"], row["sha256"]
+            entries = (json.loads(line) for line in lines)
+            rows = ((entry["cell"], row) for entry in entries for row in entry.get("rows", ()))
+            for number, cells in enumerate(manifest_rows(rows, names, requests, titles)):
+                writer.writerow(cells)
+                if number:
+                    yield cells[0], cells[3]
 
     def _write_sheet(self, files: Sequence[str]) -> None:
         from PIL import Image
@@ -266,6 +260,39 @@ class BatchWriter:
                 images.append(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
         text = {"bundle": self.header["bundle"], "made_from": "the first faces of this batch"}
         write_bytes(self.out / "contact_sheet.png", encode_png(grid(np.stack(images), _COLUMNS), text))
+
+
+def manifest_rows(
+    rows: Iterable[tuple[int, Mapping[str, Any]]],
+    names: Sequence[str],
+    requests: Sequence[Mapping[str, float]],
+    titles: Sequence[str] | None,
+) -> Iterator[list[Any]]:
+    """The cells of ``manifest.csv``, the header first.
+
+    Args:
+        rows: for each face the place of its request, and what :meth:`Face.row` says of it.
+        names: the vocabulary.
+        requests: of the cells.
+        titles: of the cells, for a column that tells them apart; None for none.
+    """
+    requested = [name for name in names if any(name in request for request in requests)]
+    yield (
+        ["file", "draw", "seed", "sha256"]
+        + [f"requested.{name}" for name in requested]
+        + [f"condition.{name}" for name in names]
+        + [f"verifier.{name}" for name in names]
+        + (["request"] if titles else [])
+    )
+    for cell, row in rows:
+        wanted = requests[cell]
+        yield (
+            [row["file"], row["draw"], row["seed"], row["sha256"]]
+            + [f"{wanted[name]:g}" if name in wanted else "" for name in requested]
+            + [f"{v:g}" for v in row["condition"]]
+            + row["verifier"]
+            + ([titles[cell]] if titles else [])
+        )
 
 
 class _Utf8:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import cfgan
 from cfgan.attributes.spec import Plan, RequestCell
@@ -21,10 +22,6 @@ from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.verify.gate import gate_of
-
-if TYPE_CHECKING:
-    pass
-
 
 _ESTIMATED_CELLS = 16  # in larger plans requests of three and more attributes are judged by their rarest pair
 
@@ -92,7 +89,8 @@ def generate(
         with StopRequest() as stop, contextlib.closing(writer), ThreadPoolExecutor(1) as disk:
             writer.begin()
             for index in range(len(plan.cells)):
-                _fill_cell(sampler, plan, index, writer, stop, disk, progress)
+                fill_cell(sampler, plan, index, writer, stop, disk, progress)
+                stop.raise_if_asked(f"{writer.accepted} faces are in {out}; the same command goes on from there")
             _finish(bundle, plan, writer)
     return Summary(
         out=out,
@@ -127,11 +125,19 @@ def _least(bundle: Bundle, cell: RequestCell) -> dict[str, float]:
     return {name: round(float(least), 6) for name, least in zip(gate.names, gate.least, strict=True)}
 
 
-def _fill_cell(
+class FaceSink(Protocol):
+    """Where accepted faces go, chunk by chunk."""
+
+    tallies: list[CellTally]
+
+    def add(self, cell: int, tally: CellTally, faces: Sequence[Face]) -> None: ...
+
+
+def fill_cell(
     sampler: Sampler,
     plan: Plan,
     index: int,
-    writer: BatchWriter,
+    writer: FaceSink,
     stop: StopRequest,
     disk: ThreadPoolExecutor,
     progress: Progress | None,
@@ -155,7 +161,6 @@ def _fill_cell(
             progress("generating", before + tally.accepted, plan.count, f"{draws_made} draws")
     if pending is not None:
         pending.result()
-    stop.raise_if_asked(f"{writer.accepted} faces are in {writer.out}; the same command goes on from there")
 
 
 def _next_draws(cell: RequestCell, tally: CellTally) -> tuple[range, int]:
@@ -223,7 +228,7 @@ def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, of
     return _Taken(chunk, places, files, tally, text, cell.seed)
 
 
-def _store(writer: BatchWriter, index: int, taken: _Taken) -> None:
+def _store(writer: FaceSink, index: int, taken: _Taken) -> None:
     faces = []
     for place, file in zip(taken.places, taken.files, strict=True):
         draw = taken.chunk.draws[place]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from cfgan.attributes.request import Request, format_request, request_from
-from cfgan.attributes.spec import MAX_COUNT, RequestCell, VerifySpec, merge_settings
+from cfgan.attributes.spec import MAX_COUNT, RequestCell, VerifySpec, merge_settings, others_from
 from cfgan.attributes.spec_files import TESTSETS, as_stored, current_words, load_spec_file
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import RequestError, SpecError, nearest
@@ -56,7 +56,7 @@ class TestsetModel(BaseModel):
     description: str | None = Field(None, description="what the set is for")
     attributes: Attributes = Field("", description="what all faces show, as in attribute specs")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same set")
-    unspecified: Literal["sample", "zero"] | dict[str, bool | float] = Field(
+    unspecified: str | dict[str, bool | float] = Field(
         "sample", description="attributes that are not asked for, as in attribute specs"
     )
     truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(None, description="as in attribute specs")
@@ -213,11 +213,7 @@ def make_testset_plan(
     model = validated(MODELS[design], values, source)
     request = request_from(model.attributes, vocabulary, field=f"{source}: attributes")
     request = {name: request[name] for name in vocabulary.names if name in request}
-    others: str | Request = model.unspecified if isinstance(model.unspecified, str) else {}
-    if isinstance(model.unspecified, dict):
-        others = request_from(model.unspecified, vocabulary, field=f"{source}: unspecified")
-        if both := [name for name in others if name in request]:
-            raise RequestError(f"{both[0]} is requested already.", field=f"{source}: unspecified", value=both[0])
+    others = others_from(model.unspecified, request, vocabulary, field=f"{source}: unspecified")
     settings = model.model_dump(exclude_none=True)
     resolved = {"free" if key == "unspecified" else key: value for key, value in settings.items()}
     resolved |= {"attributes": dict(request), "free": as_stored(others)}

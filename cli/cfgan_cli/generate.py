@@ -150,7 +150,7 @@ def _plan(
     text = ",".join(item.removeprefix("=") for item in attrs or [])
     if not text.strip():
         raise RequestError("nothing is asked for; --attrs any makes any faces.", field="--attrs", value=text)
-    request = parse_request("" if text.casefold() == "any" else text, bundle.vocabulary, field="--attrs")
+    request = parse_request(text, bundle.vocabulary, field="--attrs")
     return make_plan(
         {"attributes": request}, bundle.vocabulary, overrides, source="command line", latents=bundle.latents
     )

@@ -49,7 +49,7 @@ def check_out(out: Path, testset: Path) -> None:
 def score_files(data: Mapping[str, Any]) -> dict[str, bytes]:
     """File name -> content, from the figures of :func:`cfgan.testsets.scores.scoring.score_testset`."""
     tables: dict[str, list[dict[str, Any]]] = {
-        "rates.csv": [_flat_rate(row, rate) for row in data["rows"] for rate in row["rates"]],
+        "rates.csv": rate_rows(data),
         "differences.csv": [_flat_difference(row, rate) for row in data["differences"] for rate in row["rates"]],
         "curves.csv": [
             {"stratum": curve["stratum"] or "all", "kind": curve["kind"], **point}
@@ -67,6 +67,11 @@ def score_files(data: Mapping[str, Any]) -> dict[str, bytes]:
         "score.json": (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8"),
         **{name: to_csv(rows) for name, rows in tables.items() if rows},
     }
+
+
+def rate_rows(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The rows of ``rates.csv``: one a part of the test set and operating point."""
+    return [_flat_rate(row, rate) for row in data["rows"] for rate in row["rates"]]
 
 
 def write_score_report(out: Path, testset: Path, data: Mapping[str, Any]) -> list[str]:

@@ -219,3 +219,20 @@ def test_the_older_name_of_unspecified_is_read_and_stays_in_files(vocabulary: Vo
         make_plan({"free": old, "unspecified": word}, vocabulary)
     properties = json_schema()["properties"]
     assert "unspecified" in properties and "free" not in properties
+
+
+def test_a_request_may_be_text_wherever_a_mapping_may_be(vocabulary: Vocabulary) -> None:
+    assert make_plan("Red,-Cat", vocabulary) == make_plan({"attributes": {"Red": True, "Cat": False}}, vocabulary)
+    assert make_plan({"requests": ["Red", "any"]}, vocabulary) == make_plan(
+        {"requests": [{"attributes": "Red"}, {"attributes": ""}]}, vocabulary
+    )
+    given = make_plan({"attributes": "Red", "unspecified": "Cat,-Striped"}, vocabulary)
+    assert given == make_plan({"attributes": "Red", "unspecified": {"Cat": True, "Striped": False}}, vocabulary)
+    with pytest.raises(SpecError, match="Did you mean sample"):
+        make_plan({"unspecified": "sampel"}, vocabulary)
+
+
+def test_any_asks_for_nothing(vocabulary: Vocabulary) -> None:
+    assert make_plan("Any", vocabulary) == make_plan({}, vocabulary)
+    assert make_plan({"attributes": "any"}, vocabulary).cells[0].request == {}
+    assert parse_request("any", Vocabulary(("Any", "Red"))) == {"Any": 1.0}, "unless an attribute is called so"

@@ -1,0 +1,287 @@
+"""A model as Python sees it: open it by name, ask it for faces, let it read images."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from cfgan.api.faces import Batch, Faces
+from cfgan.attributes.spec import Plan, make_plan, read_spec
+from cfgan.errors import CfganWarning, RequestError
+from cfgan.io.progress import Progress, silent
+from cfgan.model.bundle import DEFAULT, Bundle, open_bundle
+
+if TYPE_CHECKING:
+    from cfgan.api.readings import Readings
+    from cfgan.generate.sampling import Sampler
+
+Request = str | Sequence[str] | Mapping[str, bool | float]
+"""Attributes as ``"Male,-Eyeglasses"``, a list of such items, or a mapping name -> True, False or -1..1."""
+
+
+class Model:
+    """A generator with the classifiers that check what it makes; opened by :func:`cfgan.load`.
+
+    Args:
+        bundle: what is on the disk.
+        device: where to compute: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+
+    Example:
+        >>> model.name, model.attributes[:3], model.size
+        ('tiny', ('Red', 'Round', 'Striped'), 16)
+    """
+
+    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
+        self.bundle = bundle
+        self.device = device
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.bundle.name
+
+    @property
+    def digest(self) -> str:
+        """What names this very model in everything made with it."""
+        return self.bundle.digest
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """The attributes that can be asked for."""
+        return self.bundle.vocabulary.names
+
+    @property
+    def size(self) -> int:
+        """Side of an image in pixels."""
+        return self.bundle.size
+
+    @property
+    def card(self) -> str:
+        """The model card, Markdown: what it is, what it was trained on, and every figure measured on it."""
+        return self.bundle.file("README.md").read_text(encoding="utf-8")
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}: {len(self.attributes)} attributes, {self.size} x {self.size} pixels>"
+
+    @overload
+    def generate(
+        self,
+        request: Request | None = None,
+        *,
+        spec: str | Path | Mapping[str, Any] | None = None,
+        out: None = None,
+        count: int | None = None,
+        seed: int | None = None,
+        unspecified: Request | None = None,
+        vary: Sequence[str] | None = None,
+        threshold: float | None = None,
+        precision: float | None = None,
+        max_draws: int | None = None,
+        verify: bool = True,
+        truncation: float | str | None = None,
+        same_latents: bool | None = None,
+        progress: Progress = silent,
+    ) -> Faces: ...
+
+    @overload
+    def generate(
+        self,
+        request: Request | None = None,
+        *,
+        spec: str | Path | Mapping[str, Any] | None = None,
+        out: str | Path,
+        count: int | None = None,
+        seed: int | None = None,
+        unspecified: Request | None = None,
+        vary: Sequence[str] | None = None,
+        threshold: float | None = None,
+        precision: float | None = None,
+        max_draws: int | None = None,
+        verify: bool = True,
+        truncation: float | str | None = None,
+        same_latents: bool | None = None,
+        progress: Progress = silent,
+    ) -> Batch: ...
+
+    def generate(
+        self,
+        request: Request | None = None,
+        *,
+        spec: str | Path | Mapping[str, Any] | None = None,
+        out: str | Path | None = None,
+        count: int | None = None,
+        seed: int | None = None,
+        unspecified: Request | None = None,
+        vary: Sequence[str] | None = None,
+        threshold: float | None = None,
+        precision: float | None = None,
+        max_draws: int | None = None,
+        verify: bool = True,
+        truncation: float | str | None = None,
+        same_latents: bool | None = None,
+        progress: Progress = silent,
+    ) -> Faces | Batch:
+        """Make faces that show what is asked for.
+
+        The same request and seed give the same faces, in memory and in a folder. What draws ran out for is missing:
+        then ``complete`` is False, and a :class:`cfgan.CfganWarning` says so.
+
+        Args:
+            request: ``"Male,-Eyeglasses"``, ``"any"``, a list of such items, or a mapping name -> True, False, -1..1.
+            spec: instead, a spec file, the name of a shipped one, or what such a file holds. The settings below win.
+            out: a folder, for a batch with manifest, spec and checksums; an unfinished one is gone on with.
+            count: faces wanted; 32 by default.
+            seed: 0 by default.
+            unspecified: attributes that are not asked for: "sample" (as in real faces), "zero", or a request for some.
+            vary: attributes of which every combination is made, in equal numbers.
+            threshold: probability that each requested value must reach, 0..1; by default the bundle's gate decides.
+            precision: instead, how often the verifier must be right on real faces that pass it, 0..1.
+            max_draws: draws after which a request gives up; 50 a face by default, 1,000 at least.
+            verify: False keeps every draw.
+            truncation: standard deviations at which latents are cut off, or "none"; by default the bundle's.
+            same_latents: whether draw i has the same latent for each request of a seed; by default the bundle's rule.
+            progress: called with stage, done, total and a remark.
+
+        Raises:
+            InputError: request, spec, setting or folder cannot be used; says which value, and the nearest valid one.
+            BundleError: a file of the bundle is damaged.
+            StorageError: the disk refused; what is stored stays, and the same call goes on from there.
+            StoppedError: Ctrl-C while a folder is filled; the same call goes on from there.
+
+        Example:
+            >>> faces = model.generate("Red,-Cat", count=4, seed=1)             # in memory
+            >>> batch = model.generate("Red,-Cat", count=4, seed=1, out="reds")  # a folder
+            >>> [face.png for face in faces] == [face.png for face in batch]
+            True
+            >>> len(model.generate({"Red": True, "Round": 0.5}, count=2))
+            2
+        """
+        strict = {
+            "threshold": threshold,
+            "precision": precision,
+            "max_draws": max_draws,
+            "enabled": None if verify else False,
+        }
+        settings: dict[str, Any] = {
+            "count": count,
+            "seed": seed,
+            "unspecified": unspecified,
+            "vary": list(vary) if vary is not None else None,
+            "truncation": truncation,
+            "same_latents": same_latents,
+            "verify": {key: value for key, value in strict.items() if value is not None} or None,
+        }
+        plan = self._plan(request, spec, {key: value for key, value in settings.items() if value is not None})
+        return self._faces(plan, progress) if out is None else self._batch(plan, Path(out), progress)
+
+    def verify(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        request: str | None = None,
+        *,
+        by: str = "verifier",
+        crop: str = "center",
+        recursive: bool = True,
+        progress: Progress = silent,
+    ) -> Readings:
+        """Read the attributes of any images, generated here or not.
+
+        Faces are not looked for: they should fill the picture as in the images that the model was trained on.
+
+        Args:
+            paths: images, folders of images, batch folders; one or several.
+            request: only these attributes, and whether an image shows all of it: "Male,-Smiling".
+            by: who reads: "verifier", or "judge" where the bundle has one.
+            crop: how images are made square: "center", "none" (squeezed), or "celeba" (the box of its aligned images).
+            recursive: whether subfolders are gone into.
+            progress: called with stage, done, total and a remark.
+
+        Returns:
+            The readings. Images that could not be read are among them, with the reason.
+
+        Raises:
+            InputError: no image there, or a reader, crop or request that cannot be used.
+
+        Example:
+            >>> _ = model.generate("Red", count=4, seed=1, out="red")
+            >>> readings = model.verify("red", "Red")
+            >>> len(readings), readings.meets.tolist()
+            (4, [True, True, True, True])
+            >>> list(readings.to_pandas().columns)
+            ['file', 'verifier.Red', 'seen.Red', 'meets', 'error']
+        """
+        from cfgan.api.readings import read_images
+
+        several = [paths] if isinstance(paths, str | Path) else list(paths)
+        return read_images(
+            self.bundle, several, request, by, crop=crop, recursive=recursive, device=self.device, progress=progress
+        )
+
+    def _plan(
+        self, request: Request | None, spec: str | Path | Mapping[str, Any] | None, settings: Mapping[str, Any]
+    ) -> Plan:
+        vocabulary, latents = self.bundle.vocabulary, self.bundle.latents
+        if (request is None) == (spec is None):
+            raise RequestError('give either a request, such as "Male" or "any", or a spec.', field="request")
+        if isinstance(spec, str | Path):
+            return read_spec(str(spec), vocabulary, settings, latents=latents)
+        if spec is not None:
+            return make_plan(spec, vocabulary, settings, latents=latents)
+        attributes = request if isinstance(request, str | Mapping) else list(request or ())
+        return make_plan({"attributes": attributes}, vocabulary, settings, source="request", latents=latents)
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        from cfgan.generate.sampling import Sampler
+
+        return Sampler(self.bundle, self.device)
+
+    def _faces(self, plan: Plan, progress: Progress) -> Faces:
+        from cfgan.generate.job import check_plan
+        from cfgan.generate.memory import draw_faces
+
+        _warn(check_plan(plan, self.bundle))
+        faces = Faces(draw_faces(self._sampler, plan, progress=progress), plan, self.attributes)
+        _warn(_missing(faces))
+        return faces
+
+    def _batch(self, plan: Plan, out: Path, progress: Progress) -> Batch:
+        from cfgan.generate.job import check_plan, generate
+
+        _warn(check_plan(plan, self.bundle))
+        generate(self.bundle, plan, out, device=self.device, progress=progress)
+        batch = Batch(out)
+        _warn(_missing(batch))
+        return batch
+
+
+def load(name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
+    """Open a model: a shipped one by name, or the folder of a bundle. Networks are loaded once something computes.
+
+    Args:
+        name_or_path: "celeba64", "digits32", or a folder.
+        device: where to compute: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        InputError: no such bundle, with the nearest names.
+        BundleError: it is damaged, or of another format.
+
+    Example:
+        >>> cfgan.load("celeba64")
+        <Model celeba64: 40 attributes, 64 x 64 pixels>
+    """
+    return Model(open_bundle(name_or_path), device)
+
+
+def _missing(faces: Faces | Batch) -> list[str]:
+    if faces.complete:
+        return []
+    return [f"draws ran out: {len(faces):,} of {faces.wanted:,} faces were found in {faces.draws:,} draws."]
+
+
+def _warn(sentences: Sequence[str]) -> None:
+    for sentence in sentences:
+        warnings.warn(sentence, CfganWarning, stacklevel=4)
