@@ -60,7 +60,7 @@ def train_judge(store: PackedDataset, run: Path, config: JudgeConfig, progress: 
         rows = store.rows("train")
         total = len(rows) + config.images
         show = progress or silent
-        maps = _features(store, rows, judge, run, stop, lambda done: show("training", done, total))
+        maps = _features(store, rows, judge, run, stop, lambda done: show("taking features", done, total))
         _fit(
             judge,
             maps,
