@@ -49,8 +49,8 @@ def test_a_stopped_judge_goes_on_with_the_features_it_has(store: PackedDataset, 
     config = make_config(JudgeConfig, SETTINGS)
     whole = train_judge(store, tmp_path / "whole", config)
 
-    def stop(done: int, total: int, row: dict[str, float]) -> None:
-        if not row:  # while the features are taken
+    def stop(stage: str, done: int, total: int, remark: str = "") -> None:
+        if stage == "taking features":
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(StoppedError):
