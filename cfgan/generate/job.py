@@ -123,8 +123,7 @@ def _least(bundle: Bundle, cell: RequestCell) -> dict[str, float]:
     """Name -> the probability of the requested value that a face of the cell had to reach."""
     if not cell.verify.enabled:
         return {}
-    gate = gate_of(bundle, cell)
-    return {name: round(float(least), 6) for name, least in zip(gate.names, gate.least, strict=True)}
+    return gate_of(bundle, cell).thresholds
 
 
 def _fill_cell(
@@ -202,7 +201,7 @@ def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, of
             tally.rejected_for[name] += int(not good and not keep)
             tally.only_for[name] += int(not good and not keep and (~passed).sum() == 1)
         if keep:
-            for name in chunk.gated:
+            for name in (each for each in chunk.gated if each in cell.request):
                 p = float(chunk.probability[place, bundle.vocabulary.index(name)])
                 tally.probability[name] += p if cell.request[name] > 0 else 1 - p
             places.append(place)
