@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cfgan
 from cfgan.attributes.spec import Plan, RequestCell
 from cfgan.attributes.spec_files import as_stored
-from cfgan.errors import FolderError, RequestError
+from cfgan.errors import FolderError, InputError, RequestError
 from cfgan.generate.batch import BatchWriter, CellTally, Face
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
 from cfgan.generate.sampling import Draws, Sampler, chunk_end
@@ -29,14 +29,24 @@ if TYPE_CHECKING:
 _ESTIMATED_CELLS = 16  # in larger plans requests of three and more attributes are judged by their rarest pair
 
 
-def check_plan(plan: Plan, bundle: Bundle) -> list[str]:
-    """Refuse impossible requests and collect warnings about implausible ones.
+def check_plan(plan: Plan, bundle: Bundle, *, strict: bool = False) -> list[str]:
+    """Refuse impossible requests and collect warnings about implausible ones, and about draws that do not look real.
+
+    Args:
+        plan: what is asked for.
+        bundle: of what.
+        strict: refuse a bundle whose draws were measured to be below the floor of realism.
 
     Raises:
         RequestError: a request that contradicts itself, or a precision that the verifier cannot reach.
+        InputError: ``strict``, and the bundle's draws do not look real.
     """
     prior = bundle.prior()
     warnings: list[str] = []
+    if not bundle.realism.enough:
+        if strict:
+            raise InputError(bundle.realism.sentence, field="bundle", value=bundle.name)
+        warnings.append(f"{bundle.name}: {bundle.realism.sentence}")
     estimate = len(plan.cells) <= _ESTIMATED_CELLS
     for cell in plan.cells:
         gate_of(bundle, cell)

@@ -32,6 +32,7 @@ from cfgan.io.files import (
     write_text,
 )
 from cfgan.model.calibration import Calibration
+from cfgan.model.realism import RealismStatement, realism_statement
 from cfgan.networks.shape import GanShape
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ class Bundle:
     def gates_requests(self) -> bool:
         """Whether draws are accepted by how sure the verifier is of real faces that carry the *whole* request."""
         return bool(self.config.get("gate") == "request")
+
+    @property
+    def realism(self) -> RealismStatement:
+        """How believable its draws are, as measured when it was built."""
+        return realism_statement(self.config)
 
     @property
     def z_dim(self) -> int:

@@ -52,7 +52,7 @@ def test_four_in_five_faces_that_carry_a_common_request_pass(wanted: tuple[bool,
     assert n == (read[1] * np.where(asked, 1, -1) > 0).all(1).sum()
     assert hits / n >= GATE_RECALL - 0.05
     if asked.all():
-        assert pass_rate(read, asked, least) == pytest.approx(GATE_RECALL, abs=0.02)
+        assert pass_rate(read, asked, least) == pytest.approx(GATE_RECALL, abs=0.04)
 
 
 def test_a_rare_combination_is_not_starved_by_what_its_values_are_like_elsewhere() -> None:
