@@ -14,9 +14,10 @@ import numpy.typing as npt
 import torch
 from safetensors.numpy import save
 
+from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.store import PackedDataset
-from cfgan.errors import InputError
+from cfgan.errors import InputError, nearest
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.files import read_json_object
 from cfgan.io.yaml import parse_yaml, read_text_limited
@@ -28,6 +29,7 @@ from cfgan.training.prior import load_prior
 
 Floats = npt.NDArray[np.floating[Any]]
 
+GATES = ("request", "value")
 _PATHS = ("guide", "features", "start")
 """Settings that name a folder: of a path only the last part is told."""
 
@@ -47,6 +49,8 @@ class Parts:
         guide: run folder of the classifier that pulled the generator; training can then go on from the bundle alone.
         store: real images, in which kept classifiers read the validation split if that is not known of them.
         faces: whether the images are faces; None: as in the bundle that is kept, else yes.
+        latents: how latents are drawn, as :class:`cfgan.attributes.latents.LatentRule` holds it; None: as once.
+        gate: "request" or "value", what a draw must be as sure as; None: as once, "value".
     """
 
     gan: Path
@@ -60,6 +64,8 @@ class Parts:
     store: PackedDataset | None = None
     guide: Path | None = None
     faces: bool | None = None
+    latents: dict[str, Any] | None = None
+    gate: str | None = None
 
 
 def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -87,6 +93,10 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     faces = parts.faces if parts.faces is not None else keep is None or keep.of_faces
     if not faces:
         config["faces"] = False
+    # How draws are made and accepted belongs to the model: what an older one makes stays as it is.
+    for rule, value in (("latents", parts.latents), ("gate", parts.gate)):
+        if value is not None:
+            config[rule] = value
     config["training"] = _training(parts.gan, about, keep)
     readings: dict[str, tuple[Floats, Floats]] = {}
     for role, run, kind in (("verifier", parts.verifier, "classifier"), ("judge", parts.judge, "judge")):
@@ -125,7 +135,54 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
                 field=role,
                 value=getattr(parts, role),
             )
+    _require_outside_judge(config, parts)
     return config, weights
+
+
+def _require_outside_judge(config: dict[str, Any], parts: Parts) -> None:
+    """Raise InputError if the judge reads the very features that the generator was trained over."""
+    trunk = config.get("judge", {}).get("shape", {}).get("trunk", "efficientnet-lite0")
+    if "judge" in config and trunk in config["training"]["features"]:
+        raise InputError(
+            f"this judge reads {trunk}, whose features trained the generator; train one on others "
+            "(`cfgan train judge --set trunk=mobilenet-v2`).",
+            field="judge",
+            value=parts.judge,
+        )
+
+
+def latent_rule(keep: Bundle | None, truncation: float | None, own: bool | None) -> dict[str, Any]:
+    """How a new bundle's latents are drawn: as is said, else as the kept bundle does, else each request's own.
+
+    Raises:
+        InputError: a truncation that cannot be.
+    """
+    before = keep.latents if keep is not None else LatentRule(shared=False)
+    try:
+        rule = LatentRule(
+            before.truncation if truncation is None else truncation, before.shared if own is None else not own
+        )
+    except ValueError as error:
+        raise InputError(f"{error}.", field="--truncation", value=truncation) from None
+    return rule.to_dict()
+
+
+def gate_rule(keep: Bundle | None, gate: str | None) -> str:
+    """What a new bundle's gate is made of: as is said, else as the kept bundle does, else the whole request.
+
+    Raises:
+        InputError: there is no such gate.
+    """
+    if gate is None:
+        return "request" if keep is None or keep.gates_requests else "value"
+    if gate not in GATES:
+        raise InputError(
+            f"there is no gate {gate!r}; there are {', '.join(GATES)}.",
+            field="--gate",
+            value=gate,
+            nearest=nearest(gate, GATES),
+        )
+    return gate
 
 
 def _guide(parts: Parts, guides: Sequence[str]) -> tuple[dict[str, Any], bytes] | None:
@@ -195,7 +252,7 @@ def _training(gan: Path, about: dict[str, Any], keep: Bundle | None) -> dict[str
         "images": about["images"],
         "seconds": training_seconds(gan),
         "guides": about.get("guides", []),
-        "features": about.get("features", []),
+        "features": list(about.get("features", [])),
         "settings": _settings(gan),
     }
     if start := about.get("start"):

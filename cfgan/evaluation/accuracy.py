@@ -46,7 +46,8 @@ def unfiltered_accuracy(
     from cfgan.generate.sampling import Sampler
 
     sampler = Sampler(bundle, device)
-    cell = RequestCell("evaluation", request or {}, draws, seed, verify=VerifySpec(enabled=False))
+    cut = bundle.latents.truncation
+    cell = RequestCell("evaluation", request or {}, draws, seed, truncation=cut, verify=VerifySpec(enabled=False))
     asked, seen = [], []
     for start in range(0, draws, _CHUNK):
         drawn = sampler.draw(cell, range(start, min(start + _CHUNK, draws)), last=draws)

@@ -130,15 +130,16 @@ def measure(
     def draw(drawn: RequestSet, stage: str) -> Levels:
         return draw_levels(generator, drawn, where, named(progress, stage))
 
+    cut = bundle.latents.truncation
     sets = {
-        "prior": from_prior(prior, plan.draws, bundle.z_dim, plan.seed),
-        "balanced": balanced(prior, plan.each, bundle.z_dim, plan.seed + 1),
-        "rare": rare(prior, plan.rare_requests, plan.each, bundle.z_dim, plan.seed + 2),
+        "prior": from_prior(prior, plan.draws, bundle.z_dim, plan.seed, cut),
+        "balanced": balanced(prior, plan.each, bundle.z_dim, plan.seed + 1, cut),
+        "rare": rare(prior, plan.rare_requests, plan.each, bundle.z_dim, plan.seed + 2, cut),
     }
     for k, request in enumerate(plan.requests):
-        sets[format_request(request)] = repeated(prior, request, _WHOLE, bundle.z_dim, plan.seed + 3 + k)
+        sets[format_request(request)] = repeated(prior, request, _WHOLE, bundle.z_dim, plan.seed + 3 + k, cut)
     count = min(plan.draws, len(real))
-    z = latents(plan.seed, range(count), bundle.z_dim)
+    z = latents(plan.seed, range(count), bundle.z_dim, cut)
     matched = RequestSet([{}] * count, np.where(np.isfinite(labels[:count]), labels[:count], 0).astype(np.float32), z)
 
     result: dict[str, Any] = {

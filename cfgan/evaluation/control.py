@@ -124,7 +124,7 @@ def measure_control(
     where = pick_device(device)
     generator, reader = bundle.generator().to(where), readers_of(bundle, where)[-1]
     prior = bundle.prior()
-    base = from_prior(prior, latents, bundle.z_dim, seed)
+    base = from_prior(prior, latents, bundle.z_dim, seed, bundle.latents.truncation)
     names = bundle.vocabulary.names
     a = len(names)
     moved, error, on, off = np.zeros((a, a)), np.zeros((a, a)), np.zeros(a), np.zeros(a)

@@ -62,9 +62,9 @@ def request_suite(
     generator, reader, prior = bundle.generator().to(where), readers_of(bundle, where)[-1], bundle.prior()
     each = max(1, draws // (2 * len(bundle.vocabulary)))
     sets = {
-        "as in the data": from_prior(prior, draws, bundle.z_dim, seed),
-        "balanced": balanced(prior, each, bundle.z_dim, seed + 1),
-        "rare": rare(prior, PAIRS, max(1, draws // PAIRS), bundle.z_dim, seed + 2),
+        "as in the data": from_prior(prior, draws, bundle.z_dim, seed, bundle.latents.truncation),
+        "balanced": balanced(prior, each, bundle.z_dim, seed + 1, bundle.latents.truncation),
+        "rare": rare(prior, PAIRS, max(1, draws // PAIRS), bundle.z_dim, seed + 2, bundle.latents.truncation),
     }
     suite, total, done = [], sum(map(len, sets.values())), 0
     for name, drawn in sets.items():

@@ -35,22 +35,24 @@ class RequestSet:
         return len(self.requests)
 
 
-def from_prior(prior: Prior, count: int, z_dim: int, seed: int) -> RequestSet:
+def from_prior(prior: Prior, count: int, z_dim: int, seed: int, truncation: float | None = None) -> RequestSet:
     """Every attribute drawn from the prior: requests as faces come."""
-    return _fill(prior, [{}] * count, z_dim, seed)
+    return _fill(prior, [{}] * count, z_dim, seed, truncation)
 
 
-def balanced(prior: Prior, each: int, z_dim: int, seed: int) -> RequestSet:
+def balanced(prior: Prior, each: int, z_dim: int, seed: int, truncation: float | None = None) -> RequestSet:
     """Every attribute alone, asked for ``each`` times and asked away as often; the others from the prior given it."""
     requests: list[Request] = [
         {name: value} for name in prior.vocabulary.names for value in (1.0, -1.0) for _ in range(each)
     ]
-    return _fill(prior, requests, z_dim, seed)
+    return _fill(prior, requests, z_dim, seed, truncation)
 
 
-def repeated(prior: Prior, request: Request, count: int, z_dim: int, seed: int) -> RequestSet:
+def repeated(
+    prior: Prior, request: Request, count: int, z_dim: int, seed: int, truncation: float | None = None
+) -> RequestSet:
     """The same request again and again; free attributes from the prior given it."""
-    return _fill(prior, [request] * count, z_dim, seed)
+    return _fill(prior, [request] * count, z_dim, seed, truncation)
 
 
 def rare_pairs(prior: Prior, most: int, seed: int) -> list[Request]:
@@ -74,12 +76,12 @@ def rare_pairs(prior: Prior, most: int, seed: int) -> list[Request]:
     return [found[k] for k in sorted(order)]
 
 
-def rare(prior: Prior, pairs: int, each: int, z_dim: int, seed: int) -> RequestSet:
+def rare(prior: Prior, pairs: int, each: int, z_dim: int, seed: int, truncation: float | None = None) -> RequestSet:
     """Rare pairs, each asked for several times."""
-    return _fill(prior, [pair for pair in rare_pairs(prior, pairs, seed) for _ in range(each)], z_dim, seed)
+    return _fill(prior, [pair for pair in rare_pairs(prior, pairs, seed) for _ in range(each)], z_dim, seed, truncation)
 
 
-def _fill(prior: Prior, requests: list[Request], z_dim: int, seed: int) -> RequestSet:
+def _fill(prior: Prior, requests: list[Request], z_dim: int, seed: int, truncation: float | None) -> RequestSet:
     """Conditions and latents; draw *i* of the set has the random streams of (seed, i)."""
     a = len(prior.vocabulary)
     conditions = np.zeros((len(requests), a), dtype=np.float32)
@@ -88,5 +90,5 @@ def _fill(prior: Prior, requests: list[Request], z_dim: int, seed: int) -> Reque
         groups.setdefault(tuple(request.items()), []).append(i)
     for key, rows in groups.items():
         conditions[rows] = prior.sample(dict(key), seed, rows)
-    z = latents(seed, range(len(requests)), z_dim) if requests else np.zeros((0, z_dim), dtype=np.float32)
+    z = latents(seed, range(len(requests)), z_dim, truncation) if requests else np.zeros((0, z_dim), dtype=np.float32)
     return RequestSet(requests, conditions, z)

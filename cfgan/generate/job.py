@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import cfgan
 from cfgan.attributes.spec import Plan, RequestCell
 from cfgan.attributes.spec_files import as_stored
-from cfgan.errors import FolderError, RequestError
+from cfgan.errors import FolderError, InputError, RequestError
 from cfgan.generate.batch import BatchWriter, CellTally, Face
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
 from cfgan.generate.sampling import Draws, Sampler, chunk_end
@@ -26,14 +26,24 @@ from cfgan.verify.gate import gate_of
 _ESTIMATED_CELLS = 16  # in larger plans requests of three and more attributes are judged by their rarest pair
 
 
-def check_plan(plan: Plan, bundle: Bundle) -> list[str]:
-    """Refuse impossible requests and collect warnings about implausible ones.
+def check_plan(plan: Plan, bundle: Bundle, *, strict: bool = False) -> list[str]:
+    """Refuse impossible requests and collect warnings about implausible ones, and about draws that do not look real.
+
+    Args:
+        plan: what is asked for.
+        bundle: of what.
+        strict: refuse a bundle whose draws were measured to be below the floor of realism.
 
     Raises:
         RequestError: a request that contradicts itself, or a precision that the verifier cannot reach.
+        InputError: ``strict``, and the bundle's draws do not look real.
     """
     prior = bundle.prior()
     warnings: list[str] = []
+    if not bundle.realism.enough:
+        if strict:
+            raise InputError(bundle.realism.sentence, field="bundle", value=bundle.name)
+        warnings.append(f"{bundle.name}: {bundle.realism.sentence}")
     estimate = len(plan.cells) <= _ESTIMATED_CELLS
     for cell in plan.cells:
         gate_of(bundle, cell)
@@ -121,8 +131,7 @@ def _least(bundle: Bundle, cell: RequestCell) -> dict[str, float]:
     """Name -> the probability of the requested value that a face of the cell had to reach."""
     if not cell.verify.enabled:
         return {}
-    gate = gate_of(bundle, cell)
-    return {name: round(float(least), 6) for name, least in zip(gate.names, gate.least, strict=True)}
+    return gate_of(bundle, cell).thresholds
 
 
 class FaceSink(Protocol):
@@ -207,7 +216,7 @@ def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, of
             tally.rejected_for[name] += int(not good and not keep)
             tally.only_for[name] += int(not good and not keep and (~passed).sum() == 1)
         if keep:
-            for name in chunk.gated:
+            for name in (each for each in chunk.gated if each in cell.request):
                 p = float(chunk.probability[place, bundle.vocabulary.index(name)])
                 tally.probability[name] += p if cell.request[name] > 0 else 1 - p
             places.append(place)

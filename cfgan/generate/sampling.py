@@ -14,7 +14,7 @@ from cfgan.attributes.prior import Prior, stream
 from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
-from cfgan.verify.gate import Gate, gate_of, probabilities
+from cfgan.verify.gate import Candidates, Gate, gate_of, probabilities
 
 CHUNK = 32
 """Draws made at a time. On two CPU cores 32 is the fastest: more spill out of the caches."""
@@ -162,9 +162,9 @@ class Sampler:
         parts = [self._chunk(cell, range(k, k + CHUNK), last or stop) for k in range(start, stop, CHUNK)]
         condition, pixels, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
         wanted = slice(draws.start - start, draws.stop - start)
+        candidates = Candidates(condition[wanted], pixels[wanted], probability[wanted])
         gate = self.gate(cell)
-        passed = gate.passes(probability[wanted])
-        return Draws(draws, condition[wanted], pixels[wanted], probability[wanted], passed, gate.names)
+        return Draws(draws, **vars(candidates), passed=gate.passes(candidates), gated=gate.names)
 
     def gate(self, cell: RequestCell) -> Gate:
         """The gate of a cell, made once for the cell that is being drawn. Raises RequestError for its precision."""

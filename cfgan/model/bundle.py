@@ -32,6 +32,7 @@ from cfgan.io.files import (
     write_text,
 )
 from cfgan.model.calibration import Calibration
+from cfgan.model.realism import RealismStatement, realism_statement
 from cfgan.networks.shape import GanShape
 
 if TYPE_CHECKING:
@@ -100,6 +101,16 @@ class Bundle:
     def latents(self) -> LatentRule:
         """How its latents are drawn where a spec does not say."""
         return LatentRule.from_dict(self.config.get("latents", {}))
+
+    @property
+    def gates_requests(self) -> bool:
+        """Whether draws are accepted by how sure the verifier is of real faces that carry the *whole* request."""
+        return bool(self.config.get("gate") == "request")
+
+    @property
+    def realism(self) -> RealismStatement:
+        """How believable its draws are, as measured when it was built."""
+        return realism_statement(self.config)
 
     @property
     def z_dim(self) -> int:
@@ -201,6 +212,10 @@ class Bundle:
         Raises:
             BundleError: the file is damaged.
         """
+        return self._validation
+
+    @cached_property
+    def _validation(self) -> Validation | None:
         if "validation.safetensors" not in self.sums:
             return None
         from safetensors import SafetensorError
@@ -294,6 +309,8 @@ def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration, Cali
     generator, verifier = config["generator"], config["verifier"]["shape"]
     GanShape(**generator)
     LatentRule.from_dict(config.get("latents", {}))
+    if config.get("gate", "value") not in ("value", "request"):
+        raise ValueError(f"gate is {config['gate']!r}, neither value nor request")
     if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
         raise ValueError("the name is no plain name")
     if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):

@@ -77,7 +77,7 @@ def train_judge(
         rows = store.rows("train")
         total = len(rows) + config.images
         show = progress or silent
-        maps = _features(store, rows, judge, run, stop, lambda done: show("training", done, total))
+        maps = _features(store, rows, judge, run, stop, lambda done: show("taking features", done, total))
         _fit(
             judge,
             maps,

@@ -1,8 +1,12 @@
-"""The verifier at work: calibrated probabilities of every attribute, and accept or reject."""
+"""Gates: which draws of a request are accepted.
+
+A gate answers for each of its G names whether a draw passes; a draw is accepted when every gate's every answer is yes.
+``GATES`` lists what makes them. The verifier's gate is the first: its names are the requested attributes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +18,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
 from cfgan.verify.precision import OperatingPoint, points_for_request
+from cfgan.verify.request_gate import request_thresholds
 
 if TYPE_CHECKING:
     import torch
@@ -34,11 +39,45 @@ def probabilities(network: Network, calibration: Calibration, images: torch.Tens
 
 
 @dataclass(frozen=True)
-class Gate:
-    """Which images of a cell are accepted.
+class Candidates:
+    """Draws of a request before it is decided which of them pass.
 
-    A value passes when the verifier is as sure of it as of four in five real faces that carry it (the bundle's gate).
-    In bundles without such a gate a wanted attribute passes when its calibrated probability reaches the threshold of
+    Args:
+        condition: float32 (n, A), what the generator was given.
+        pixels: uint8 (n, 3, H, W).
+        probability: float32 (n, A), the verifier's, calibrated.
+    """
+
+    condition: npt.NDArray[np.float32]
+    pixels: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+
+
+class Gate(Protocol):
+    """What decides which draws of a request are accepted."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it asks, G questions: an attribute's name where it asks for a requested value."""
+        ...
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Name -> the least that a draw has to reach; kept in ``batch.json``."""
+        ...
+
+    def passes(self, draws: Candidates) -> npt.NDArray[np.bool_]:
+        """Whether each draw passes, bool (n, G)."""
+        ...
+
+
+@dataclass(frozen=True)
+class VerifierGate:
+    """The verifier's gate of one request.
+
+    A face passes when the verifier is as sure of it as of four in five real faces that carry the request: of the whole
+    request in bundles whose ``gate`` is "request" (:mod:`cfgan.verify.request_gate`), of each value by itself in older
+    ones. In bundles without either a wanted attribute passes when its calibrated probability reaches the threshold of
     best balanced accuracy, an unwanted one when it stays below. With an explicit threshold t, wanted needs p >= t and
     unwanted 1 - p >= t. Graded values (between -1 and 1) are shown to the generator but not gated: there is no true
     answer to "half smiling".
@@ -64,8 +103,13 @@ class Gate:
         vocabulary: Vocabulary,
         calibration: Calibration,
         points: Mapping[str, OperatingPoint] | None = None,
-    ) -> Gate:
-        """The gate of a cell: its own threshold, those of its precision (``points``), or the bundle's."""
+        real: tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]] | None = None,
+    ) -> VerifierGate:
+        """The gate of a cell: its own threshold, those of its precision (``points``), or the bundle's.
+
+        With ``real``, the verifier's probabilities and the labels (N, A) of held-out real faces, a request of several
+        values is gated as a whole.
+        """
         names = tuple(name for name, value in cell.request.items() if abs(value) == 1)
         columns = np.asarray([vocabulary.index(name) for name in names], dtype=np.int64)
         wanted = np.asarray([cell.request[name] > 0 for name in names], dtype=bool)
@@ -76,20 +120,66 @@ class Gate:
             return cls(names, columns, wanted, least, np.zeros(len(names), bool))
         if len(calibration.gate_yes):
             least = np.where(wanted, calibration.gate_yes[columns], calibration.gate_no[columns])
+            if real is not None and len(names) > 1:
+                read, labels = (each[:, columns] for each in real)
+                whole = request_thresholds(read, labels, wanted, calibration.threshold[columns])
+                least = np.where(np.isfinite(whole), whole, least)
             return cls(names, columns, wanted, least, np.zeros(len(names), bool))
         own = calibration.threshold[columns]
         return cls(names, columns, wanted, np.where(wanted, own, 1 - own), ~wanted)
 
-    def passes(self, probability: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+    @property
+    def thresholds(self) -> dict[str, float]:
+        return {name: round(float(least), 6) for name, least in zip(self.names, self.least, strict=True)}
+
+    def passes(self, draws: Candidates) -> npt.NDArray[np.bool_]:
+        return self.sees(draws.probability)
+
+    def sees(self, probability: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
         """(N, A) calibrated probabilities to bool (N, G): which requested values are seen."""
         p = probability[:, self.columns].astype(np.float64)
         requested = np.where(self.wanted, p, 1 - p)
         return np.where(self.strict, requested > self.least, requested >= self.least)
 
 
-def gate_of(bundle: Bundle, cell: RequestCell) -> Gate:
-    """Which images of a cell are accepted. Raises RequestError: the verifier cannot reach the cell's precision."""
-    points = None
+@dataclass(frozen=True)
+class AllOf:
+    """Several gates as one: a draw passes when it passes each."""
+
+    gates: tuple[Gate, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for gate in self.gates for name in gate.names)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        return {name: least for gate in self.gates for name, least in gate.thresholds.items()}
+
+    def passes(self, draws: Candidates) -> npt.NDArray[np.bool_]:
+        return np.concatenate([gate.passes(draws) for gate in self.gates], 1)
+
+
+def verifier_gate(bundle: Bundle, cell: RequestCell) -> VerifierGate:
+    """The verifier's gate of a cell.
+
+    Raises:
+        RequestError: the verifier cannot reach the cell's precision.
+        BundleError: the bundle's readings of real faces are damaged.
+    """
+    points = real = None
     if cell.verify.enabled and cell.verify.precision is not None:
         points = points_for_request(bundle, cell.request, cell.verify.precision)
-    return Gate.for_cell(cell, bundle.vocabulary, bundle.calibration, points)
+    elif bundle.gates_requests and (validation := bundle.validation()) is not None:
+        real = bundle.calibration.probabilities(validation.logits["verifier"]), validation.labels
+    return VerifierGate.for_cell(cell, bundle.vocabulary, bundle.calibration, points, real)
+
+
+GATES: tuple[Callable[[Bundle, RequestCell], Gate], ...] = (verifier_gate,)
+"""What makes the gates of a cell, in the order in which their answers are counted."""
+
+
+def gate_of(bundle: Bundle, cell: RequestCell) -> Gate:
+    """All gates of a cell as one. Raises as :func:`verifier_gate`."""
+    gates = tuple(make(bundle, cell) for make in GATES)
+    return gates[0] if len(gates) == 1 else AllOf(gates)

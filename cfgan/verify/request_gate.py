@@ -16,6 +16,7 @@ from cfgan.model.calibration import GATE_RECALL, SUREST
 ENOUGH = 50
 """Real faces that carry a request from which on its thresholds are read off them; of fewer a model is made."""
 
+_SHRINK = 5  # faces at which a threshold made of few stands halfway to that of the value alone
 _RIDGE = 10.0  # faces' worth of doubt that the rest of a request shifts a logit at all
 _EDGE = 1e-7
 
@@ -28,7 +29,8 @@ def request_thresholds(probability: Floats, labels: Floats, wanted: Bools, best:
 
     Of :data:`ENOUGH` real faces that carry the whole request, each value's threshold is the same quantile, so low that
     four in five of the faces reach all of them at once. With fewer, faces that carry the value alone stand in, their
-    logits shifted by what the rest of the request does to them (ridge regression), as if the values were independent.
+    logits shifted by what the rest of the request does to them (ridge regression), as if the values were independent;
+    and of n faces that carry the whole the threshold leans by 5 / (5 + n) on that of the value alone (shrinkage).
     A threshold is not below that of best balanced accuracy, shifted likewise where the request makes faces harder.
 
     Args:
@@ -58,6 +60,9 @@ def request_thresholds(probability: Floats, labels: Floats, wanted: Bools, best:
     for k in range(g):
         if len(stand_in[k]):
             reached = max(float(np.quantile(stand_in[k], share)), float(floor[k] + min(0.0, shift[k])))
+            if not enough:
+                alone = max(float(np.quantile(x[carries[:, k], k], 1 - GATE_RECALL)), float(floor[k]))
+                reached += (alone - reached) * _SHRINK / (_SHRINK + int(whole.sum()))
             least[k] = min(SUREST, 1 / (1 + np.exp(-reached)))
     return least
 

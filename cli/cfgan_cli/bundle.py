@@ -89,6 +89,22 @@ def build(
         list[Path] | None,
         typer.Option(help="A Markdown file that the card ends with, an ablation say. Repeatable."),
     ] = None,
+    truncation: Annotated[
+        float | None,
+        typer.Option(help="Draw latents from a normal cut off at so many standard deviations. Default: as in --keep."),
+    ] = None,
+    own_latents: Annotated[
+        bool | None,
+        typer.Option(
+            "--own-latents/--same-latents",
+            help="Whether each request has latents of its own. Default: as in --keep, else yes.",
+            show_default=False,
+        ),
+    ] = None,
+    gate: Annotated[
+        str | None,
+        typer.Option(help="What a draw must be as sure as: request (as a whole) or value. Default: as in --keep."),
+    ] = None,
     face_api: FaceApi = None,
     nsfwjs: Nsfwjs = None,
     privacy_images: Annotated[
@@ -103,13 +119,14 @@ def build(
     """Put trained parts together, measure them and write the model card."""
     with exit_codes():
         from cfgan.assemble.build import build_bundle
-        from cfgan.assemble.parts import Parts
+        from cfgan.assemble.parts import Parts, gate_rule, latent_rule
         from cfgan.data.store import open_store
         from cfgan.model.bundle import open_bundle
 
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None
-        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces)
+        rules = latent_rule(kept, truncation, own_latents), gate_rule(kept, gate)
+        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces, *rules)
         with progress_bar(quiet=quiet, unit="draws") as progress:
             built = build_bundle(
                 out,

@@ -64,6 +64,9 @@ def generate(
             help="Whether draw i has the same latent for every request with this seed. Default: the bundle's.",
         ),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse a bundle whose draws do not look real, instead of warning.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")] = False,
@@ -93,7 +96,7 @@ def generate(
             "enabled": False if no_verify else None,
         }
         plan = _plan(opened, attrs, spec, settings, verify)
-        for warning in check_plan(plan, opened):
+        for warning in check_plan(plan, opened, strict=strict):
             message(f"Warning: {warning}", style="yellow")
         folder = out if out is not None else Path("faces") / _folder_name(plan, opened, spec)
         with progress_bar(quiet=quiet or as_json, unit="faces") as progress:
@@ -105,9 +108,10 @@ def generate(
                 progress=progress,
             )
         if as_json:
-            print_json(_as_json(summary, plan))
+            print_json({**_as_json(summary, plan), "realism": opened.realism.sentence})
         elif not quiet:
             _show(summary, plan)
+            console().print(opened.realism.sentence, soft_wrap=True, markup=False)
     if not summary.complete:
         message(
             f"Draws ran out: {summary.accepted} of {summary.wanted} faces were found in {summary.draws:,} draws. "

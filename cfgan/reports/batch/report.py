@@ -134,13 +134,14 @@ def build_report(
         evidence = external_figures(
             [(item.id, item.folder, item.content) for item in read], external_classifiers, missing, progress
         )
+    realism = bundle.realism
     exact = {reader: rate.to_dict() for reader, rate in totals.whole.items()}
     lines = verdict.summary(data, overview, deciding, exact, len(totals.tested))
     result = {
         "format": FORMAT,
         "cfgan": cfgan.__version__,
-        **verdict.judged(data, overview, deciding, len(totals.tested)),
-        "summary": [*lines, *sentences(evidence)],
+        **verdict.judged(data, overview, deciding, len(totals.tested), None if realism.enough else realism.sentence),
+        "summary": [*lines, realism.sentence, *sentences(evidence)],
         "bundle": _bundle_facts(bundle, real),
         "settings": {
             "redraw": redraw,

@@ -31,7 +31,11 @@ _LISTED = 3  # problems of a folder that are named
 
 
 def judged(
-    batches: Sequence[Mapping[str, Any]], overview: Sequence[Mapping[str, Any]], deciding: str, tested: int
+    batches: Sequence[Mapping[str, Any]],
+    overview: Sequence[Mapping[str, Any]],
+    deciding: str,
+    tested: int,
+    unreal: str | None = None,
 ) -> dict[str, Any]:
     """The verdict.
 
@@ -40,12 +44,13 @@ def judged(
         overview: each attribute over all requests.
         deciding: "judge" or "verifier".
         tested: how many figures were compared with their ceiling.
+        unreal: a sentence where the model's draws were measured not to look real.
 
     Returns:
         ``verdict``, ``headline`` (one sentence), ``reasons`` (why not better; one sentence each).
     """
     failing = [*_not_as_it_says(batches), *_rows(batches, overview, deciding, "failing")]
-    short = [*_missing(batches), *_rows(batches, overview, deciding, "certain")]
+    short = [*_missing(batches), *_rows(batches, overview, deciding, "certain"), *([unreal] if unreal else [])]
     unproven = list(_unproven(batches, overview, deciding, tested))
     many = len(batches) > 1
     it, does = ("These batches", "do") if many else ("This batch", "does")

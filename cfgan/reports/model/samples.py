@@ -19,5 +19,5 @@ def sample_sheet(bundle: Bundle, seed: int = 0) -> bytes:
     from cfgan.io.png import encode_png, grid
     from cfgan.networks.devices import pick_device
 
-    drawn = from_prior(bundle.prior(), SIDE * SIDE, bundle.z_dim, seed)
+    drawn = from_prior(bundle.prior(), SIDE * SIDE, bundle.z_dim, seed, bundle.latents.truncation)
     return encode_png(grid(draw_levels(bundle.generator(), drawn, pick_device("cpu")), SIDE))

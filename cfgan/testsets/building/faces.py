@@ -19,7 +19,7 @@ from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.writer import Face, Tally, TestsetWriter, alike
 from cfgan.testsets.spec import Plan
-from cfgan.verify.gate import Gate, gate_of, probabilities
+from cfgan.verify.gate import Candidates, Gate, gate_of, probabilities
 from cfgan.verify.reader import readers_of
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class FaceMaker:
         images, pixels = render(self._sampler.generator, z, conditions, self._sampler.device)
         probability = probabilities(self.verifier.network, self.bundle.calibration, images)
         requested = {**base.requested, name: value}
-        seen = self._gate(requested).passes(probability)
+        seen = self._gate(requested).passes(Candidates(conditions, pixels, probability))
         passed = np.asarray([row.all() for row in seen], dtype=bool)
         if not (search and self.plan.model.verify.enabled):  # where nothing is verified every strength would pass
             passed &= np.arange(len(STRENGTHS)) == _PLAIN

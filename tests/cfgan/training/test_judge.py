@@ -13,7 +13,7 @@ from nsfwjs_helpers import use_small_package
 
 import cfgan
 from cfgan.assemble.build import build_bundle
-from cfgan.assemble.parts import Parts
+from cfgan.assemble.parts import Parts, assemble
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.spec import Plan, RequestCell, VerifySpec
 from cfgan.attributes.vocabulary import Vocabulary
@@ -49,8 +49,8 @@ def test_a_stopped_judge_goes_on_with_the_features_it_has(store: PackedDataset, 
     config = make_config(JudgeConfig, SETTINGS)
     whole = train_judge(store, tmp_path / "whole", config)
 
-    def stop(done: int, total: int, row: dict[str, float]) -> None:
-        if not row:  # while the features are taken
+    def stop(stage: str, done: int, total: int, remark: str = "") -> None:
+        if stage == "taking features":
             signal.raise_signal(signal.SIGTERM)
 
     with pytest.raises(StoppedError):
@@ -160,3 +160,15 @@ def test_nothing_that_draws_gates_or_trains_touches_the_judge(
         named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         named |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
         assert not named & {"judge", "Judge", "judge_calibration", "train_judge", "networks.judge"}, path
+
+
+def test_a_judge_over_features_that_trained_the_generator_is_refused(
+    store: PackedDataset, source: Bundle, tmp_path: Path
+) -> None:
+    settings = SMALL | {"z_dim": 8, "features": "efficientnet-lite0", "features_side": 32, "images": 8}
+    train_gan(store, tmp_path / "gan", make_config(GanConfig, settings))
+    train_judge(store, tmp_path / "judge", make_config(JudgeConfig, SETTINGS))
+    with pytest.raises(InputError, match="this judge reads efficientnet-lite0, whose features trained the generator"):
+        assemble(Parts(tmp_path / "gan", judge=tmp_path / "judge", keep=source))
+    config, _ = assemble(Parts(tmp_path / "gan", keep=source))
+    assert config["training"]["features"] == ["efficientnet-lite0"] and config["heads"]["side"] == 32

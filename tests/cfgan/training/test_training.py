@@ -42,7 +42,7 @@ def test_a_resumed_gan_run_has_the_same_weights_as_an_unbroken_one(
     config = make_config(GanConfig, SMALL | extra)
     whole = train_gan(store, tmp_path / "whole", config)
 
-    def stop(done: int, total: int, row: dict[str, float]) -> None:
+    def stop(stage: str, done: int, total: int, remark: str = "") -> None:
         if done == 24:
             signal.raise_signal(signal.SIGTERM)
 
@@ -65,7 +65,7 @@ def test_a_resumed_classifier_run_has_the_same_weights(store: PackedDataset, tmp
     config = make_config(ClassifierConfig, SEEN)
     whole = train_classifier(store, tmp_path / "whole", config)
 
-    def stop(done: int, total: int, row: dict[str, float]) -> None:
+    def stop(stage: str, done: int, total: int, remark: str = "") -> None:
         if done == 24:
             signal.raise_signal(signal.SIGINT)
 

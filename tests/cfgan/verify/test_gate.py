@@ -20,20 +20,20 @@ from cfgan.model.calibration import (
     fit_calibration,
 )
 from cfgan.stats.intervals import wilson_interval
-from cfgan.verify.gate import Gate
+from cfgan.verify.gate import VerifierGate
 
 
-def gate(request: dict[str, float], threshold: float | None = None) -> Gate:
+def gate(request: dict[str, float], threshold: float | None = None) -> VerifierGate:
     calibration = Calibration(np.ones(3), np.zeros(3), np.asarray([0.1, 0.5, 0.9]))
     cell = RequestCell("x", request, 1, 0, verify=VerifySpec(threshold=threshold))
-    return Gate.for_cell(cell, Vocabulary(("A", "B", "C")), calibration)
+    return VerifierGate.for_cell(cell, Vocabulary(("A", "B", "C")), calibration)
 
 
 def test_the_bundle_s_thresholds_split_wanted_and_unwanted_without_gap_or_overlap() -> None:
     p = np.asarray([[0.0, 0.0, 0.0], [0.1, 0.5, 0.9], [0.2, 0.4, 0.95]], dtype=np.float32)
     p[1] = np.nextafter(p[1], 1)
-    wanted = gate({"A": 1, "B": 1, "C": 1}).passes(p)
-    unwanted = gate({"A": -1, "B": -1, "C": -1}).passes(p)
+    wanted = gate({"A": 1, "B": 1, "C": 1}).sees(p)
+    unwanted = gate({"A": -1, "B": -1, "C": -1}).sees(p)
     np.testing.assert_array_equal(wanted, ~unwanted)
     np.testing.assert_array_equal(wanted, [[False] * 3, [True] * 3, [True, False, True]])
 
@@ -46,14 +46,14 @@ def test_the_bundle_s_gate_asks_for_what_four_in_five_real_faces_reach() -> None
     p = calibration.probabilities(logits)
     vocabulary = Vocabulary(("Common", "Rare"))
     for value in (1.0, -1.0):
-        gate = Gate.for_cell(RequestCell("x", {"Common": value, "Rare": value}, 1, 0), vocabulary, calibration)
-        passed = gate.passes(p)
+        gate = VerifierGate.for_cell(RequestCell("x", {"Common": value, "Rare": value}, 1, 0), vocabulary, calibration)
+        passed = gate.sees(p)
         for i in range(2):
             carriers = labels[:, i] == value
             assert passed[carriers, i].mean() <= 0.81
             assert passed[carriers, i].mean() > 0.75 > 0.3 > passed[~carriers, i].mean()
     assert Calibration.from_dict(calibration.to_dict()).gate_yes == pytest.approx(calibration.gate_yes, abs=1e-6)
-    strict = Gate.for_cell(
+    strict = VerifierGate.for_cell(
         RequestCell("x", {"Rare": 1.0}, 1, 0, verify=VerifySpec(threshold=0.99)), vocabulary, calibration
     )
     assert strict.least[0] == 0.99
@@ -61,12 +61,12 @@ def test_the_bundle_s_gate_asks_for_what_four_in_five_real_faces_reach() -> None
 
 def test_an_explicit_threshold_is_the_probability_of_the_requested_value() -> None:
     p = np.asarray([[0.85, 0.15, 0.5]], dtype=np.float32)
-    np.testing.assert_array_equal(gate({"A": 1, "B": -1, "C": -1}, 0.8).passes(p), [[True, True, False]])
+    np.testing.assert_array_equal(gate({"A": 1, "B": -1, "C": -1}, 0.8).sees(p), [[True, True, False]])
 
 
 def test_graded_and_free_attributes_are_not_gated() -> None:
     assert gate({"A": 0.5, "C": -1}).names == ("C",)
-    assert gate({}).passes(np.zeros((4, 3), np.float32)).all(1).all()
+    assert gate({}).sees(np.zeros((4, 3), np.float32)).all(1).all()
 
 
 @given(

@@ -15,7 +15,7 @@ from cfgan.errors import BundleError, RequestError, SpecError
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import Calibration, fit_calibration
-from cfgan.verify.gate import gate_of
+from cfgan.verify.gate import verifier_gate
 from cfgan.verify.precision import operating_points, point_for_precision, points_for_request
 
 
@@ -63,10 +63,10 @@ def test_a_precision_becomes_a_threshold_for_each_value(read: Bundle) -> None:
     loose = points_for_request(read, {names[2]: -1.0}, 0.8)
     assert loose[names[2]].threshold < points[names[2]].threshold
     plan = make_plan({"attributes": {names[2]: -1.0}, "verify": {"precision": 0.95}}, read.vocabulary)
-    gate = gate_of(read, plan.cells[0])
+    gate = verifier_gate(read, plan.cells[0])
     assert gate.least[0] == pytest.approx(points[names[2]].threshold)
     passing = np.full((1, len(names)), 1 - gate.least[0], dtype=np.float64)
-    assert gate.passes(passing - 1e-6).all() and not gate.passes(passing + 1e-3).any()
+    assert gate.sees(passing - 1e-6).all() and not gate.sees(passing + 1e-3).any()
 
 
 def test_a_precision_out_of_reach_is_refused_before_anything_is_written(read: Bundle, tmp_path: Path) -> None:
