@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from cfgan.data.read.packages import sklearn_digits
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
 from cfgan.attributes.spec import RequestCell, VerifySpec
-from cfgan.data.read.packages import sklearn_digits
 from cfgan.data.read.splits import Shares
 from cfgan.generate.sampling import Sampler
 from cfgan.model.bundle import Bundle, open_bundle
