@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cfgan.api.model import Model, load
     from cfgan.api.readings import Readings
     from cfgan.api.reports import Report, Score, report, score
+    from cfgan.data.read.columns import Columns
+    from cfgan.data.table import LabelTable, read_labels
     from cfgan.errors import (
         BundleError,
         CfganError,
@@ -44,6 +46,8 @@ _HOME = {
     "cfgan.api.model": ("Model", "load"),
     "cfgan.api.readings": ("Readings",),
     "cfgan.api.reports": ("Report", "Score", "report", "score"),
+    "cfgan.data.read.columns": ("Columns",),
+    "cfgan.data.table": ("LabelTable", "read_labels"),
     "cfgan.errors": (
         *("BundleError", "CfganError", "CfganWarning", "ConfigError", "DataError", "FolderError", "InputError"),
         *("RequestError", "SpecError", "StoppedError", "StorageError", "TrainingError", "VocabularyError"),
@@ -55,12 +59,14 @@ __all__ = [  # noqa: F822 - loaded by __getattr__
     "BundleError",
     "CfganError",
     "CfganWarning",
+    "Columns",
     "ConfigError",
     "DataError",
     "Face",
     "Faces",
     "FolderError",
     "InputError",
+    "LabelTable",
     "Model",
     "Readings",
     "Report",
@@ -72,6 +78,7 @@ __all__ = [  # noqa: F822 - loaded by __getattr__
     "TrainingError",
     "VocabularyError",
     "load",
+    "read_labels",
     "report",
     "score",
 ]

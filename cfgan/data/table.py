@@ -42,6 +42,13 @@ class LabelTable:
         person: N names of who is in an image, "" unknown; None without such a column.
         left_out: columns that were not used.
         requested: whether these are the requests of a batch's manifest, not labels.
+
+    Example:
+        >>> table = cfgan.read_labels("labels.csv")
+        >>> table.files, table.split
+        (('a.png', 'b.png', 'c.png'), ('train', 'train', 'test'))
+        >>> dict(table.left_out.columns)
+        {'photographer': 'text, not labels'}
     """
 
     path: Path
@@ -101,6 +108,13 @@ def read_labels(
             that cannot be used; names the row.
         InputError: a column that is not there, with the nearest ones; Parquet without pyarrow.
         VocabularyError: a column that is not in the vocabulary, with the nearest names; two of one name.
+
+    Example:
+        >>> table = cfgan.read_labels("labels.csv")
+        >>> table.vocabulary.names
+        ('Hat', 'Smile')
+        >>> table.labels.tolist()                     # 1 has it, -1 has it not, NaN unknown
+        [[1.0, -1.0], [-1.0, 1.0], [-1.0, nan]]
     """
     path, chosen = user_path(path, field=field), columns or Columns()
     frame = read_frame(path, text=chosen.text(), field=field)

@@ -44,6 +44,10 @@ class Columns:
         split: train, validation or test.
         person: who is in an image, or what else stays together.
         values: what numbers mean, one of :data:`cfgan.data.read.label_values.SCALES`.
+
+    Example:
+        >>> cfgan.read_labels("labels.csv", cfgan.Columns(labels=["Smile"])).vocabulary.names
+        ('Smile',)
     """
 
     labels: Sequence[str] | None = None

@@ -20,8 +20,10 @@ from cfgan.model.bundle import Bundle
 
 @pytest.fixture
 def model(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> cfgan.Model:
-    """A tiny model, in a folder of its own."""
+    """A tiny model, in a folder of its own with a label table."""
     monkeypatch.chdir(tmp_path)
+    rows = "file,Hat,Smile,photographer,split\na.png,1,0,Ann,train\nb.png,0,1,Ben,train\nc.png,0,,Cem,test\n"
+    (tmp_path / "labels.csv").write_text(rows)
     return cfgan.load(tiny_bundle.path, device="cpu")
 
 
