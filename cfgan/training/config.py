@@ -1,6 +1,7 @@
 """Training configurations: frozen dataclasses from a recipe, a YAML file and ``key=value`` settings, fully validated.
 
-Every hyper-parameter has its unit in its name or its comment. Progress is counted in images seen.
+Every setting says what it means and in which unit it is (`cfgan train gan --help-settings`). Progress is counted in
+images seen.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ from cfgan.errors import ConfigError, nearest
 from cfgan.io.yaml import parse_yaml, read_text_limited
 
 _STRICT = ConfigDict(extra="forbid")
+
+
+def _setting(default: Any, meaning: str, unit: str = "") -> Any:
+    """A setting's default, what it means, and in which unit it is."""
+    return Field(default, description=meaning, json_schema_extra={"unit": unit})
+
+
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -28,102 +36,138 @@ _Count = Annotated[int, Field(gt=0)]
 class ClassifierConfig:
     """How an attribute classifier (verifier, guidance classifier, judge) is trained."""
 
-    images: _Count = 400_000  # images seen in all, repeats counted
-    batch: _Count = 64  # images a step
-    widths: Annotated[tuple[_Count, ...], Field(min_length=2)] = (32, 64, 128, 256)  # channels of the stages
-    dropout: _Share = 0.2  # share of pooled features
-    learning_rate: _Positive = 4e-3  # peak learning rate of AdamW
-    warmup_share: _Share = 0.15  # share of all images over which the rate rises; then it falls along a cosine
-    weight_decay: _NotNegative = 0.05
-    ema_images: _NotNegative = 20_000  # half-life of the weight average, images; 0: none
-    shift_pixels: Annotated[int, Field(ge=0)] = 4  # random shift in each direction
-    brightness: _Share = 0.25  # random brightness and contrast, relative
-    cutout_share: _Share = 0.25  # side of the blanked square against the image's; 0: none
-    mirror: bool = True  # half of the images are seen mirrored; not for digits, letters, or left and right
-    seed: Annotated[int, Field(ge=0)] = 0
-    threads: Annotated[int, Field(ge=0)] = 0  # CPU threads; 0: torch's choice
-    device: str = "auto"  # auto, cpu, cuda, cuda:N
-    save_images: _Count = 20_000  # images between two saved states
-    log_images: _Count = 2_000  # images between two lines of stats.jsonl
+    images: _Count = _setting(400_000, "images seen in all, repeats counted", "images")
+    batch: _Count = _setting(64, "images a step", "images")
+    widths: Annotated[tuple[_Count, ...], Field(min_length=2)] = _setting(
+        (32, 64, 128, 256), "channels of the stages", "channels"
+    )
+    dropout: _Share = _setting(0.2, "share of the pooled features that is dropped", "share")
+    learning_rate: _Positive = _setting(4e-3, "peak learning rate of AdamW")
+    warmup_share: _Share = _setting(
+        0.15, "share of all images over which the rate rises; then it falls along a cosine", "share"
+    )
+    weight_decay: _NotNegative = _setting(0.05, "of AdamW")
+    ema_images: _NotNegative = _setting(20_000, "half-life of the weight average; 0: none", "images")
+    shift_pixels: Annotated[int, Field(ge=0)] = _setting(4, "largest random shift in each direction", "pixels")
+    brightness: _Share = _setting(0.25, "largest random change of brightness and of contrast, relative", "share")
+    cutout_share: _Share = _setting(0.25, "side of the blanked square against the image's; 0: none", "share")
+    mirror: bool = _setting(True, "half of the images are seen mirrored; not for digits, letters, or left and right")
+    seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
+    threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
+    device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    save_images: _Count = _setting(20_000, "between two saved states", "images")
+    log_images: _Count = _setting(2_000, "between two lines of stats.jsonl", "images")
 
 
 @dataclass(frozen=True, config=_STRICT)
 class GanConfig:
     """How a generator and its discriminator are trained."""
 
-    images: _Count = 2_000_000  # images seen in all, repeats counted
-    batch: _Count = 32  # images a step and a device
-    family: Literal["dcgan", "residual"] = "dcgan"
-    width: Annotated[int, Field(ge=4)] = 40  # channels at half the final side; doubles at each halving
-    z_dim: _Count = 128  # numbers in a latent
-    embed: _Count = 128  # width of the modulation vector and of the discriminator's last features
-    # Of the dcgan family: resize-convolution leaves no checkerboard (Odena et al. 2016).
-    upsample: Literal["resize", "transposed", "shuffle"] = "resize"
-    conditioning: Literal["both", "concat", "modulate"] = "both"
-    loss: Literal["hinge", "relativistic"] = "relativistic"
-    refine: tuple[_Count, ...] = ()  # of the dcgan family: sides in pixels with one more residual convolution
-    spectral_norm: bool = False  # on the discriminator's weights (Miyato et al. 2018)
-    r1_gamma: _NotNegative = 1.0  # weight of gamma/2 * |grad D(real)|^2
-    r2_gamma: _NotNegative = 1.0  # weight of gamma/2 * |grad D(fake)|^2
-    penalty_steps: _Count = 4  # the penalty is taken every so many steps, weighted up (Karras et al. 2020)
-    penalty: Literal["exact", "finite"] = "exact"  # double backward, or its finite-difference form
-    attribute_weight: _NotNegative = 1.0  # of the attribute head's loss
-    attribute_images: Literal["real", "both"] = "real"  # what the attribute head learns from
-    attribute_pull: _NotNegative = 0.5  # how strongly the attribute head pulls the generator
-    start: str | None = None  # bundle whose generator and discriminator the run starts from; None: from noise
-    # Guidance classifier, which pulls the generator too: run folder of a trained one, or a bundle that keeps one.
-    guide: str | None = None
-    guide_pull: _NotNegative = 0.5  # how strongly the guidance classifier pulls the generator
-    # Frozen features that more heads judge: "efficientnet-lite0" (ImageNet, cfgan[evaluate]) or a classifier as `guide`
-    features: str | None = None
-    features_side: Annotated[int, Field(ge=32, multiple_of=16)] = 64  # pixels to which efficientnet-lite0 sees images
-    feature_weight: _NotNegative = 0.5  # of those heads' loss, against the image discriminator's
-    image_weight: _NotNegative = 1.0  # of the image discriminator's loss; 0: a projected discriminator alone
-    rare_threshold: _Share = 0.1  # repeat-factor sampling: values rarer than this are drawn more often; 0: off
-    learning_rate_generator: _Positive = 2e-4  # Adam
-    learning_rate_discriminator: _Positive = 2e-4  # Adam
-    warmup_images: _NotNegative = 0  # images over which both rates rise at the start of a run
-    learning_rate_hold: _Share = 1.0  # share of all images after which both rates begin to fall, along half a cosine
-    learning_rate_end: _Share = 0.1  # what is left of the rates at the last image, as a share of them
-    beta1: _Beta = 0.0
-    beta2: _Beta = 0.99
-    ema_images: _NotNegative = 10_000  # half-life of the weight average that ships, images; 0: none
-    ema_more: tuple[_Count, ...] = ()  # half-lives of further averages that are kept beside it, images
-    augment: tuple[Literal["color", "translate", "cutout", "flip"], ...] = ("color", "translate", "cutout")
-    augment_strength: _Share = 1.0  # probability with which each transform is applied to an image
-    mirror: bool = True  # half of the reals are seen mirrored; not for digits, letters, or left and right
-    # Adapt it until (D(train) - D(validation)) / (D(train) - D(fake)) is this (Karras et al. 2020); None: not.
-    augment_target: Annotated[float, Field(gt=0, lt=1)] | None = None
-    adapt_images: _Count = 4_000  # images between two adaptations
-    adapt_speed: _Positive = 200_000  # images in which the strength can go from 0 to 1
-    seed: Annotated[int, Field(ge=0)] = 0
-    threads: Annotated[int, Field(ge=0)] = 0  # CPU threads; 0: torch's choice
-    device: str = "auto"  # auto, cpu, cuda, cuda:N
-    save_images: _Count = 20_000  # images between two saved states
-    sample_images: _Count = 20_000  # images between two sample grids
-    log_images: _Count = 640  # images between two lines of stats.jsonl
-    tensorboard: bool = False  # write TensorBoard events as well (extra: cfgan[tensorboard])
+    images: _Count = _setting(2_000_000, "images seen in all, repeats counted", "images")
+    batch: _Count = _setting(32, "images a step and a device", "images")
+    family: Literal["dcgan", "residual"] = _setting("dcgan", "architecture of generator and discriminator")
+    width: Annotated[int, Field(ge=4)] = _setting(
+        40, "channels at half the final side; they double at each halving", "channels"
+    )
+    z_dim: _Count = _setting(128, "numbers in a latent")
+    embed: _Count = _setting(128, "width of the modulation vector and of the discriminator's last features")
+    upsample: Literal["resize", "transposed", "shuffle"] = _setting(
+        "resize", "of the dcgan family; resize-convolution leaves no checkerboard (Odena et al. 2016)"
+    )
+    conditioning: Literal["both", "concat", "modulate"] = _setting(
+        "both", "how the condition enters the generator: beside the latent, in every block, or both"
+    )
+    loss: Literal["hinge", "relativistic"] = _setting("relativistic", "adversarial loss")
+    refine: tuple[_Count, ...] = _setting(
+        (), "of the dcgan family: sides at which there is one more residual convolution", "pixels"
+    )
+    spectral_norm: bool = _setting(False, "on the discriminator's weights (Miyato et al. 2018)")
+    r1_gamma: _NotNegative = _setting(1.0, "weight of gamma/2 * |grad D(real)|^2")
+    r2_gamma: _NotNegative = _setting(1.0, "weight of gamma/2 * |grad D(fake)|^2")
+    penalty_steps: _Count = _setting(
+        4, "the penalty is taken every so many steps, weighted up (Karras et al. 2020)", "steps"
+    )
+    penalty: Literal["exact", "finite"] = _setting("exact", "double backward, or its finite-difference form")
+    attribute_weight: _NotNegative = _setting(1.0, "of the attribute head's loss")
+    attribute_images: Literal["real", "both"] = _setting("real", "what the attribute head learns from")
+    attribute_pull: _NotNegative = _setting(0.5, "how strongly the attribute head pulls the generator")
+    start: str | None = _setting(None, "bundle whose generator and discriminator the run starts from; none: from noise")
+    guide: str | None = _setting(
+        None,
+        "guidance classifier, which pulls the generator too: run folder of a trained one, or a bundle that keeps one",
+    )
+    guide_pull: _NotNegative = _setting(0.5, "how strongly the guidance classifier pulls the generator")
+    features: str | None = _setting(
+        None,
+        "frozen features that more heads judge: efficientnet-lite0 (ImageNet, cfgan[evaluate]), or a classifier as "
+        "for guide",
+    )
+    features_side: Annotated[int, Field(ge=32, multiple_of=16)] = _setting(
+        64, "side to which efficientnet-lite0 sees images enlarged", "pixels"
+    )
+    feature_weight: _NotNegative = _setting(0.5, "of those heads' loss, against the image discriminator's")
+    image_weight: _NotNegative = _setting(1.0, "of the image discriminator's loss; 0: a projected discriminator alone")
+    rare_threshold: _Share = _setting(
+        0.1, "repeat-factor sampling: values rarer than this are drawn more often; 0: off", "share"
+    )
+    learning_rate_generator: _Positive = _setting(2e-4, "of Adam")
+    learning_rate_discriminator: _Positive = _setting(2e-4, "of Adam")
+    warmup_images: _NotNegative = _setting(0, "over which both rates rise at the start of a run", "images")
+    learning_rate_hold: _Share = _setting(
+        1.0, "share of all images after which both rates begin to fall, along half a cosine", "share"
+    )
+    learning_rate_end: _Share = _setting(
+        0.1, "what is left of the rates at the last image, as a share of them", "share"
+    )
+    beta1: _Beta = _setting(0.0, "of Adam")
+    beta2: _Beta = _setting(0.99, "of Adam")
+    ema_images: _NotNegative = _setting(10_000, "half-life of the weight average that ships; 0: none", "images")
+    ema_more: tuple[_Count, ...] = _setting((), "half-lives of further averages that are kept beside it", "images")
+    augment: tuple[Literal["color", "translate", "cutout", "flip"], ...] = _setting(
+        ("color", "translate", "cutout"), "transforms of what the discriminator sees, reals and fakes alike"
+    )
+    augment_strength: _Share = _setting(1.0, "probability with which each transform is applied to an image", "share")
+    mirror: bool = _setting(True, "half of the reals are seen mirrored; not for digits, letters, or left and right")
+    augment_target: Annotated[float, Field(gt=0, lt=1)] | None = _setting(
+        None,
+        "adapt the strength until (D(train) - D(validation)) / (D(train) - D(fake)) is this (Karras et al. 2020); "
+        "none: not",
+        "share",
+    )
+    adapt_images: _Count = _setting(4_000, "between two adaptations", "images")
+    adapt_speed: _Positive = _setting(200_000, "in which the strength can go from 0 to 1", "images")
+    seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
+    threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
+    device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    save_images: _Count = _setting(20_000, "between two saved states", "images")
+    sample_images: _Count = _setting(20_000, "between two sample grids", "images")
+    log_images: _Count = _setting(640, "between two lines of stats.jsonl", "images")
+    tensorboard: bool = _setting(False, "write TensorBoard events as well (extra: cfgan[tensorboard])")
 
 
 @dataclass(frozen=True, config=_STRICT)
 class JudgeConfig:
     """How the head of a judge is trained on frozen features."""
 
-    images: _Count = 165_000  # images seen in all, repeats counted
-    batch: _Count = 128  # images a step
-    trunk: Literal["efficientnet-lite0", "mobilenet-v2"] = "efficientnet-lite0"  # the frozen network
-    side: Annotated[int, Field(ge=32, multiple_of=16)] = 96  # to which images are enlarged before the frozen network
-    width: _Count = 64  # channels after the head's first layer
-    hidden: _Count = 256  # length of the features before the last layer
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3  # before each linear layer
-    learning_rate: _Positive = 3e-3  # peak learning rate of AdamW
-    warmup_share: _Share = 0.3  # share of all images over which the rate rises; then it falls along a cosine
-    weight_decay: _NotNegative = 0.05
-    mirror: bool = True  # half of the images are seen mirrored; not for digits, letters, or left and right
-    seed: Annotated[int, Field(ge=0)] = 0
-    threads: Annotated[int, Field(ge=0)] = 0  # CPU threads; 0: torch's choice
-    device: str = "auto"  # auto, cpu, cuda, cuda:N
-    log_images: _Count = 20_000  # images between two lines of stats.jsonl
+    images: _Count = _setting(165_000, "images seen in all, repeats counted", "images")
+    batch: _Count = _setting(128, "images a step", "images")
+    trunk: Literal["efficientnet-lite0", "mobilenet-v2"] = _setting("efficientnet-lite0", "the frozen network")
+    side: Annotated[int, Field(ge=32, multiple_of=16)] = _setting(
+        96, "to which images are enlarged before the frozen network", "pixels"
+    )
+    width: _Count = _setting(64, "after the head's first layer", "channels")
+    hidden: _Count = _setting(256, "length of the features before the last layer")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = _setting(0.3, "before each linear layer", "share")
+    learning_rate: _Positive = _setting(3e-3, "peak learning rate of AdamW")
+    warmup_share: _Share = _setting(
+        0.3, "share of all images over which the rate rises; then it falls along a cosine", "share"
+    )
+    weight_decay: _NotNegative = _setting(0.05, "of AdamW")
+    mirror: bool = _setting(True, "half of the images are seen mirrored; not for digits, letters, or left and right")
+    seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
+    threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
+    device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    log_images: _Count = _setting(20_000, "between two lines of stats.jsonl", "images")
 
 
 OLD_NAMES = {

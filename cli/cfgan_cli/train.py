@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -19,6 +20,34 @@ Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value; wi
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 
 
+def _list_settings(kind: str) -> Callable[[bool], None]:
+    """What prints the settings of a configuration, by its class's name, and leaves."""
+
+    def show(asked: bool) -> None:
+        if not asked:
+            return
+        from rich.markup import escape
+        from rich.table import Table
+
+        import cfgan.training.config
+        from cfgan.training.settings import describe_settings
+
+        table = Table(box=None, pad_edge=False)
+        for title in ("setting", "values", "default", "unit", "meaning"):
+            table.add_column(title, no_wrap=title == "setting")
+        for setting in describe_settings(getattr(cfgan.training.config, kind)):
+            table.add_row(*(escape(cell) for cell in vars(setting).values()))
+        console().print(table)
+        raise typer.Exit
+
+    return show
+
+
+def _settings_help(kind: str) -> Any:
+    text = "List the settings of --config and --set with values, default and unit, and exit."
+    return typer.Option("--help-settings", callback=_list_settings(kind), is_eager=True, help=text)
+
+
 @app.command("gan")
 def gan(
     data: Data,
@@ -31,6 +60,7 @@ def gan(
     change: Annotated[
         bool, typer.Option("--change", help="Go on with a run under other settings; noted in changes.jsonl.")
     ] = False,
+    help_settings: Annotated[bool, _settings_help("GanConfig")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train generator and discriminator. Ctrl-C saves; the same command goes on."""
@@ -54,7 +84,14 @@ def gan(
 
 
 @app.command("verifier")
-def verifier(data: Data, out: Out, config: Config = None, settings: Settings = None, quiet: Quiet = False) -> None:
+def verifier(
+    data: Data,
+    out: Out,
+    config: Config = None,
+    settings: Settings = None,
+    help_settings: Annotated[bool, _settings_help("ClassifierConfig")] = False,
+    quiet: Quiet = False,
+) -> None:
     """Train an attribute classifier. Ctrl-C saves; the same command goes on."""
     with exit_codes():
         from cfgan.data.store import open_store
@@ -80,6 +117,7 @@ def judge(
             envvar="CFGAN_NSFWJS", help="The unpacked npm package nsfwjs@4.4.0, for --set trunk=mobilenet-v2."
         ),
     ] = None,
+    help_settings: Annotated[bool, _settings_help("JudgeConfig")] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a judge: a head on frozen ImageNet features that only reports. Ctrl-C saves; the same command goes on."""
