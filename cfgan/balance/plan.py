@@ -71,7 +71,7 @@ def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec) -> Job:
         return None
 
     plan = plan_balance(target, data.train, data.vocabulary, match=match, impossible=impossible)
-    warnings = [f"left out, as the model does not know them: {', '.join(data.ignored)}."] if data.ignored else []
+    warnings = [f"{line}." for line in data.left_out.lines()]
     faces = None
     if plan.parts:
         requests = [

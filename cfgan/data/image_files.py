@@ -62,7 +62,7 @@ class Found:
     repeated: int = 0
 
 
-def find_images(paths: Sequence[str | Path], *, recursive: bool = True) -> Found:
+def find_images(paths: Sequence[str | Path], *, recursive: bool = True, required: bool = True) -> Found:
     """List the images below some paths, each once, without opening any.
 
     A folder gives its images in the order of their names, then those of its subfolders. A batch folder, wherever it is
@@ -72,6 +72,7 @@ def find_images(paths: Sequence[str | Path], *, recursive: bool = True) -> Found
     Args:
         paths: files and folders.
         recursive: whether subfolders are gone into.
+        required: whether it is an error that there is no image.
 
     Raises:
         InputError: a path that is not there, with the nearest names beside it; a folder that cannot be read; no image.
@@ -92,7 +93,7 @@ def find_images(paths: Sequence[str | Path], *, recursive: bool = True) -> Found
                 value=given,
                 nearest=nearest(path.name, _names_beside(path)),
             )
-    if not finder.found.files:
+    if required and not finder.found.files:
         beside = f"; {listed_counts(finder.found.ignored)} left out" if finder.found.ignored else ""
         raise InputError(
             f"there is no image in {', '.join(str(path) for path in paths[:3])}{beside}.",

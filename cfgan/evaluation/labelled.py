@@ -9,14 +9,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.read.label_files import LabelTable
+from cfgan.data.left_out import LISTED, LeftOut
+from cfgan.data.table import LabelTable
 from cfgan.errors import InputError
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import expected_calibration_error
 from cfgan.stats.intervals import wilson_interval
 from cfgan.verify.images import Columns, Readings
-
-_NAMED = 5  # files named where labels and images do not meet
 
 
 class LabelScore:
@@ -31,21 +30,23 @@ class LabelScore:
         files: names of all images, in order.
 
     Raises:
-        DataError: labels and images do not fit together; see :meth:`cfgan.data.read.label_files.LabelTable.match`.
+        DataError: labels and images do not fit together; see :meth:`cfgan.data.table.LabelTable.match`.
         InputError: no attribute is both read and labelled.
     """
 
     def __init__(self, bundle: Bundle, columns: Columns, labels: LabelTable, files: Sequence[str]) -> None:
-        self.names = tuple(name for name in columns.names if name in labels.names)
+        known = labels.vocabulary.names
+        self.names = tuple(name for name in columns.names if name in known)
         if not self.names:
             raise InputError(
                 f"none of {', '.join(columns.names[:5])} is among the labels of {labels.path.name} "
-                f"({', '.join(labels.names[:5])}{', ...' if len(labels.names) > 5 else ''}).",
+                f"({', '.join(known[:5])}{', ...' if len(known) > 5 else ''}).",
                 field="--labels",
                 value=labels.path,
             )
         self._labels = labels
-        self._rows = labels.match(files)
+        self._matches = labels.match(files)
+        self._rows = self._matches.rows
         self._files = files
         self._places = [columns.names.index(name) for name in self.names]
         self._figures = bundle.config[columns.reader].get("figures", {})
@@ -68,27 +69,32 @@ class LabelScore:
         Returns:
             ``labels`` (name of the file), ``requested`` (whether it says what was asked for), ``images`` (read and
             labelled), ``without_labels`` and ``without_image`` (``count`` and the first few ``names``),
-            ``ignored_columns``, ``attributes`` (see :func:`accuracy_by_attribute`) and ``mean`` over them, each beside
+            ``ignored_columns``, ``left_out`` (sentences on columns, and on folders that names were compared without),
+            ``attributes`` (see :func:`accuracy_by_attribute`) and ``mean`` over them, each beside
             the mean of the same attributes on real faces.
         """
         rows = np.concatenate(self._kept) if self._kept else np.zeros(0, np.int64)
-        columns = [self._labels.names.index(name) for name in self.names]
+        columns = [self._labels.vocabulary.names.index(name) for name in self.names]
+        values = self._labels.labels[rows][:, columns]
+        if self._labels.requested:
+            values = np.where(np.abs(values) == 1, values, np.nan)  # a graded request is neither yes nor no
         none = np.zeros((0, len(self.names)))
         table = accuracy_by_attribute(
             self.names,
-            self._labels.values[rows][:, columns],
+            np.sign(np.nan_to_num(values)).astype(np.int8),
             np.concatenate(self._probability) if self._probability else none.astype(np.float32),
             np.concatenate(self._seen) if self._seen else none.astype(bool),
             self._figures,
         )
-        used = set(self._rows.tolist())
+        files = self._labels.files or ()
         return {
             "labels": self._labels.path.name,
             "requested": self._labels.requested,
             "images": len(rows),
             "without_labels": _some([self._files[k] for k in np.flatnonzero(self._rows < 0).tolist()]),
-            "without_image": _some([name for name, row in self._labels.rows.items() if row not in used]),
-            "ignored_columns": list(self._labels.ignored),
+            "without_image": _some([files[row] for row in self._matches.lost.tolist()]),
+            "ignored_columns": list(self._labels.left_out.columns),
+            "left_out": (self._labels.left_out | LeftOut(folders=self._matches.folders)).lines(),
             "attributes": table,
             "mean": {key: _mean(table, key) for key in ("accuracy", "balanced_accuracy", "auc", "calibration_error")},
         }
@@ -167,4 +173,4 @@ def _mean(table: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, float]:
 
 
 def _some(names: Sequence[str]) -> dict[str, Any]:
-    return {"count": len(names), "names": list(names[:_NAMED])}
+    return {"count": len(names), "names": list(names[:LISTED])}

@@ -13,12 +13,10 @@ from cfgan.attributes.request import Request, format_request, request_from
 from cfgan.attributes.spec import MAX_COUNT, RequestCell, VerifySpec, merge_settings
 from cfgan.attributes.spec_files import TESTSETS, as_stored, current_words, load_spec_file
 from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.read.frames import is_table_name
 from cfgan.errors import RequestError, SpecError, nearest
 from cfgan.io.files import user_path
 from cfgan.io.schema import validated
-
-TABLES = (".csv", ".tsv", ".txt")
-"""How the name of a gallery ends that is a table of attributes."""
 
 Attributes = str | list[str] | dict[str, bool | float]
 _Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -236,7 +234,7 @@ def make_testset_plan(
                 field=f"{source}: {key}",
                 value=resolved[key],
             )
-        if user_images.is_file() and (key == "bona_fide" or user_images.suffix.casefold() not in TABLES):
+        if user_images.is_file() and (key == "bona_fide" or not is_table_name(user_images)):
             raise SpecError("a folder of images is expected.", field=f"{source}: {key}", value=resolved[key])
         resolved[key] = user_images.resolve().name
     return Plan(model, request, others, resolved, user_images)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy.typing as npt
 from cfgan.attributes.gibbs import Blocks, block_scores, draw_one
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.data.read.celeba import read_labels
 from cfgan.errors import DataError
 from cfgan.io.files import write_bytes
 from cfgan.io.progress import Progress
@@ -143,53 +141,6 @@ def _set(state: Floats, field: Floats, weights: Floats, i: int, present: npt.NDA
     moved = np.flatnonzero(change)
     field[:, moved] += np.outer(weights[:, i], change[moved])
     state[i] = new
-
-
-def read_label_table(path: Path, rows: int | None = None) -> tuple[Vocabulary, npt.NDArray[np.float32]]:
-    """Labels without images: the official ``list_attr_celeba.txt``, or a CSV of a file name and one column a label.
-
-    Args:
-        path: ``.txt`` or ``.csv`` (also ``.csv.gz``). Values 1 are present; 0 or -1, not both in one file, are absent;
-            empty is unknown.
-        rows: use the first so many only.
-
-    Returns:
-        The vocabulary and float32 (N, A) of 1, -1 and NaN.
-
-    Raises:
-        DataError: missing, not a table, or a value other than those; names column and value. With both 0 and -1, 0 may
-            stand for unknown.
-    """
-    if path.suffix == ".txt":
-        vocabulary, table = read_labels(path)
-        if not table:
-            raise DataError(f"{path.name} has no rows.", field="labels", value=path)
-        values = np.stack(list(table.values())).astype(np.float32)
-        return vocabulary, values[:rows]
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(path, index_col=0, nrows=rows)
-    except (OSError, ValueError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read as CSV ({error}).", field="labels", value=path) from None
-    vocabulary = Vocabulary.of(str(column) for column in frame.columns)
-    for column in frame.columns:
-        bad = frame[column][~frame[column].isin([0, 1, -1]) & frame[column].notna()]
-        if len(bad):
-            raise DataError(
-                f"{path.name}: column {column} holds {bad.iloc[0]}; 1, 0, -1 or nothing is expected.",
-                field="labels",
-                value=bad.iloc[0],
-            )
-    values = frame.to_numpy(dtype=np.float32)
-    if (values == 0).any() and (values == -1).any():
-        raise DataError(
-            f"{path.name} holds 0 and -1: leave cells empty where nothing is known, and write 0 or -1, not both.",
-            field="labels",
-            value=0,
-        )
-    values[values == 0] = -1
-    return vocabulary, values
 
 
 def save_prior(prior: Prior, path: Path) -> None:

@@ -10,7 +10,7 @@ import typer
 from cfgan_cli import data_stats
 from cfgan_cli.data_draw import draw_data
 from cfgan_cli.data_import import import_data
-from cfgan_cli.output import console, exit_codes, message, print_json, progress_bar
+from cfgan_cli.output import console, exit_codes, message, name_left_out, print_json, progress_bar
 
 app = typer.Typer(help="Data sets: pack, import, draw, check, look at.", no_args_is_help=True)
 app.command("stats")(data_stats.stats)
@@ -31,18 +31,21 @@ def pack(
 ) -> None:
     """Check every image, crop, resize and pack them into one store. Run again to resume."""
     with exit_codes():
-        from cfgan.data.read.celeba import read_celeba
+        from cfgan.data.source import open_source
+        from cfgan.data.sources.base import Options
         from cfgan.data.store import pack as pack_store
 
+        opened = open_source(celeba, Options("celeba", field="CELEBA"))
         with progress_bar(quiet=quiet, unit="images") as progress:
             store, bad = pack_store(
-                read_celeba(celeba),
+                opened.labelled(),
                 out,
                 size,
                 skip_bad=skip_bad,
                 workers=workers,
                 progress=progress,
             )
+    name_left_out(opened.left_out)
     for line in bad:
         message(f"Left out: {line}", style="yellow")
     if not quiet:

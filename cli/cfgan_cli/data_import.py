@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cfgan_cli.output import console, exit_codes, message, progress_bar
+from cfgan_cli.output import console, exit_codes, message, name_left_out, progress_bar
 
 
 def import_data(
@@ -20,7 +20,10 @@ def import_data(
         str,
         typer.Option(help="Of a folder: auto, celeba, table (with --labels), imagefolder, classes (one folder each)."),
     ] = "auto",
-    labels: Annotated[Path | None, typer.Option(help="A table of labels: CSV, TSV, Parquet or JSON lines.")] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Its label table: CSV, TSV, Parquet, JSON. Default: labels.csv or metadata.csv in it."),
+    ] = None,
     file_column: Annotated[str | None, typer.Option(help="Its column of file names, relative to the folder.")] = None,
     columns: Annotated[
         str | None,
@@ -51,15 +54,18 @@ def import_data(
     Run again to resume.
     """
     with exit_codes():
-        from cfgan.data.read.import_source import SourceOptions, read_source
+        from cfgan.data.read.columns import Columns
         from cfgan.data.read.splits import Shares
-        from cfgan.data.read.table import Columns
+        from cfgan.data.source import open_source
+        from cfgan.data.sources.base import Options
         from cfgan.data.store import pack
 
         chosen = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
-        chosen_columns = Columns(file_column, chosen, tuple(class_column or ()), split_column, group_column, values)
-        options = SourceOptions(layout, labels, chosen_columns, Shares(validation, test), root, download)
-        table = read_source(source, options)
+        named = Columns(chosen, tuple(class_column or ()), file_column, split_column, group_column, values)
+        shares = Shares(validation, test)
+        options = Options(layout, labels, named, shares=shares, root=root, download=download)
+        opened = open_source(source, options)
+        table = opened.labelled(shares, together=group_column is not None)
         with progress_bar(quiet=quiet, unit="images") as progress:
             store, bad = pack(
                 table,
@@ -71,6 +77,7 @@ def import_data(
             )
         splits = ", ".join(f"{len(store.rows(name)):,} {name}" for name in ("train", "validation", "test"))
         unknown = int((store.labels != store.labels).sum())
+    name_left_out(opened.left_out, "columns", "images", "folders")
     for line in bad:
         message(f"Left out: {line}", style="yellow")
     if not quiet:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.output import console, exit_codes, percent, progress_bar
+from cfgan_cli.output import console, exit_codes, name_left_out, percent, printable, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,10 +21,11 @@ _PHRASES = {"exclusive": "{} never with {}", "implies": "{} always with {}", "on
 def stats(
     source: Annotated[
         Path,
-        typer.Argument(help="A packed store, a CelebA folder, a folder of images (with --labels), or a label table."),
+        typer.Argument(help="What `data import` takes, a packed store, or a label table alone."),
     ],
     labels: Annotated[
-        Path | None, typer.Option(help="The label table of a folder of images: .csv, .csv.gz, .tsv or .parquet.")
+        Path | None,
+        typer.Option(help="A folder's label table: CSV, TSV, Parquet, JSON. Default: labels.csv or metadata.csv."),
     ] = None,
     columns: Annotated[
         str | None, typer.Option(help="Columns that are labels, such as Hat,Smile. Default: all that remain.")
@@ -55,7 +56,9 @@ def stats(
     images: where images show people, keep it to yourself.
     """
     with exit_codes():
-        from cfgan.data.source import Columns, open_source
+        from cfgan.data.read.columns import Columns
+        from cfgan.data.source import open_source
+        from cfgan.data.sources.base import Options
         from cfgan.reports.data.report import Settings, build_data_report
 
         settings = Settings(
@@ -68,13 +71,11 @@ def stats(
         settings.check()
         if out is not None:
             _check_out(out, source)
-        chosen = Columns(
-            [name.strip() for name in (columns or "").split(",") if name.strip()],
-            file_column,
-            split_column,
-            person_column,
-        )
-        opened = open_source(source, labels=labels, columns=chosen, identity=identity)
+        named = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
+        chosen = Columns(named or None, file=file_column, split=split_column, person=person_column)
+        opened = open_source(source, Options(labels=labels, columns=chosen, identity=identity))
+        if not quiet:
+            name_left_out(opened.left_out)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         with progress_bar(quiet=quiet or as_json, unit="") as progress:
@@ -136,7 +137,7 @@ def _show(data: dict[str, Any]) -> None:
     lines += _images(data)
     lines += ["", *(f"! {line}" for line in data["findings"])]
     for line in lines:
-        out.print(_printable(line), markup=False, soft_wrap=True)
+        out.print(printable(line), markup=False, soft_wrap=True)
 
 
 def _attributes(data: dict[str, Any]) -> Table:
@@ -152,7 +153,7 @@ def _attributes(data: dict[str, Any]) -> Table:
     for row in sorted(data["attributes"], key=lambda row: -1.0 if row["rate"] is None else -row["rate"]):
         low, high = row["interval"]
         table.add_row(
-            escape(_printable(row["name"])),
+            escape(printable(row["name"])),
             percent(row["rate"]),
             "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
             f"{row['yes']:,}",
@@ -177,8 +178,3 @@ def _images(data: dict[str, Any]) -> list[str]:
         for kind, what in (("file", "same bytes"), ("pixels", "same pixels"), ("near", "nearly"))
     ]
     return [*lines, f"Groups of duplicates: {', '.join(parts)}"]
-
-
-def _printable(text: str) -> str:
-    """A name from a stranger's table must not steer the terminal."""
-    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)

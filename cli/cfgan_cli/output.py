@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
 
+    from cfgan.data.left_out import LeftOut
+
 EXIT_FAILED, EXIT_INPUT, EXIT_SHORT, EXIT_STOPPED = 1, 2, 3, 130
 
 
@@ -37,6 +39,17 @@ def console(*, stderr: bool = False) -> Console:
 def message(text: str, *, style: str = "") -> None:
     """A line for a person, on stderr."""
     console(stderr=True).print(text, style=style, markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """A name from a stranger's table or folder, which must not steer the terminal."""
+    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
+
+
+def name_left_out(left_out: LeftOut, *kinds: str) -> None:
+    """A warning for each kind of thing that was given and is not used."""
+    for line in left_out.lines(*kinds):
+        message(f"{printable(line)}.", style="yellow")
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cfgan_cli.output import console, exit_codes, message, progress_bar
+from cfgan_cli.output import console, exit_codes, message, name_left_out, progress_bar
 
 app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
 
@@ -100,16 +100,19 @@ def prior(
     out: Annotated[Path, typer.Option("--out", "-o", help="The prior's file (.safetensors).")],
     data: Annotated[Path | None, typer.Option("--data", help="A packed store: its train split is used.")] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Labels alone: list_attr_celeba.txt, or a CSV with a file name and 0/1 columns.")
+        Path | None,
+        typer.Option(help="Labels alone: any label table; its train split is used, where it has one."),
     ] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="Of --labels: use the first so many rows only.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Fit the model of which attributes go together."""
     with exit_codes():
+        from cfgan.data.source import open_source
+        from cfgan.data.sources.base import Options
         from cfgan.errors import InputError
         from cfgan.io.files import make_folder
-        from cfgan.training.prior import fit_prior, read_label_table, save_prior
+        from cfgan.training.prior import fit_prior, save_prior
 
         if (data is None) == (labels is None):
             raise InputError("give either --data or --labels.", field="--data")
@@ -117,17 +120,16 @@ def prior(
             raise InputError(f"{out} is a folder, not a file.", field="--out", value=out)
         make_folder(out.parent)
         if labels is not None:
-            vocabulary, table = read_label_table(labels, rows)
+            source = open_source(labels, Options(field="--labels"))
         else:
-            from cfgan.data.store import open_store
-
-            store = open_store(Path(str(data)))
-            vocabulary, table = store.vocabulary, store.labels[store.rows("train")]
+            source = open_source(Path(str(data)), Options(field="--data"))
+        name_left_out(source.left_out)
+        table = source.train_labels()[: rows if labels is not None else None]
         with progress_bar(quiet=quiet, unit="steps") as progress:
-            fitted = fit_prior(vocabulary, table, progress=progress)
+            fitted = fit_prior(source.vocabulary, table, progress=progress)
         save_prior(fitted, out)
     if not quiet:
-        text = f"{out}: {len(vocabulary)} attributes, fitted on {fitted.rows:,} label rows"
+        text = f"{out}: {len(source.vocabulary)} attributes, fitted on {fitted.rows:,} label rows"
         console().print(text, markup=False, soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, printable, progress_bar
 
 if TYPE_CHECKING:
     from cfgan.data.image_files import Found
@@ -36,8 +36,8 @@ def verify(
     labels: Annotated[
         Path | None,
         typer.Option(
-            help="What is known: a CSV of file names and 0/1 columns, list_attr_celeba.txt, or a batch's "
-            "manifest.csv (what was asked for). Prints how well the reader agrees."
+            help="What is known: a table of file names and 0/1 columns (CSV, Parquet, JSON, list_attr_celeba.txt), or "
+            "a batch's manifest.csv (what was asked for). Prints how well the reader agrees."
         ),
     ] = None,
     ignore_unknown: Annotated[
@@ -130,11 +130,11 @@ def _check_output(out: Path | None, labels: Path | None) -> None:
 
 
 def _labels(path: Path | None, bundle: Bundle, ignore_unknown: bool) -> Any:
-    from cfgan.data.read.label_files import read_label_file
+    from cfgan.data.table import read_labels
     from cfgan.errors import InputError
 
     if path is not None:
-        return read_label_file(path, bundle.vocabulary, ignore_unknown=ignore_unknown)
+        return read_labels(path, vocabulary=bundle.vocabulary, ignore_unknown=ignore_unknown)
     if ignore_unknown:
         raise InputError("means nothing without --labels.", field="--ignore-unknown")
     return None
@@ -208,14 +208,9 @@ def _require_any(outcome: Outcome) -> None:
 
 def _name_failed(outcome: Outcome, *, in_table: bool) -> None:
     for name, reason in outcome.failed[:_SHOWN]:
-        message(f"{_printable(name)}: {_printable(reason)}", style="red")
+        message(f"{printable(name)}: {printable(reason)}", style="red")
     if (more := len(outcome.failed) - _SHOWN) > 0:
         message(f"and {more:,} more{', all in the table' if in_table else '; --out FILE lists them'}", style="red")
-
-
-def _printable(text: str) -> str:
-    """A name from a stranger's folder must not steer the terminal."""
-    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
 
 
 def _show_notes(outcome: Outcome, columns: Columns, found: Found, bundle: Bundle, out: Path | None) -> None:
@@ -231,7 +226,7 @@ def _show_notes(outcome: Outcome, columns: Columns, found: Found, bundle: Bundle
         request = ",".join(name if w else f"-{name}" for name, w in zip(columns.names, columns.wanted, strict=True))
         lines.append(f"{outcome.meets:,} of them show {request} ({percent(outcome.meets / outcome.read)})")
     if found.ignored:
-        lines.append(f"Left out: {_printable(listed_counts(found.ignored))}")
+        lines.append(f"Left out: {printable(listed_counts(found.ignored))}")
     if found.repeated:
         lines.append(f"{found.repeated:,} given more than once, read once")
     if out is not None:
@@ -282,11 +277,11 @@ def _show_report(report: Mapping[str, Any], reader: str, bundle: str) -> None:
         )
     for key, what in (("without_labels", "images without labels"), ("without_image", "labels without an image")):
         if report[key]["count"]:
-            names = ", ".join(_printable(name) for name in report[key]["names"])
+            names = ", ".join(printable(name) for name in report[key]["names"])
             more = ", ..." if report[key]["count"] > len(report[key]["names"]) else ""
             message(f"{report[key]['count']:,} {what}: {names}{more}", style="yellow")
-    if report["ignored_columns"]:
-        message(f"Columns left out: {_printable(', '.join(report['ignored_columns']))}", style="yellow")
+    for line in report["left_out"]:
+        message(f"{printable(line)}.", style="yellow")
 
 
 def _share(value: float | None) -> str:

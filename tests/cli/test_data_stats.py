@@ -50,8 +50,8 @@ def test_labels_alone_and_without_images(planted: Planted) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nowhere"], "not there"),
-        (["{folder}"], "name its label table"),
+        (["nowhere"], "no folder or file"),
+        (["{folder}/a"], "name its label table"),
         (["{folder}", "--labels", "{labels}", "--file-column", "pictur"], "Did you mean picture"),
         (["{labels}", "--columns", "Hatt"], "Did you mean Hat"),
         (["{labels}", "--combinations", "two"], "--combinations"),

@@ -124,15 +124,21 @@ def test_none_readable_writes_nothing(bundle: Bundle, tmp_path: Path) -> None:
 def test_labels_give_a_report(bundle: Bundle, faces: Path, tmp_path: Path) -> None:
     seen = {row["file"]: row for row in table(run(bundle, faces).stdout)}
     labels = tmp_path / "labels.csv"
-    lines = [f"{name},{row['seen.Red']},{1 - int(row['seen.Cat'])},x" for name, row in seen.items() if name != "a.png"]
-    labels.write_text("\n".join(["file,Red,Cat,age", *lines, "lost.png,1,1,x"]) + "\n")
+    lines = [
+        f"{name},{row['seen.Red']},{1 - int(row['seen.Cat'])},x,1" for name, row in seen.items() if name != "a.png"
+    ]
+    labels.write_text("\n".join(["file,Red,Cat,age,Scarf", *lines, "lost.png,1,1,x,0"]) + "\n")
     wrong = run(bundle, faces, "--labels", labels)
-    assert wrong.exit_code == 2 and "'age'" in wrong.stderr and "--ignore-unknown" in wrong.stderr
+    assert wrong.exit_code == 2 and "'Scarf'" in wrong.stderr and "--ignore-unknown" in wrong.stderr
     result = run(bundle, faces, "--labels", labels, "--ignore-unknown", "--out", tmp_path / "t.csv")
     assert result.exit_code == 0, result.output
     assert "5 labelled images by the verifier of tiny" in result.stdout and "verifier.Red" not in result.stdout
     assert "1 images without labels: a.png" in result.stderr and "1 labels without an image: lost.png" in result.stderr
-    assert "Columns left out: age" in result.stderr and len(table((tmp_path / "t.csv").read_text())) == 6
+    assert "1 column left out (text, not labels): age" in result.stderr
+    assert (
+        "1 column left out (unknown to the model): Scarf" in result.stderr
+        and len(table((tmp_path / "t.csv").read_text())) == 6
+    )
     report = json.loads(run(bundle, faces, "--labels", labels, "--ignore-unknown", "--json").stdout)["report"]
     assert list(report["attributes"]) == ["Red", "Cat"]
     red, cat = report["attributes"]["Red"], report["attributes"]["Cat"]

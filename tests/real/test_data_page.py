@@ -9,6 +9,7 @@ from browser import Page
 from data_helpers import plant
 
 from cfgan.data.source import open_source
+from cfgan.data.sources.base import Options
 from cfgan.reports.data.page import data_files
 from cfgan.reports.data.report import build_data_report
 from cfgan.reports.folder import replace_report
@@ -23,7 +24,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     planted = plant(tmp)
     text = planted.labels.read_text().replace("Loud", "A_" + "W" * 60, 1)
     planted.labels.write_text(text)
-    report = build_data_report(open_source(planted.folder, labels=planted.labels, identity=planted.identity))
+    report = build_data_report(open_source(planted.folder, Options(labels=planted.labels, identity=planted.identity)))
     replace_report(tmp / "report", data_files(report))
     return tmp / "report" / "report.html"
 

@@ -118,6 +118,25 @@ class ArrayPictures:
         return _looked(image, side, None, "", "RGB", image.size, 0, None)
 
 
+@dataclass(frozen=True)
+class OpenedPictures:
+    """Images that are no files of their own; ``opener`` gives the RGB image of a name, or raises DataError."""
+
+    names: Sequence[str]
+    opener: Callable[[str], Image.Image]
+
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        return np.arange(len(self.names))
+
+    def look(self, place: int, side: int) -> Look:
+        try:
+            image = self.opener(self.names[place])
+        except DataError as error:
+            return Look(str(error))
+        return _looked(image, side, None, "", image.mode, image.size, 0, None)
+
+
 def _looked(
     image: Image.Image,
     side: int,

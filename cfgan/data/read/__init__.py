@@ -1,1 +1,1 @@
-"""Labelled images in the layouts that other people use."""
+"""How label tables are read: files, columns, cells, names, splits, classes."""

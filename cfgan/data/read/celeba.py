@@ -7,6 +7,7 @@ consecutive.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,32 +16,41 @@ import numpy.typing as npt
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.decode import CROP, IMAGE_SIZE
 from cfgan.data.labelled_images import LabelledImages
+from cfgan.data.read.text import open_text
 from cfgan.errors import DataError
 from cfgan.io.files import is_safe_name
 
 
-def _read_lines(path: Path) -> list[str]:
+def _read_lines(path: Path, field: str = "celeba") -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        with open_text(path) as handle:
+            return handle.read().splitlines()
     except FileNotFoundError:
-        raise DataError(f"{path.name} is missing from {path.parent}.", field="celeba", value=path) from None
-    except (UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path.name} cannot be read ({error}).", field="celeba", value=path) from None
+        raise DataError(f"{path.name} is missing from {path.parent}.", field=field, value=path) from None
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path.name} cannot be read ({error}).", field=field, value=path) from None
 
 
-def read_labels(path: Path) -> tuple[Vocabulary, dict[str, npt.NDArray[np.int8]]]:
-    """Parse ``list_attr_celeba.txt``.
+def read_attribute_file(
+    path: Path, *, field: str = "celeba", plain_names: bool = False
+) -> tuple[Vocabulary, dict[str, npt.NDArray[np.int8]]]:
+    """Parse ``list_attr_celeba.txt``, with or without a byte order mark.
+
+    Args:
+        path: the file.
+        field: the option that names it, for messages.
+        plain_names: whether a name with folders is an error.
 
     Returns:
         The vocabulary and file name -> int8 (A,) of +-1.
 
     Raises:
         DataError: the first lines are malformed, or a row has the wrong length, a value other than 1 or -1, a
-            repeated or unsafe file name; names the line.
+            repeated file name; names the line.
     """
-    lines = _read_lines(path)
+    lines = _read_lines(path, field)
     if len(lines) < 3 or not lines[0].strip().isdigit():
-        raise DataError(f"{path.name} line 1: the number of rows is expected.", field="celeba", value=path)
+        raise DataError(f"{path.name} line 1: the number of rows is expected.", field=field, value=path)
     vocabulary = Vocabulary.of(lines[1].split())
     rows: dict[str, npt.NDArray[np.int8]] = {}
     problems: list[str] = []
@@ -53,15 +63,15 @@ def read_labels(path: Path) -> tuple[Vocabulary, dict[str, npt.NDArray[np.int8]]
         elif bad := [v for v in values if v not in ("1", "-1")]:
             problems.append(f"line {number} ({name}): value {bad[0]!r} is neither 1 nor -1")
         elif name in rows:
-            problems.append(f"line {number}: {name} stands there twice")
-        elif not is_safe_name(name):
-            problems.append(f"line {number}: {name!r} is no plain file name")
+            problems.append(f"line {number}: {name} is listed twice")
+        elif plain_names and not is_safe_name(name):
+            problems.append(f"line {number}: {name!r} is not a plain file name")
         else:
             rows[name] = np.asarray([int(v) for v in values], dtype=np.int8)
     if not problems and len(rows) != int(lines[0]):
         problems.append(f"line 1 says {int(lines[0])} rows, there are {len(rows)}")
     if problems:
-        raise DataError(f"{path.name}: {_listed(problems)}", field="celeba", value=path)
+        raise DataError(f"{path.name}: {_listed(problems)}", field=field, value=path)
     return vocabulary, rows
 
 
@@ -75,7 +85,7 @@ def read_celeba(folder: Path) -> LabelledImages:
         raise DataError(f"there is no folder {folder}.", field="celeba", value=folder)
     if not (folder / "img_align_celeba").is_dir():
         raise DataError(f"img_align_celeba is missing from {folder}.", field="celeba", value=folder)
-    vocabulary, rows = read_labels(folder / "list_attr_celeba.txt")
+    vocabulary, rows = read_attribute_file(folder / "list_attr_celeba.txt", plain_names=True)
     split: dict[str, int] = {}
     problems: list[str] = []
     for number, line in enumerate(_read_lines(folder / "list_eval_partition.txt"), start=1):

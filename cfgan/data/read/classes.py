@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.read.label_values import UNKNOWN
 from cfgan.errors import DataError
 
 Labels = npt.NDArray[np.float32]
@@ -28,6 +30,24 @@ def one_hot(classes: Sequence[int], count: int) -> Labels:
     labels = np.where(number[:, None] == np.arange(count), 1.0, -1.0)
     labels[number < 0] = np.nan
     return labels.astype(np.float32)
+
+
+def class_numbers(cells: Sequence[Any]) -> tuple[list[int], list[str]]:
+    """For each cell the number of its class, -1 where nothing is known; and the classes, "2" before "10"."""
+    found = [_class(cell) for cell in cells]
+    titles = sorted({cell for cell in found if cell is not None}, key=_natural)
+    number = {title: k for k, title in enumerate(titles)}
+    return [-1 if cell is None else number[cell] for cell in found], titles
+
+
+def _class(cell: Any) -> str | None:
+    """A class cell as text, whole numbers without a point; None where nothing is known."""
+    text = re.sub(r"^(-?\d+)\.0+$", r"\1", str(cell).strip())
+    return None if text.casefold() in UNKNOWN else text
+
+
+def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", text) if part)
 
 
 def class_vocabulary(

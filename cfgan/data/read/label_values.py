@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,15 +22,17 @@ YES = frozenset({"true", "yes", "t", "y"})
 NO = frozenset({"false", "no", "f", "n"})
 UNKNOWN = frozenset({"", "nan", "na", "n/a", "null", "none", "?", "<na>"})
 
-SPLIT = "split"
-NOTES = frozenset({SPLIT, "synthetic", "request", "draw"})
-"""Columns that cfgan writes beside labels (`data draw`, `balance`): no labels, unless somebody names them as such."""
-
 _FIELD = "--values"
+
+Cell = tuple[float, bool]
+"""A cell's value, NaN unknown, and whether it was a word, whose meaning no scale changes."""
 
 
 def read_values(frame: pd.DataFrame, scale: str = "auto", *, name: str) -> npt.NDArray[np.float32]:
     """Labels of a table.
+
+    With "auto", numbers of which one is negative run from -1 to 1; those of which none is, from 0 to 1. Where neither
+    0 nor a negative number says which, or where -1 and 0 both may mean no, it is an error.
 
     Args:
         frame: N rows, one column an attribute; cells are numbers, true/false/yes/no, or empty (also nan, na, null,
@@ -42,33 +44,40 @@ def read_values(frame: pd.DataFrame, scale: str = "auto", *, name: str) -> npt.N
         float32 (N, A) in -1..1, NaN unknown.
 
     Raises:
-        DataError: a cell that is no label, a number out of range, or numbers that may mean two things; names column
-            and value.
+        DataError: a cell that is no label, a number out of range, or numbers that may mean two things; names row,
+            column and value.
     """
-    import pandas as pd
-
     if scale not in SCALES:
         raise DataError(
-            f"{scale!r} is none of {', '.join(SCALES)}.", field=_FIELD, value=scale, nearest=nearest(scale, SCALES)
+            f"{scale!r} is not one of {', '.join(SCALES)}.", field=_FIELD, value=scale, nearest=nearest(scale, SCALES)
         )
-    codes, cells = [], []
-    for column in frame.columns:  # of millions of cells only a few differ
-        place, different = pd.factorize(frame[column], use_na_sentinel=True)
-        codes.append(place)
-        cells.append([_cell(value, f"{name}: column {column}") for value in different])
-    numbers = {value for listed in cells for value, word in listed if not word and not math.isnan(value)}
+    table = _Cells(frame, name)
     if scale == "auto":
-        scale = _scale(numbers, name)
-    _check_range(list(frame.columns), cells, scale, name)
-    labels = np.full((len(frame), len(cells)), np.nan, dtype=np.float32)
-    for k, (place, listed) in enumerate(zip(codes, cells, strict=True)):
-        values = np.asarray([value if word else _scaled(value, scale) for value, word in listed] + [math.nan])
-        labels[:, k] = values[place]  # -1, nothing there, is the NaN at the end
-    return labels
+        scale = table.scale()
+    table.check_range(0 if scale == "zero-one" else -1)
+    return table.labels(scale)
 
 
-def _cell(value: Any, where: str) -> tuple[float, bool]:
-    """A cell's value, and whether it was a word, whose meaning no scale changes."""
+def is_text(column: pd.Series[Any]) -> bool:
+    """Whether most of a column's different cells are words and no labels; a few such are mistakes among labels."""
+    known = [_cell(value) for value in column.unique() if not _unknown(value)]
+    return 2 * known.count(None) > len(known)
+
+
+def _unknown(value: Any) -> bool:
+    return str(value).strip().casefold() in UNKNOWN
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(str(value).strip())
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _cell(value: Any) -> Cell | None:
+    """What a cell says; None where that is no label."""
     if isinstance(value, bool | np.bool_):
         return (1.0 if value else -1.0), True
     text = str(value).strip().casefold()
@@ -76,52 +85,95 @@ def _cell(value: Any, where: str) -> tuple[float, bool]:
         return math.nan, True
     if text in YES or text in NO:
         return (1.0 if text in YES else -1.0), True
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(
-            f"{where} holds {str(value)[:40]!r}, which is no label; name it --class-column if its values are classes, "
-            "or name the columns that are labels with --columns.",
-            field="--columns",
-            value=value,
-        )
-    return number, False
+    number = _number(value)
+    return None if number is None else (number, False)
 
 
-def _scale(numbers: Iterable[float], name: str) -> str:
-    """The scale that numbers are on. Raises DataError where they may be on either."""
-    found = set(numbers)
-    negative, positive_part = any(value < 0 for value in found), {value for value in found if 0 < value < 1}
-    graded = any(value not in (-1, 0, 1) for value in found)
-    if negative and 0 in found and not graded:
-        raise DataError(
-            f"{name} holds -1, 0 and 1, and 0 may mean unknown or halfway: say signed-unknown or signed.",
-            field=_FIELD,
-            value=0,
-        )
-    if not negative and positive_part:
-        example = min(positive_part)
-        raise DataError(
-            f"{name} holds {example:g} and nothing below 0: say zero-one if 0 means no, or signed if -1 does.",
-            field=_FIELD,
-            value=example,
-        )
-    return "signed" if negative else "zero-one"
+class _Cells:
+    """The cells of a table, each different one read once: of millions only a few differ."""
 
+    def __init__(self, frame: pd.DataFrame, name: str) -> None:
+        import pandas as pd
 
-def _check_range(columns: Sequence[Any], cells: list[list[tuple[float, bool]]], scale: str, name: str) -> None:
-    low = 0 if scale == "zero-one" else -1
-    for column, listed in zip(columns, cells, strict=True):
-        for value, word in listed:
-            if not word and not low <= value <= 1:
+        self._titles: list[str] = list(frame.columns)
+        self._rows, self._name = len(frame), name
+        self._places: list[npt.NDArray[np.intp]] = []
+        self._cells: list[list[Cell]] = []
+        for title in self._titles:
+            places, different = pd.factorize(frame[title], use_na_sentinel=True)
+            cells = [_cell(value) for value in different]
+            self._places.append(places)
+            if None in cells:
+                bad = cells.index(None)
                 raise DataError(
-                    f"{name}: column {column} holds {value:g}; {low} to 1 is expected.", field="--columns", value=value
+                    f"{self._where(len(self._places) - 1, bad)} is {str(different[bad])[:40]!r}, which is not a label; "
+                    "name the columns of labels with --columns, or this one with --class-column if it holds classes.",
+                    field="--columns",
+                    value=different[bad],
                 )
+            self._cells.append([cell for cell in cells if cell is not None])
+
+    def _where(self, column: int, place: int) -> str:
+        row = int(np.flatnonzero(self._places[column] == place)[0])
+        return f"{self._name} row {row + 1}: {self._titles[column]}"
+
+    def _numbers(self) -> Iterator[tuple[float, int, int]]:
+        """Each different number with its column and its place there."""
+        for column, cells in enumerate(self._cells):
+            for place, (value, word) in enumerate(cells):
+                if not word:
+                    yield value, column, place
+
+    def scale(self) -> str:
+        """The scale that the numbers are on."""
+        first: dict[float, str] = {}
+        for value, column, place in self._numbers():
+            if value not in first:
+                first[value] = self._where(column, place)
+        least, most = min(first, default=0.0), max(first, default=0.0)
+        graded = [value for value in first if value not in (-1, 0, 1)]
+        if least < 0 and 0 in first and not graded:
+            raise DataError(
+                f"{first[-1]} is -1, and {first[0].removeprefix(f'{self._name} ')} is 0, which may mean no, unknown or "
+                "halfway: leave cells empty where nothing is known, and write 0 or -1, not both, for no "
+                "(`data import --values` reads them as they are).",
+                field=_FIELD,
+                value=0,
+            )
+        if graded and least > 0 and most <= 1:
+            raise DataError(
+                f"{first[graded[0]]} is {graded[0]:g}, and nothing is 0 or below: say --values zero-one if 0 means no, "
+                "or signed if -1 does.",
+                field=_FIELD,
+                value=graded[0],
+            )
+        return "signed" if least < 0 else "zero-one"
+
+    def check_range(self, low: int) -> None:
+        """Raise DataError for a number outside ``low`` to 1."""
+        for value, column, place in self._numbers():
+            if not low <= value <= 1:
+                raise DataError(
+                    f"{self._where(column, place)} is {value:g}; labels lie in {low}..1. Name the columns of labels "
+                    "with --columns.",
+                    field="--columns",
+                    value=value,
+                )
+
+    def labels(self, scale: str) -> npt.NDArray[np.float32]:
+        labels = np.full((self._rows, len(self._titles)), np.nan, dtype=np.float32)
+        for k, (places, cells) in enumerate(zip(self._places, self._cells, strict=True)):
+            values = np.asarray([value if word else _scaled(value, scale) for value, word in cells] + [math.nan])
+            labels[:, k] = values[places]  # -1, nothing there, is the NaN at the end
+        return labels
 
 
 def _scaled(value: float, scale: str) -> float:
     if scale == "zero-one":
         return 2 * value - 1
     return math.nan if scale == "signed-unknown" and value == 0 else value
+
+
+def words(cells: Sequence[Any]) -> tuple[str, ...]:
+    """Cells as text without blanks around it; "" where nothing is known."""
+    return tuple("" if _unknown(cell) else str(cell).strip() for cell in cells)

@@ -57,8 +57,17 @@ def split_named(word: Any, *, field: str, where: str) -> int:
     """The split that a word or number names. Raises DataError with the nearest."""
     text = str(word).strip().casefold().removesuffix(".0")
     if text not in WORDS:
-        raise DataError(f"{where}: {word!r} is no split.", field=field, value=word, nearest=nearest(text, WORDS))
+        raise DataError(f"{where}: {word!r} is not a split.", field=field, value=word, nearest=nearest(text, WORDS))
     return SPLITS[WORDS[text]]
+
+
+def common_words(words: Sequence[str]) -> tuple[str, ...]:
+    """ "train", "validation" and "test" where all words but empty ones mean those; else the words as they stand."""
+    plain = {word: word.casefold().removesuffix(".0") for word in set(words)}
+    if all(not word or word in WORDS for word in plain.values()):
+        plain = {word: WORDS.get(key, "") for word, key in plain.items()}
+        return tuple(plain[word] for word in words)
+    return tuple(words)
 
 
 def require_together(split: Splits, groups: Sequence[str], *, field: str) -> None:

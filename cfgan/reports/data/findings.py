@@ -17,7 +17,8 @@ def findings(data: dict[str, Any]) -> list[str]:
     Args:
         data: of ``stats.json``, all but these.
     """
-    return [*_leaks(data["leakage"]), *_files(data["images"], data["duplicates"]), *_labels(data)]
+    unused = _unused(data["source"]["left_out"])
+    return [*_leaks(data["leakage"]), *_files(data["images"], data["duplicates"]), *_labels(data), *unused]
 
 
 def _leaks(leakage: dict[str, Any] | None) -> Iterator[str]:
@@ -68,6 +69,13 @@ def _labels(data: dict[str, Any]) -> Iterator[str]:
         yield f"Differs between splits: {_listed(uneven_splits)}."
     if rare := [f"{row['rarer']} {row['imbalance']:.0f} : 1" for row in uneven if row["imbalance"] >= _RARE]:
         yield f"Unbalanced: {_listed(rare)}."
+
+
+def _unused(left_out: dict[str, Any]) -> Iterator[str]:
+    for kind, what in (("columns", "column"), ("folders", "folder level")):
+        if n := left_out[kind]["count"]:
+            named = [f"{name} ({reason})" for name, reason in left_out[kind]["names"].items()]
+            yield f"{_count(n, what)} left out: {_listed(named)}."
 
 
 def _rates(splits: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cfgan.data.profile.duplicate_groups import DuplicateGroups, crossing, label_conflicts, person_groups, shared
 from cfgan.data.profile.image_scan import MISSING, Scan
-from cfgan.data.source import Source
+from cfgan.data.sources.base import Source
 
 LISTED = 50
 """Groups of duplicates and unusable images that stats.json names; the CSV tables name all."""

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from cfgan.data.source import kind_title
 from cfgan.reports.data.plots import phi_plot, prevalence_plot
 from cfgan.reports.data.report import DataReport
 from cfgan.reports.page import environment
@@ -24,7 +25,6 @@ _GROUPS = 20  # groups of duplicates on the page
 
 KINDS = {"file": "same bytes", "pixels": "same pixels", "near": "near duplicates", "person": "same person"}
 """What images of a group share, as words."""
-SOURCES = {"store": "packed store", "celeba": "CelebA folder", "folder": "folder with a label table", "table": "table"}
 """What was looked at, as words."""
 
 
@@ -80,7 +80,7 @@ def render_data_page(report: DataReport) -> str:
             means=_means(report, names),
             kinds=KINDS,
             whole={key: [_whole(row) for row in data["whole"][key]] for key in ("commonest", "rarest")},
-            what=SOURCES[data["source"]["kind"]],
+            what=kind_title(data["source"]["kind"]),
             splits=list(data["source"]["splits"] or {}),
         )
     )

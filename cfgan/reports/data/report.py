@@ -17,7 +17,7 @@ from cfgan.data.profile.duplicates import DISTANCE, LIKENESS, MAX_DISTANCE
 from cfgan.data.profile.image_scan import LEAST_IMAGES, scan_images
 from cfgan.data.profile.pairs import cluster_order, find_relations, phi_matrix, relation_cells
 from cfgan.data.profile.statistics import AttributeCount, Signs, count_attributes, count_missing, split_shift
-from cfgan.data.source import Source
+from cfgan.data.sources.base import Source
 from cfgan.errors import InputError
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
@@ -123,6 +123,7 @@ class _Builder:
                 "rows": len(source.labels),
                 "digest": source.digest,
                 "splits": self._split_sizes(),
+                "left_out": source.left_out.to_dict(),
             },
             "settings": {
                 "tolerance": settings.tolerance,

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from cfgan.attributes.prior import check_exclusive
 from cfgan.attributes.request import Request
-from cfgan.data.read.label_files import read_label_file
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.left_out import LeftOut
+from cfgan.data.table import read_labels
 from cfgan.errors import DataError, RequestError, SpecError
 from cfgan.io.files import make_folder, write_bytes
 from cfgan.testsets.building.designs import Built
@@ -59,7 +61,7 @@ def gallery(maker: FaceMaker) -> Built:
         raise TypeError("not a gallery plan")
     built = Built()
     names = _matched_names(maker, model)
-    people = _people(maker, maker.plan.user_images, names)
+    people = _people(maker, maker.plan.user_images, names, built)
     for place, person in enumerate(people):
         request = _joined(maker, person)
         cell = maker.plan.cell(person.name, request, model.imposters, _FIRST_CELL + place)
@@ -112,10 +114,12 @@ def _matched_names(maker: FaceMaker, model: GalleryModel) -> list[str]:
     return found
 
 
-def _people(maker: FaceMaker, path: Path, names: Sequence[str]) -> list[Person]:
+def _people(maker: FaceMaker, path: Path, names: Sequence[str], built: Built) -> list[Person]:
     """The gallery's people in the order of their names, each with the values to match."""
     if is_table(path):
-        return _from_table(maker, path, names)
+        people, left_out = table_people(path, maker.bundle.vocabulary, names)
+        built.notes += [f"{line}." for line in left_out.lines()]
+        return people
     people = []
     images = gallery_images(path)
     for place, (name, listed) in enumerate(images.items()):
@@ -129,14 +133,27 @@ def _people(maker: FaceMaker, path: Path, names: Sequence[str]) -> list[Person]:
     return people
 
 
-def _from_table(maker: FaceMaker, path: Path, names: Sequence[str]) -> list[Person]:
-    table = read_label_file(path, maker.bundle.vocabulary, ignore_unknown=True)
+def table_people(path: Path, vocabulary: Vocabulary, names: Sequence[str]) -> tuple[list[Person], LeftOut]:
+    """People of whom only attributes are known, a row each.
+
+    Args:
+        path: a label table; see :func:`cfgan.data.table.read_labels`.
+        vocabulary: of the model; other columns are left out.
+        names: the attributes to match.
+
+    Raises:
+        DataError: a table that cannot be used, or a name that cannot stand in one.
+    """
+    table = read_labels(path, vocabulary=vocabulary, ignore_unknown=True, field="gallery")
+    listed = table.files or table.person
+    if listed is None:
+        raise DataError(f"{path.name} has no column of names; call it 'name'.", field="gallery", value=path)
     people = []
-    for name, row in table.rows.items():
-        values = dict(zip(table.names, table.values[row].tolist(), strict=True))
-        request = {each: float(values[each]) for each in names if values.get(each, 0)}
+    for name, row in zip(listed, table.labels, strict=True):
+        values = dict(zip(table.vocabulary.names, np.sign(np.nan_to_num(row)).tolist(), strict=True))
+        request = {each: values[each] for each in names if values.get(each)}
         people.append(Person(checked_name(name), (), request, np.zeros((0, 0), np.float32)))
-    return people
+    return people, table.left_out
 
 
 def _sure(maker: FaceMaker, probability: npt.NDArray[np.float64], names: Sequence[str]) -> Request:

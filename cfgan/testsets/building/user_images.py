@@ -10,9 +10,10 @@ import numpy.typing as npt
 
 from cfgan.data.decode import read_square
 from cfgan.data.image_files import ImageFile, find_images
+from cfgan.data.read.frames import is_table_name
 from cfgan.errors import DataError
 from cfgan.io.files import is_safe_name
-from cfgan.testsets.spec import TABLES, GalleryModel, Plan
+from cfgan.testsets.spec import GalleryModel, Plan
 
 Image = tuple[str, Path]
 """An image's name below what was given, and where it lies."""
@@ -20,7 +21,7 @@ Image = tuple[str, Path]
 
 def is_table(path: Path) -> bool:
     """Whether a gallery is a table of attributes and not a folder of images."""
-    return path.is_file() and path.suffix.casefold() in TABLES
+    return path.is_file() and is_table_name(path)
 
 
 def check_brought(plan: Plan, size: int) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import CELEBA, Vocabulary
+from cfgan.data.table import read_labels
 from cfgan.errors import DataError, RequestError
-from cfgan.training.prior import fit_prior, load_prior, read_label_table, save_prior
+from cfgan.training.prior import fit_prior, load_prior, save_prior
 
 
 def test_it_meets_the_labels_conditional_marginals(prior: Prior, labels: np.ndarray, vocabulary: Vocabulary) -> None:
@@ -79,14 +80,14 @@ def test_label_tables_are_checked(tmp_path: Path) -> None:
     good = tmp_path / "l.csv"
     good.write_text("id,A,B\n1,1,0\n2,-1,\n")
     with pytest.raises(DataError, match="0 or -1, not both"):
-        read_label_table(good)  # 0 may stand for unknown
+        read_labels(good)  # 0 may stand for unknown
     good.write_text("id,A,B\n1,1,0\n2,0,\n")
-    vocabulary, values = read_label_table(good)
-    assert vocabulary.names == ("A", "B")
-    np.testing.assert_array_equal(values, [[1, -1], [-1, np.nan]])
+    table = read_labels(good)
+    assert table.vocabulary.names == ("A", "B")
+    np.testing.assert_array_equal(table.labels, [[1, -1], [-1, np.nan]])
     good.write_text("id,A,B\n1,7,0\n")
-    with pytest.raises(DataError, match="column A holds 7"):
-        read_label_table(good)
+    with pytest.raises(DataError, match="row 1: A is 7"):
+        read_labels(good)
     with pytest.raises(DataError):
         fit_prior(CELEBA, np.ones((3, 2)))
 
@@ -94,7 +95,8 @@ def test_label_tables_are_checked(tmp_path: Path) -> None:
 @pytest.mark.celeba
 def test_celeba_held_out_marginals_within_two_points(real_celeba: Path) -> None:
     """Requests of one to three attributes, fitted on the official train labels, met by the validation labels."""
-    vocabulary, values = read_label_table(real_celeba / "labels_train_val_full.csv.gz")
+    table = read_labels(real_celeba / "labels_train_val_full.csv.gz")
+    vocabulary, values = table.vocabulary, table.labels
     train, held_out = values[:162770], values[162770:]
     prior = fit_prior(vocabulary, train)
     rng = np.random.default_rng(0)

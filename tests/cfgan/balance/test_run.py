@@ -303,13 +303,14 @@ def test_specs_that_cannot_be_used(
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ("file,Red\nnone.png,1\n", "1 of 1 images that have labels are not there"),
-        ("file,Red\n../x.png,1\n", "no file inside the folder"),
-        ("file,Red\n/etc/passwd,1\n", "no file inside the folder"),
+        ("file,Red\n1.png,1\nnone.png,1\n", "1 of 2 images that have labels are not there"),
+        ("file,Red\nnone.png,1\n", "names none of the images"),
+        ("file,Red\n../x.png,1\n", "not a file inside the folder"),
+        ("file,Red\n/etc/passwd,1\n", "not a file inside the folder"),
         ("file,Red,split\n1.png,1,trian\n", "Did you mean train"),
         ("file,Red,split\n1.png,1,test\n", "no training images"),
         ("file,Red\n1.png,\n", "no row has a known label for Red"),
-        (None, "is no packed store, no CelebA folder and has no labels.csv"),
+        (None, "not a packed store or a CelebA folder, it has no labels.csv"),
     ],
 )
 def test_data_that_cannot_be_used(tiny_bundle: Bundle, photos: Path, table: str | None, says: str) -> None:
@@ -322,11 +323,13 @@ def test_labels_elsewhere_and_folders_that_have_their_own(tiny_bundle: Bundle, p
     table = tmp_path / "other.tsv"
     table.write_text("Split\tfile\tred\nval\t1.png\tyes\n0\t2.png\tno\n\t3.png\t?\n")
     data: BalanceData = open_balance_data(photos, tiny_bundle.vocabulary, table)
-    assert data.files == ("1.png", "2.png", "3.png") and data.split.tolist() == [1, 0, 0] and data.ignored == ()
+    assert data.files == ("1.png", "2.png", "3.png") and data.split.tolist() == [1, 0, 0]
+    assert not data.left_out.columns and "4.png" in data.left_out.images
     np.testing.assert_array_equal(data.labels[:, 0], [1, -1, np.nan])
-    folder = draw_celeba(tmp_path / "celeba", 5, ("Red", "Cat"))
-    with pytest.raises(DataError, match="has its own labels"):
-        open_balance_data(folder, tiny_bundle.vocabulary, table)
+    with pytest.raises(InputError, match="has its own labels"):
+        open_balance_data(small_store(tmp_path, ("Red", "Cat")).path, tiny_bundle.vocabulary, table)
+    with pytest.raises(DataError, match="names none of the images"):
+        open_balance_data(tmp_path / "celeba", tiny_bundle.vocabulary, table)
     with pytest.raises(DataError, match="Did you mean celeba"):
         open_balance_data(tmp_path / "celebaa", tiny_bundle.vocabulary)
 
@@ -336,8 +339,9 @@ def test_a_prior_that_differs_from_the_data_is_named(tiny_bundle: Bundle, photos
     for k in range(120):
         Image.new("RGB", (8, 8)).save(photos / f"{k}.png")
     (photos / "labels.csv").write_text("\n".join(lines) + "\n")
-    (warning,) = job_of(tiny_bundle, photos).warnings
+    unused, warning = job_of(tiny_bundle, photos).warnings
+    assert "left out (not in the table): " in unused
     assert "--match Cat follows yours" in warning and "of yours 100 %" in warning
     matched = job_of(tiny_bundle, photos, match=["Cat"])
     (part,) = matched.plan.parts
-    assert matched.warnings == () and (part.request, part.given) == ({"Red": 1.0}, {"Cat": 1.0})
+    assert matched.warnings == (unused,) and (part.request, part.given) == ({"Red": 1.0}, {"Cat": 1.0})

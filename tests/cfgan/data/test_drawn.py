@@ -17,9 +17,10 @@ from cfgan.attributes.vocabulary import CELEBA
 from cfgan.data.drawn.dataset import drawn_faces, write_drawn
 from cfgan.data.drawn.face import face_image, face_labels
 from cfgan.data.drawn.rule import RULES, contradiction
-from cfgan.data.read.import_source import SourceOptions, read_source
+from cfgan.data.read.columns import Columns
 from cfgan.data.read.splits import Shares
-from cfgan.data.read.table import Columns
+from cfgan.data.source import open_source
+from cfgan.data.sources.base import Options
 from cfgan.data.store import open_store, pack
 from cfgan.errors import DataError, FolderError
 from cfgan_cli.main import app
@@ -139,7 +140,7 @@ def test_a_folder_is_read_back_with_the_same_labels_and_pixels(tmp_path: Path) -
     table = drawn_faces(12, 0, 32, shares=Shares(0.3, 0.2))
     labels = write_drawn(table, tmp_path / "faces", 0)
     columns = Columns(file="file", split="split")
-    found = read_source(str(tmp_path / "faces"), SourceOptions(labels=labels, columns=columns))
+    found = open_source(tmp_path / "faces", Options(labels=labels, columns=columns)).labelled()
     assert found.vocabulary == CELEBA
     np.testing.assert_array_equal(found.labels, table.labels)
     np.testing.assert_array_equal(found.split, table.split)

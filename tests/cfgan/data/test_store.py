@@ -90,7 +90,7 @@ def test_bad_images_are_all_named_before_anything_is_written(celeba_folder: Path
         ("list_attr_celeba.txt", 4, "000003.jpg 1 -1", "line 5.*2 values instead of 40"),
         ("list_attr_celeba.txt", 4, "000003.jpg " + "1 " * 39 + "2", "line 5.*'2' is neither"),
         ("list_attr_celeba.txt", 4, "000002.jpg " + "1 " * 40, "twice"),
-        ("list_attr_celeba.txt", 4, "../x.jpg " + "1 " * 40, "no plain file name"),
+        ("list_attr_celeba.txt", 4, "../x.jpg " + "1 " * 40, "not a plain file name"),
         ("list_attr_celeba.txt", 0, "21", "says 21 rows, there are 20"),
         ("list_attr_celeba.txt", 0, "many", "line 1"),
         ("list_eval_partition.txt", 2, "000003.jpg 7", "line 3"),

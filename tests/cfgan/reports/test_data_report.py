@@ -11,14 +11,16 @@ from pathlib import Path
 import jsonschema
 import numpy as np
 import pytest
-from data_helpers import NAMES, ROWS, Planted, plant, planted_labels
+from data_helpers import NAMES, ROWS, Planted, pattern, plant, planted_labels
 from helpers import draw_celeba, small_store
 from report_helpers import check_all_or_nothing
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.profile.duplicate_groups import crossing, label_conflicts, shared
 from cfgan.data.profile.image_scan import LEAST_IMAGES, MeanImages
-from cfgan.data.source import Columns, Source, open_source, read_identities
+from cfgan.data.read.columns import Columns
+from cfgan.data.source import open_source, read_identities
+from cfgan.data.sources.base import Options, Source
 from cfgan.errors import DataError, FolderError, InputError, StoppedError
 from cfgan.reports.data.page import data_files, stats_schema
 from cfgan.reports.data.report import DataReport, Settings, build_data_report
@@ -32,7 +34,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
 
 @pytest.fixture(scope="module")
 def report(planted: Planted) -> DataReport:
-    source = open_source(planted.folder, labels=planted.labels, identity=planted.identity)
+    source = open_source(planted.folder, Options(labels=planted.labels, identity=planted.identity))
     return build_data_report(source, Settings(side=16, workers=3))
 
 
@@ -160,7 +162,7 @@ def test_all_is_written_or_nothing(report: DataReport, tmp_path: Path, monkeypat
 
 
 def test_a_stop_ends_the_work(planted: Planted) -> None:
-    source = open_source(planted.folder, labels=planted.labels)
+    source = open_source(planted.folder, Options(labels=planted.labels))
     seen: list[int] = []
 
     def progress(stage: str, done: int, total: int, remark: str = "") -> None:
@@ -203,6 +205,20 @@ def test_a_celeba_folder_with_fewer_and_more_images_than_labels(tmp_path: Path) 
     assert found["leakage"]["person"]["between"] == [{"splits": ["train", "validation"], "groups": 1, "images": [1, 3]}]
 
 
+def test_class_folders_and_packages_are_looked_at_like_the_rest(tmp_path: Path) -> None:
+    for name in ("cat/1.png", "cat/more/2.png", "dog/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        pattern(len(name)).save(tmp_path / name)
+    report = build_data_report(open_source(tmp_path))
+    jsonschema.Draft202012Validator(stats_schema()).validate(report.data)
+    assert report.data["source"]["kind"] == "classes" and report.data["images"]["readable"] == 3
+    assert [(row["name"], row["yes"], row["no"]) for row in report.data["attributes"]] == [("cat", 2, 1), ("dog", 1, 2)]
+    assert "1 folder level left out: more (below the class)." in report.data["findings"]
+    assert "folder a class" in data_files(report)["report.html"].decode()
+    digits = open_source("sklearn:digits")
+    assert digits.kind == "sklearn" and digits.pictures is not None and digits.pictures.look(0, 8).size == (8, 8)
+
+
 def test_odd_tables_make_a_page_too(tmp_path: Path) -> None:
     """One attribute, one value, no row without a gap, names that would be markup elsewhere."""
     nan = np.nan
@@ -233,23 +249,25 @@ def test_groups_across_splits() -> None:
 
 def test_what_does_not_fit_is_said(planted: Planted, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--labels: .* name its label table"):
-        open_source(planted.folder)
-    with pytest.raises(InputError, match="beside a label table"):
-        open_source(planted.labels, labels=planted.labels)
-    with pytest.raises(DataError, match="not there"):
+        open_source(planted.folder / "a")
+    with pytest.raises(InputError, match="combined with a label table"):
+        open_source(planted.labels, Options(labels=planted.labels))
+    with pytest.raises(DataError, match="no folder or file"):
         open_source(tmp_path / "nowhere")
     with pytest.raises(InputError, match="has its own labels"):
-        open_source(small_store(tmp_path).path, columns=Columns(labels=["Red"]))
+        open_source(small_store(tmp_path).path, Options(columns=Columns(labels=["Red"])))
     bare = tmp_path / "bare.csv"
     bare.write_text("Hat,Tie\n1,0\n")
     with pytest.raises(DataError, match="no column of file names"):
-        open_source(planted.folder, labels=bare)
+        open_source(planted.folder, Options(labels=bare))
     bare.write_text("a.png anna\na.png bert\n")
     with pytest.raises(DataError, match="line 2: one person a file"):
         read_identities(bare)
-    bare.write_text("elsewhere.png anna\n")
+    bare.write_text("0001.png anna\na/0001.png bert\n")
+    assert open_source(planted.labels, Options(identity=bare)).persons == ("bert",), "the folder decides"
+    bare.write_text("c/0001.png anna\n")
     with pytest.raises(DataError, match="names none of the images"):
-        open_source(planted.labels, identity=bare)
+        open_source(planted.labels, Options(identity=bare))
     for settings in (Settings(tolerance=0.5), Settings(distance=100), Settings(sizes=(1,))):
         with pytest.raises(InputError, match=r"^--"):
             settings.check()

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cfgan.data.read.label_files import LabelTable
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.left_out import LeftOut
+from cfgan.data.table import LabelTable
 from cfgan.errors import InputError, StoppedError
 from cfgan.evaluation.labelled import LabelScore, accuracy_by_attribute
 from cfgan.model.bundle import Bundle
@@ -127,10 +129,10 @@ def test_the_score_joins_labels_and_readings(tiny_bundle: Bundle, readings: tupl
     columns, chunk = readings
     labels = LabelTable(
         Path("labels.csv"),
-        ("Round", "Cat"),
-        {"lost.png": 0, "b.png": 1, "ä,.png": 2},
-        np.asarray([[1, 1], [1, -1], [1, 1]], np.int8),
-        ignored=("age",),
+        Vocabulary(("Round", "Cat")),
+        np.asarray([[1, 1], [1, -1], [1, 1]], np.float32),
+        ("lost.png", "b.png", "ä,.png"),
+        left_out=LeftOut(columns={"age": "text, not labels"}),
     )
     score = LabelScore(tiny_bundle, columns, labels, ["ä,.png", "b.png", "ä,.png", "c.png"])
     score.add(chunk)
@@ -139,7 +141,7 @@ def test_the_score_joins_labels_and_readings(tiny_bundle: Bundle, readings: tupl
     assert report["images"] == 2  # b.png could not be read, c.png has no label
     assert report["without_labels"] == {"count": 1, "names": ["c.png"]}
     assert report["without_image"] == {"count": 1, "names": ["lost.png"]}
-    assert report["ignored_columns"] == ["age"] and report["labels"] == "labels.csv"
+    assert report["left_out"] == ["1 column left out (text, not labels): age"] and report["labels"] == "labels.csv"
     assert list(report["attributes"]) == ["Cat"] and report["attributes"]["Cat"]["positives"] == 2
     assert report["mean"]["accuracy"]["here"] == 1 and math.isnan(report["mean"]["accuracy"]["real"])
     with pytest.raises(InputError, match="none of Red is among the labels of labels.csv"):
@@ -150,7 +152,7 @@ def test_the_ceiling_comes_from_the_bundle(tiny_bundle: Bundle, readings: tuple[
     columns, chunk = readings
     real = {"n": 10, "positives": 5, "recall": 0.8, "specificity": 0.6, "balanced_accuracy": 0.7, "auc": None}
     config = {**tiny_bundle.config, "verifier": {**tiny_bundle.config["verifier"], "figures": {"Cat": real}}}
-    labels = LabelTable(Path("l.csv"), ("Cat",), {"ä,.png": 0}, np.asarray([[1]], np.int8))
+    labels = LabelTable(Path("l.csv"), Vocabulary(("Cat",)), np.ones((1, 1), np.float32), ("ä,.png",))
     score = LabelScore(replace(tiny_bundle, config=config), columns, labels, ["ä,.png", "b.png"])
     score.add(chunk)
     report = score.report()

@@ -16,6 +16,7 @@ from cfgan.data.decode import picture
 from cfgan.data.labelled_images import SPLITS, LabelledImages
 from cfgan.data.read.classes import attribute_name, class_vocabulary, one_hot
 from cfgan.data.read.splits import Shares, split_named
+from cfgan.data.sources.base import Options, Source, from_images
 from cfgan.errors import DataError, nearest
 
 SKLEARN = ("digits",)
@@ -23,6 +24,17 @@ SKLEARN = ("digits",)
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _PARTS = ("train", "val", "valid", "validation", "test")  # what `split` may be called
+
+
+def read_sklearn(name: str, options: Options) -> Source:
+    """``sklearn:digits``; see :func:`sklearn_digits`."""
+    return from_images("sklearn", f"sklearn:{name}", sklearn_digits(name, options.shares))
+
+
+def read_torchvision(name: str, options: Options) -> Source:
+    """``torchvision:NAME``; see :func:`torchvision_set`."""
+    table = torchvision_set(name, options.root, options.shares, download=options.download)
+    return from_images("torchvision", f"torchvision:{name}", table)
 
 
 def sklearn_digits(name: str, shares: Shares) -> LabelledImages:
