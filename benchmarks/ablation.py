@@ -49,6 +49,8 @@ ROWS: dict[str, list[str]] = {
     "guide": [GUIDE],
     "frozen feature heads beside it": [FEATURES],
     "guide and feature heads": [GUIDE, FEATURES],
+    "heads over ImageNet features": ["features=efficientnet-lite0", "feature_weight=1"],
+    "refinements at 16 and 32 pixels": ["refine=[16, 32]"],
     "frozen feature heads alone (projected)": [FEATURES, "image_weight=0", "feature_weight=1"],
     "residual family": ["family=residual"],
     "guide, pull 1.0": [GUIDE, "guide_pull=1.0"],
@@ -96,6 +98,11 @@ def train(name: str, store: PackedDataset, options: argparse.Namespace) -> Path:
         "ema_images=4000",
         "learning_rate_hold=1.0",
         "guide_pull=0.2",
+        "features=null",
+        "feature_weight=0.5",
+        "refine=[]",
+        "ema_more=[]",
+        "warmup_images=0",
     ]
     settings += [setting.format(guide=options.guide) for setting in ROWS[name]]
     run: Path = options.out / slug(name)

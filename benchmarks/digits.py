@@ -21,6 +21,7 @@ from sklearn.svm import SVC
 
 from cfgan.attributes.spec import RequestCell, VerifySpec
 from cfgan.data.read.splits import Shares
+from cfgan.data.sources.packages import sklearn_digits
 from cfgan.generate.sampling import Sampler
 from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.stats.intervals import wilson_interval

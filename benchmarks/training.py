@@ -22,11 +22,19 @@ from cfgan.training.state import step_generator
 from cfgan.training.step import draw_inputs, step
 
 RECIPE = Path(__file__).parents[1] / "cfgan/training/recipes/celeba64.yaml"
+PLAIN = ["features=null", "refine=[]"]
 ROWS: dict[str, list[str]] = {
-    "shipped recipe, without guide and feature heads": [],
+    "shipped recipe, without guide, feature heads and refinements": [],
     "guide": ["guide={guide}"],
-    "feature heads": ["features={guide}"],
-    "guide and feature heads, as shipped": ["guide={guide}", "features={guide}"],
+    "heads over the guide's features": ["features={guide}"],
+    "heads over ImageNet features at 64 px": ["features=efficientnet-lite0"],
+    "heads over ImageNet features at 80 px": ["features=efficientnet-lite0", "features_side=80"],
+    "refinements at 16, 32 and 64 px": ["refine=[16, 32, 64]"],
+    "guide, ImageNet heads and refinements, as shipped": [
+        "guide={guide}",
+        "features=efficientnet-lite0",
+        "refine=[16, 32, 64]",
+    ],
     "residual family": ["family=residual"],
     "penalties at every step instead of every 8th": ["penalty_steps=1"],
     "finite-difference penalties at every step": ["penalty_steps=1", "penalty=finite"],
@@ -41,7 +49,7 @@ ROWS: dict[str, list[str]] = {
 
 def rate(train: TensorData, settings: list[str], steps: int, *, channels_last: bool = True) -> float:
     """Images a second of training steps, the weight average included; the median of three runs."""
-    config = load_config(GanConfig, file=RECIPE, settings=settings)
+    config = load_config(GanConfig, file=RECIPE, settings=[*PLAIN, *settings])
     device = torch.device("cpu")
     networks = make_networks(config, gan_shape(config, train.labels.shape[1], train.images.shape[-1]), device)
     if not channels_last:

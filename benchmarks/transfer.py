@@ -47,6 +47,7 @@ LATENTS = 3  # sets of latents over which a distance is averaged
 CPU = torch.device("cpu")
 # Constant rates, so that a run can go on past every checkpoint; the average follows at the pace of short runs.
 SETTINGS = ["learning_rate_hold=1.0", "ema_images=1000", "device=cpu", "sample_images=4096", "save_images=1000000"]
+SETTINGS += ["features=null", "ema_more=[]", "warmup_images=0"]
 
 
 def one_kind(store: PackedDataset, kind: str) -> PackedDataset:
@@ -170,6 +171,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     continue
                 run = given.out / name.replace(", ", "-").replace(" ", "-")
                 settings = [*SETTINGS, f"images={images}", f"threads={given.threads}"]
+                settings += [f"refine={list(bundle.shape.refine)}"]
                 settings += [f"start={bundle.name}"] if start != "noise" else []
                 train_gan(target.store, run, load_config(GanConfig, file=RECIPE, settings=settings))
                 points[str(images)] = target.distances(run)
