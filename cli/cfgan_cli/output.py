@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from cfgan.io.progress import Progress, silent
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bar
+
+Force = Annotated[bool, typer.Option("--force", help="Replace the file at --out, whatever it is.")]
+"""Of every command whose --out is a file; see :mod:`cfgan.io.outputs`."""
 
 EXIT_FAILED, EXIT_INPUT, EXIT_SHORT, EXIT_STOPPED = 1, 2, 3, 130
 

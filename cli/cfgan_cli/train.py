@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cfgan_cli.output import console, exit_codes, message, progress_bar
+from cfgan_cli.output import Force, console, exit_codes, message, progress_bar
 
 app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
 
@@ -102,20 +102,18 @@ def prior(
     labels: Annotated[
         Path | None, typer.Option(help="Labels alone: list_attr_celeba.txt, or a CSV with a file name and 0/1 columns.")
     ] = None,
+    force: Force = False,
     rows: Annotated[int | None, typer.Option(min=1, help="Of --labels: use the first so many rows only.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Fit the model of which attributes go together."""
     with exit_codes():
         from cfgan.errors import InputError
-        from cfgan.io.files import make_folder
-        from cfgan.training.prior import fit_prior, read_label_table, save_prior
+        from cfgan.training.prior import fit_prior, prior_file, read_label_table, write_prior
 
         if (data is None) == (labels is None):
             raise InputError("give either --data or --labels.", field="--data")
-        if out.is_dir():
-            raise InputError(f"{out} is a folder, not a file.", field="--out", value=out)
-        make_folder(out.parent)
+        target = prior_file(out, force=force)
         if labels is not None:
             vocabulary, table = read_label_table(labels, rows)
         else:
@@ -125,7 +123,7 @@ def prior(
             vocabulary, table = store.vocabulary, store.labels[store.rows("train")]
         with progress_bar(quiet=quiet, unit="steps") as progress:
             fitted = fit_prior(vocabulary, table, progress=progress)
-        save_prior(fitted, out)
+        write_prior(fitted, target)
     if not quiet:
         text = f"{out}: {len(vocabulary)} attributes, fitted on {fitted.rows:,} label rows"
         console().print(text, markup=False, soft_wrap=True)
