@@ -44,6 +44,7 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
 }
 _ROWS = 24  # values shown; those furthest below real faces
+_LETTERS = 24  # of a name beside a plot: a longer one would leave the plot no room
 _WIDTH = 4.0  # inches; narrow, so that the letters are still large enough on a phone
 
 
@@ -200,6 +201,11 @@ def to_svg(draw: Any, size: tuple[float, float], key: str, alt: str) -> str:
     for stand_in, name in _PROPERTIES.items():
         text = text.replace(stand_in, f"var({name})")
     return re.sub(r"\n\s*", "\n", text)
+
+
+def shortened(name: str, most: int = _LETTERS) -> str:
+    """A name beside a plot, cut where it is too long."""
+    return name if len(name) <= most else name[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def _percent(value: float) -> str:
