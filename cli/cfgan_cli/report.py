@@ -69,7 +69,7 @@ def batch(
         check_out(out, batches)
         opened = open_bundle(bundle) if bundle is not None else None
 
-        from cfgan.reports.batch.output import write_report
+        from cfgan.reports.folder import write_report
         from cfgan.reports.batch.report import build_report
 
         external, missing = open_if(witness, face_api)

@@ -13,6 +13,7 @@ from cfgan.io.signals import StopRequest
 from cfgan.reports.data.findings import findings
 from cfgan.reports.data.look import DataReport, Look, Settings
 from cfgan.reports.data.sections import SECTIONS
+from cfgan.reports.section import figures_of
 
 __all__ = ["DataReport", "Settings", "build_data_report"]
 
@@ -48,8 +49,7 @@ def build_data_report(
 
 def _report(look: Look) -> DataReport:
     data = _about(look.source, look.settings)
-    for section in SECTIONS:
-        data |= section.compute(look)
+    data |= figures_of(SECTIONS, look)
     data["findings"] = findings(data)
     return DataReport(data, look.tables, look.means)
 
