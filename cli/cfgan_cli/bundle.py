@@ -57,8 +57,10 @@ def check(bundle: Name = "celeba64") -> None:
         opened = open_bundle(bundle)
         opened.verify()
         opened.prior()
-        for load in (opened.generator, opened.discriminator, opened.verifier):
+        for load in (opened.generator, opened.discriminator, opened.guide, opened.heads):
             load()
+        for classifier in opened.classifiers.values():
+            classifier.load()
         console().print(f"{opened.path}: complete and unchanged, {opened.digest}", markup=False, soft_wrap=True)
 
 

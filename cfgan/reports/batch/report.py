@@ -18,6 +18,7 @@ from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.progress import Progress, silent, within
 from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles
+from cfgan.model.classifiers import NETWORKS
 from cfgan.reports.batch import verdict
 from cfgan.reports.batch.duplicates import near_duplicates
 from cfgan.reports.batch.examples import Picture, each_of, pictures_of
@@ -253,7 +254,7 @@ def _read_facts(item: Received) -> dict[str, Any]:
             "largest_difference": max(differences, default=0.0),
             "gate_differs": int(sum((part.gate != part.kept).sum() for part in again)),
         }
-    read_by = [role for role in ("verifier", "judge") if role in item.reading.cells[0].kept]
+    read_by = [role for role in NETWORKS if role in item.reading.cells[0].kept]
     if not item.own:
         read_by.remove("verifier")
     return {"left_out": item.left_out, "read_by": read_by, "redrawn": redrawn, "twins": item.reading.duplicates}
@@ -264,7 +265,7 @@ def _bundle_facts(bundle: Bundle, real: RealFaces | None) -> dict[str, Any]:
         "name": bundle.name,
         "digest": bundle.digest,
         "licence": str(bundle.config.get("licence", "")),
-        "judge": "judge" in bundle.config,
+        "judge": "judge" in bundle.classifiers,
         "real_faces": len(real.labels) if real else None,
     }
 
