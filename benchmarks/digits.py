@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from cfgan.data.read.packages import sklearn_digits
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 
