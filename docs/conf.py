@@ -17,6 +17,7 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence"]
 suppress_warnings = ["myst.header"]  # the model card and the changelog begin where they like
 
+autodoc_class_signature = "separated"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # what a value is stands in words beside it
 napoleon_google_docstring = True
