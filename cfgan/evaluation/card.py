@@ -22,6 +22,7 @@ from cfgan.evaluation.memorisation import closeness, nearest_distances
 from cfgan.evaluation.realism import measure_realism
 from cfgan.evaluation.reference import reference_features
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
+from cfgan.evaluation.result import FORMAT
 from cfgan.external.classifier import ExternalClassifier
 from cfgan.external.detector import FaceDetector
 from cfgan.generate.sampling import latents, render
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-FORMAT = "cfgan-evaluation/1"
 Levels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from typing import IO, Any
 from cfgan.errors import FolderError, InputError, StorageError
 
 _TEMPORARY = ".partial"
-_OURS = re.compile(r".+\.\d+\.partial")  # name, process number, ending: what atomic_write leaves when it is killed
+_OURS = re.compile(r".+\.(\d+)\.partial")  # name, process number, ending: what atomic_write leaves when it is killed
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+\-]{0,127}")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
 
@@ -170,6 +171,25 @@ def remove_partials(folder: Path) -> None:
         if _OURS.fullmatch(path.name):
             with contextlib.suppress(OSError):
                 path.unlink()
+
+
+def remove_stale_partials(path: Path) -> None:
+    """Remove the temporary files of one file that killed processes left, in a folder that others write into too."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*{_TEMPORARY}"):
+        match = _OURS.fullmatch(left.name)
+        if match and left.name == f"{path.name}.{match[1]}{_TEMPORARY}" and not _is_running(int(match[1])):
+            with contextlib.suppress(OSError):
+                left.unlink()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def sha256_of(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from cfgan.attributes.gibbs import Blocks, block_scores, draw_one
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import DataError
-from cfgan.io.files import write_bytes
+from cfgan.io.outputs import OutputFile
 from cfgan.io.progress import Progress
 
 _CHAINS = 4000
@@ -143,19 +145,36 @@ def _set(state: Floats, field: Floats, weights: Floats, i: int, present: npt.NDA
     state[i] = new
 
 
-def save_prior(prior: Prior, path: Path) -> None:
-    """Write a prior to one safetensors file that also holds its vocabulary. Raises StorageError."""
-    import json
+def prior_file(path: Path, *, force: bool = False) -> OutputFile:
+    """A file that a prior may be written to: new, or an older prior, or with ``force`` any file.
 
+    Raises:
+        InputError: as :class:`~cfgan.io.outputs.OutputFile`.
+    """
+
+    def holds_prior(found: Path) -> bool:
+        with contextlib.suppress(DataError):
+            load_prior(found)
+            return True
+        return False
+
+    return OutputFile(path, holds_prior, force)
+
+
+def write_prior(prior: Prior, target: OutputFile) -> None:
+    """Write a prior to one safetensors file that also holds its vocabulary. Raises as :meth:`OutputFile.open`."""
     from safetensors.numpy import save
 
-    write_bytes(path, save(prior.to_arrays(), metadata={"vocabulary": json.dumps(prior.vocabulary.to_dict())}))
+    target.write(save(prior.to_arrays(), metadata={"vocabulary": json.dumps(prior.vocabulary.to_dict())}))
+
+
+def save_prior(prior: Prior, path: Path, *, force: bool = False) -> None:
+    """Both at once. Raises as :func:`prior_file` and :func:`write_prior`."""
+    write_prior(prior, prior_file(path, force=force))
 
 
 def load_prior(path: Path) -> Prior:
-    """Inverse of :func:`save_prior`. Raises DataError if the file is missing or holds no prior."""
-    import json
-
+    """Inverse of :func:`write_prior`. Raises DataError if the file is missing or holds no prior."""
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -16,6 +16,7 @@ import csv
 import importlib
 import importlib.util
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -23,11 +24,15 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from cfgan.errors import InputError, nearest
-from cfgan.io.files import atomic_write, make_folder
+from cfgan.io.outputs import OutputFile, starts_with
 from cfgan.verify.images import Columns, Readings
 
 KINDS = (".csv", ".json", ".jsonl", ".parquet")
 
+FORMAT = "cfgan-readings/1"
+
+_READERS = ("verifier", "judge")
+_ABOUT = f'{{"format": "{FORMAT}"'.encode()  # how what stands above the rows begins
 _DIGITS = 5
 _ROW_GROUP = 8192  # rows of a Parquet file held back until they are written together
 
@@ -46,7 +51,7 @@ def table_kind(out: Path) -> str:
     """The kind of table that a file name asks for, one of :data:`KINDS`.
 
     Raises:
-        InputError: another ending, a folder, a file that must not be overwritten, or Parquet without pyarrow.
+        InputError: another ending, or Parquet without pyarrow.
     """
     kind = out.suffix.casefold()
     if kind not in KINDS:
@@ -56,26 +61,50 @@ def table_kind(out: Path) -> str:
             value=out,
             nearest=nearest(kind, KINDS),
         )
-    if out.is_dir():
-        raise InputError(f"{out} is a folder, not a file.", field="--out", value=out)
-    if out.name in ("manifest.csv", "batch.json") and (out.parent / "images").is_dir():
-        raise InputError(f"{out} belongs to a batch.", field="--out", value=out)
     if kind == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise InputError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field="--out", value=out)
     return kind
 
 
+def table_file(out: Path, *, force: bool = False) -> OutputFile:
+    """A file that a table may be written to: new, or an older table of readings, or with ``force`` any file.
+
+    Raises:
+        InputError: as :func:`table_kind` and :class:`~cfgan.io.outputs.OutputFile`.
+    """
+    table_kind(out)
+    return OutputFile(out, _holds_readings, force)
+
+
+def _holds_readings(path: Path) -> bool:
+    """Whether a file is a table of readings, by how each kind begins or, Parquet, ends."""
+    kind = path.suffix.casefold()
+    if kind == ".csv":
+        with path.open("rb") as handle:
+            header = handle.readline(1 << 20).decode("utf-8").rstrip("\n").split(",")
+        reader = header[1].partition(".")[0] if len(header) > 2 else ""
+        return reader in _READERS and header[0] == "file" and header[-1] == "error"
+    if kind == ".parquet":
+        with path.open("rb") as handle:
+            handle.seek(-min(path.stat().st_size, 1 << 20), os.SEEK_END)
+            return _ABOUT in handle.read()
+    if kind == ".json":
+        return starts_with(path, _ABOUT)
+    with path.open("rb") as handle:
+        row = json.loads(handle.readline(1 << 20))
+    return list(row)[:1] == ["file"] and (list(row)[1:] == ["error"] or list(row)[1] in _READERS)
+
+
 @contextlib.contextmanager
-def open_table(out: Path, columns: Columns) -> Iterator[Table]:
+def open_table(out: Path, columns: Columns, *, force: bool = False) -> Iterator[Table]:
     """A table in a file that appears under its name only when the block ends without an error.
 
     Raises:
-        InputError: as :func:`table_kind`.
+        InputError: as :func:`table_file`.
         FolderError, StorageError: the file cannot be written.
     """
     kind = table_kind(out)
-    make_folder(out.parent)
-    with atomic_write(out) as handle:
+    with table_file(out, force=force).open() as handle:
         if kind == ".parquet":
             with contextlib.closing(ParquetTable(handle, columns)) as table:
                 yield table

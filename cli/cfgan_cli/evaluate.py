@@ -10,7 +10,7 @@ import typer
 
 from cfgan.io.progress import Progress
 from cfgan_cli.external import FaceApi, open_if
-from cfgan_cli.output import console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.output import Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.realism import Nsfwjs, open_outside, show_fidelity, show_realism
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same draws.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as one JSON file.")] = None,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
@@ -70,9 +71,10 @@ def evaluate(
     """
     with exit_codes():
         from cfgan.evaluation.accuracy import plain
-        from cfgan.io.files import write_json
+        from cfgan.evaluation.result import result_file, write_result
         from cfgan.model.bundle import open_bundle
 
+        target = None if out is None else result_file(out, force=force)
         opened = open_bundle(bundle)
         look_for_faces = opened.of_faces if detector is None else detector
         with progress_bar(quiet=quiet or as_json, unit="draws") as progress:
@@ -93,8 +95,8 @@ def evaluate(
                     device,
                     progress,
                 )
-        if out is not None:
-            write_json(out, plain(result))
+        if target is not None:
+            write_result(target, plain(result))
         if as_json:
             print_json(plain(result))
         elif data is None:
@@ -105,9 +107,10 @@ def evaluate(
 
 def _by_verifier(bundle: Bundle, draws: int, seed: int, progress: Progress) -> dict[str, Any]:
     from cfgan.evaluation.accuracy import unfiltered_accuracy
+    from cfgan.evaluation.result import FORMAT
 
     table = unfiltered_accuracy(bundle, draws, seed, progress=progress)
-    return {"bundle": bundle.name, "digest": bundle.digest, "draws": draws, "seed": seed, **table}
+    return {"format": FORMAT, "bundle": bundle.name, "digest": bundle.digest, "draws": draws, "seed": seed, **table}
 
 
 def _against(

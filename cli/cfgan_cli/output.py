@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from cfgan.data.left_out import LeftOut
+
+Force = Annotated[bool, typer.Option("--force", help="Replace the file at --out, whatever it is.")]
+"""Of every command whose --out is a file; see :mod:`cfgan.io.outputs`."""
 
 EXIT_FAILED, EXIT_INPUT, EXIT_SHORT, EXIT_STOPPED = 1, 2, 3, 130
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cfgan_cli import testset_export, testset_score
-from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 
 app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
 app.command("export")(testset_export.export)
@@ -110,6 +110,7 @@ def _show(design: str, summary: Any) -> None:
 def baseline(
     folder: Annotated[Path, typer.Argument(help="A test set with comparisons.", metavar="FOLDER")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file of scores: CSV, pair,score.")],
+    force: Force = False,
     gallery: Annotated[Path | None, typer.Option(help="The enrolled faces, where the set does not hold them.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
 ) -> None:
@@ -120,12 +121,14 @@ def baseline(
     """
     with exit_codes():
         from cfgan.external.face_embedder import FaceEmbedder
+        from cfgan.io.outputs import OutputFile
         from cfgan.testsets.folder import open_testset
         from cfgan.testsets.scores.baseline import baseline_scores, write_scores
 
+        target = OutputFile(out, force=force)  # a person's own scores look the same: none is taken for ours
         opened = open_testset(folder)
         with progress_bar(quiet=quiet, unit="faces") as progress:
-            count = write_scores(out, baseline_scores(opened, FaceEmbedder(), gallery=gallery, progress=progress))
+            count = write_scores(target, baseline_scores(opened, FaceEmbedder(), gallery=gallery, progress=progress))
         if not quiet:
             console().print(f"{count:,} scores in {out}", markup=False, soft_wrap=True)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cfgan_cli.output import console, exit_codes, message, name_left_out, progress_bar
+from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, progress_bar
 
 app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
 
@@ -141,6 +141,7 @@ def prior(
         Path | None,
         typer.Option(help="Labels alone: any label table; its train split is used, where it has one."),
     ] = None,
+    force: Force = False,
     rows: Annotated[int | None, typer.Option(min=1, help="Of --labels: use the first so many rows only.")] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -149,14 +150,11 @@ def prior(
         from cfgan.data.source import open_source
         from cfgan.data.sources.base import Options
         from cfgan.errors import InputError
-        from cfgan.io.files import make_folder
-        from cfgan.training.prior import fit_prior, save_prior
+        from cfgan.training.prior import fit_prior, prior_file, write_prior
 
         if (data is None) == (labels is None):
             raise InputError("give either --data or --labels.", field="--data")
-        if out.is_dir():
-            raise InputError(f"{out} is a folder, not a file.", field="--out", value=out)
-        make_folder(out.parent)
+        target = prior_file(out, force=force)
         if labels is not None:
             source = open_source(labels, Options(field="--labels"))
         else:
@@ -165,7 +163,7 @@ def prior(
         table = source.train_labels()[: rows if labels is not None else None]
         with progress_bar(quiet=quiet, unit="steps") as progress:
             fitted = fit_prior(source.vocabulary, table, progress=progress)
-        save_prior(fitted, out)
+        write_prior(fitted, target)
     if not quiet:
         text = f"{out}: {len(source.vocabulary)} attributes, fitted on {fitted.rows:,} label rows"
         console().print(text, markup=False, soft_wrap=True)

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, printable, progress_bar
+from cfgan_cli.output import (
+    EXIT_FAILED,
+    Force,
+    console,
+    exit_codes,
+    message,
+    percent,
+    print_json,
+    printable,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from cfgan.data.image_files import Found
@@ -53,6 +63,7 @@ def verify(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Table of all readings: .csv, .json, .jsonl or .parquet.")
     ] = None,
+    force: Force = False,
     recursive: Annotated[bool, typer.Option(help="Also read subfolders.")] = True,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch: Annotated[
@@ -77,7 +88,7 @@ def verify(
         from cfgan.model.bundle import open_bundle
         from cfgan.verify.images import choose_columns, open_reader, verify_images
 
-        _check_output(out, labels)
+        _check_output(out, labels, force)
         check_crop(crop)
         opened = open_bundle(bundle)
         columns = choose_columns(opened, by, ",".join(item.removeprefix("=") for item in attrs) if attrs else None)
@@ -90,7 +101,10 @@ def verify(
         warnings.filterwarnings("ignore", module=r"PIL\.")
         to_stdout = out is None and (as_json or labels is None)
         hidden = quiet or as_json or (to_stdout and sys.stdout.isatty())
-        with _table(out, columns, as_json, to_stdout) as table, progress_bar(quiet=hidden, unit="images") as progress:
+        with (
+            _table(out, force, columns, as_json, to_stdout) as table,
+            progress_bar(quiet=hidden, unit="images") as progress,
+        ):
             if table:
                 table.begin(about)
             outcome = verify_images(
@@ -118,13 +132,13 @@ def verify(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _check_output(out: Path | None, labels: Path | None) -> None:
+def _check_output(out: Path | None, labels: Path | None, force: bool) -> None:
     from cfgan.errors import InputError
-    from cfgan.verify.table import table_kind
+    from cfgan.verify.table import table_file
 
     if out is None:
         return
-    table_kind(out)
+    table_file(out, force=force)
     if labels is not None and out.exists() and labels.exists() and out.samefile(labels):
         raise InputError(f"{out} holds the labels.", field="--out", value=out)
 
@@ -147,12 +161,12 @@ def _score(bundle: Bundle, columns: Columns, known: Any, found: Found) -> LabelS
 
 
 @contextlib.contextmanager
-def _table(out: Path | None, columns: Columns, as_json: bool, to_stdout: bool) -> Iterator[Table | None]:
+def _table(out: Path | None, force: bool, columns: Columns, as_json: bool, to_stdout: bool) -> Iterator[Table | None]:
     """The table in its file, on stdout, or none at all where only a report is wanted."""
     from cfgan.verify.table import CsvTable, JsonTable, open_table
 
     if out is not None:
-        with open_table(out, columns) as table:
+        with open_table(out, columns, force=force) as table:
             yield table
     elif to_stdout:
         yield (JsonTable if as_json else CsvTable)(sys.stdout.buffer, columns)
@@ -163,8 +177,10 @@ def _table(out: Path | None, columns: Columns, as_json: bool, to_stdout: bool) -
 
 def _about(bundle: Bundle, columns: Columns, crop: str) -> dict[str, Any]:
     """What was read with what: stands above the images in JSON."""
+    from cfgan.verify.table import FORMAT
+
     about: dict[str, Any] = {
-        "format": "cfgan-readings/1",
+        "format": FORMAT,
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "by": columns.reader,
         "crop": crop,

@@ -16,7 +16,7 @@ from cfgan.data.decode import FORMATS, read_square
 from cfgan.errors import DataError, FolderError
 from cfgan.external.detector import SIDE
 from cfgan.external.face_embedder import similarity
-from cfgan.io.files import write_text
+from cfgan.io.outputs import OutputFile
 from cfgan.io.progress import Progress
 from cfgan.testsets.folder import Testset
 
@@ -53,15 +53,15 @@ def baseline_scores(
         yield pair.pair, None if a is None or b is None else float(similarity(a, b))
 
 
-def write_scores(path: Path, scores: Iterator[tuple[str, float | None]]) -> int:
-    """Write ``pair,score`` as CSV, atomically. Returns the number of rows. Raises StorageError."""
+def write_scores(target: OutputFile, scores: Iterator[tuple[str, float | None]]) -> int:
+    """Write ``pair,score`` as CSV, atomically. Returns the number of rows. Raises as :meth:`OutputFile.open`."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["pair", "score"])
     count = 0
     for count, (pair, score) in enumerate(scores, start=1):  # noqa: B007
         writer.writerow([pair, "" if score is None else f"{score:.6f}"])
-    write_text(path, out.getvalue())
+    target.write(out.getvalue().encode())
     return count
 
 

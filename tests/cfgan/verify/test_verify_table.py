@@ -16,7 +16,7 @@ from cfgan.evaluation.labelled import LabelScore, accuracy_by_attribute
 from cfgan.model.bundle import Bundle
 from cfgan.stats.intervals import wilson_interval
 from cfgan.verify.images import Columns, Readings
-from cfgan.verify.table import CsvTable, column_titles, open_table, table_kind
+from cfgan.verify.table import CsvTable, column_titles, open_table, table_file, table_kind
 
 
 @pytest.fixture
@@ -81,16 +81,17 @@ def test_parquet(readings: tuple[Columns, Readings], tmp_path: Path) -> None:
 
 
 def test_wrong_output_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "images").mkdir()
+    (tmp_path / "batch" / "images").mkdir(parents=True)
+    (tmp_path / "batch" / "manifest.csv").touch()
     (tmp_path / "folder.csv").mkdir()
     for name, says in (
         ("t.cvs", "Did you mean .csv"),
         ("t", "ends in none"),
         ("folder.csv", "is a folder"),
-        ("manifest.csv", "belongs to a batch"),
+        ("batch/manifest.csv", "inside .*a batch"),
     ):
         with pytest.raises(InputError, match=says):
-            table_kind(tmp_path / name)
+            table_file(tmp_path / name)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r'pip install "cfgan\[parquet\]"'):
         table_kind(tmp_path / "t.parquet")

@@ -1,0 +1,112 @@
+"""No command replaces a file that is not its own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from helpers import make_bundle
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import cfgan_cli
+from cfgan.attributes.prior import Prior
+from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.model.bundle import Bundle
+from cfgan.training.prior import save_prior
+from cfgan_cli.main import app
+
+_FOLDER = re.compile(r"[Ff]older")  # how the help of an --out that is a folder reads
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior: Prior) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("bundle") / "tiny", vocabulary, prior)
+
+
+def commands(bundle: Bundle, tmp_path: Path) -> dict[str, list[object]]:
+    """Every command whose --out is a file, with arguments that would let it run."""
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "a.png")
+    names = bundle.vocabulary.names
+    rows = "\n".join(f"{k}.png,{','.join(str((k >> a) & 1) for a in range(len(names)))}" for k in range(40))
+    (tmp_path / "labels.csv").write_text(f"file,{','.join(names)}\n{rows}\n")
+    return {
+        "verify": [tmp_path / "a.png", "--bundle", bundle.path],
+        "evaluate": [bundle.path, "-n", 100],
+        "train prior": ["--labels", tmp_path / "labels.csv"],
+        "testset baseline": [tmp_path],
+    }
+
+
+def run(command: str, *arguments: object) -> Result:
+    return CliRunner().invoke(app, [*command.split(), *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("command", "suffix"),
+    [("verify", ".csv"), ("verify", ".json"), ("verify", ".jsonl"), ("verify", ".parquet"), ("evaluate", ".json")]
+    + [("train prior", ".safetensors"), ("testset baseline", ".csv")],
+)
+def test_what_a_person_has_stays(command: str, suffix: str, bundle: Bundle, tmp_path: Path) -> None:
+    arguments = commands(bundle, tmp_path)[command]
+    out = tmp_path / f"mine{suffix}"
+    out.write_text("file,Red\na.png,1\n")
+    result = run(command, *arguments, "--out", out)
+    assert result.exit_code == 2 and "--out" in result.stderr and str(out) in result.stderr.replace("\n", "")
+    assert out.read_text() == "file,Red\na.png,1\n"
+    inside = run(command, *arguments, "--out", bundle.path / f"x{suffix}", "--force")
+    assert inside.exit_code == 2 and "a bundle" in inside.stderr and not (bundle.path / f"x{suffix}").exists()
+    if command == "testset baseline":
+        return  # its result looks like a person's own: only --force replaces it
+    for options in (["--force"], []) if command != "train prior" else (["--force"],):  # its own it writes again
+        result = run(command, *arguments, "--out", out, *options)
+        assert result.exit_code == 0, result.output
+
+
+def test_a_bundle_s_own_file_is_not_replaced(bundle: Bundle, tmp_path: Path) -> None:
+    before = (bundle.path / "config.json").read_bytes()
+    assert run("evaluate", bundle.path, "-n", 100, "--out", bundle.path / "config.json", "--force").exit_code == 2
+    assert (bundle.path / "config.json").read_bytes() == before
+
+
+def test_only_a_prior_is_taken_for_a_prior(prior: Prior, tmp_path: Path) -> None:
+    save_prior(prior, tmp_path / "p.safetensors")
+    save_prior(prior, tmp_path / "p.safetensors")
+    from safetensors.numpy import save_file
+
+    from cfgan.errors import InputError
+
+    save_file({"weights": np.zeros(3, np.float32)}, tmp_path / "theirs.safetensors")
+    with pytest.raises(InputError, match="--force"):
+        save_prior(prior, tmp_path / "theirs.safetensors")
+
+
+def walk(command: Any, path: str = "") -> list[tuple[str, Any]]:
+    if hasattr(command, "commands"):
+        return [found for name, inner in command.commands.items() for found in walk(inner, f"{path} {name}".strip())]
+    return [(path, command)]
+
+
+def test_every_out_that_is_a_file_can_be_forced(bundle: Bundle, tmp_path: Path) -> None:
+    files = set()
+    for path, command in walk(typer.main.get_command(app)):
+        options = {option: parameter for parameter in command.params for option in parameter.opts}
+        if "--out" in options and not _FOLDER.search(getattr(options["--out"], "help", "")):
+            files.add(path)
+            assert "--force" in options, path
+    assert files == set(commands(bundle, tmp_path))
+
+
+def test_no_command_writes_a_file_around_the_check() -> None:
+    around = re.compile(r"\b(write_(text|bytes|json)|atomic_write)\(|\bopen\(.*[\"'][wax]b?[\"']")
+    found = [
+        f"{path.name}:{number}: {line.strip()}"
+        for path in sorted(Path(next(iter(cfgan_cli.__path__))).glob("*.py"))
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if around.search(line) and "os.devnull" not in line
+    ]
+    assert not found
