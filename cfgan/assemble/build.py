@@ -22,7 +22,7 @@ from cfgan.model.bundle import Bundle, require_bundle_or_unused, write_bundle
 from cfgan.networks.devices import pick_device
 from cfgan.reports.model.curves import training_curves
 from cfgan.reports.model.distances import distance_histograms
-from cfgan.reports.model.samples import SIDE, sample_sheet
+from cfgan.reports.model.samples import SIDE, before_and_after, can_be_compared, sample_sheet
 
 _CARD = Path(__file__).parent / "model_card.md.j2"
 
@@ -68,6 +68,8 @@ def build_bundle(
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
         files["samples.png"] = sample_sheet(bundle)
+        if parts.keep is not None and can_be_compared(parts.keep, bundle):
+            files["before_after.png"] = before_and_after(parts.keep, bundle)
         measured = unfiltered_accuracy(bundle, draws, 0, progress=named(progress, "measuring"))
         config["measured"] = {"draws": draws, "seed": 0, "unfiltered": plain(measured)}
         if parts.store is not None:
