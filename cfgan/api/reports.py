@@ -65,7 +65,7 @@ class Report:
             FolderError: it holds something else.
             StorageError: the disk refused; an older report stays as it was.
         """
-        from cfgan.reports.batch.output import write_report
+        from cfgan.reports.folder import write_report
 
         write_report(Path(out), self._built)
 
@@ -150,7 +150,7 @@ class Score:
         """A row a part of the test set and operating point: kind of comparison, error rate and interval."""
         import pandas as pd
 
-        from cfgan.reports.score.report import rate_rows
+        from cfgan.reports.score.rates import rate_rows
 
         return pd.DataFrame(rate_rows(self.data))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,10 +19,14 @@ from cfgan.external.opening import open_external_classifiers
 from cfgan.io.progress import Progress, named, silent
 from cfgan.io.yaml import read_text_limited
 from cfgan.model.bundle import Bundle, require_bundle_or_unused, write_bundle
+from cfgan.model.classifiers import NETWORKS
 from cfgan.networks.devices import pick_device
 from cfgan.reports.model.curves import training_curves
 from cfgan.reports.model.distances import distance_histograms
 from cfgan.reports.model.samples import SIDE, before_and_after, can_be_compared, sample_sheet
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _CARD = Path(__file__).parent / "model_card.md.j2"
 
@@ -119,8 +123,9 @@ def model_card(
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False)
     environment.filters["pct"] = lambda value: "-" if value is None else f"{100 * value:.1f}"
     environment.filters["three"] = lambda value: "-" if value is None else f"{value:.3f}"
-    roles = [role for role in ("verifier", "judge") if role in config]
-    loads = {part: getattr(bundle, part) for part in ("generator", "discriminator", *roles)}
+    roles = [role for role in NETWORKS if role in config]
+    loads: dict[str, Callable[[], nn.Module]] = {"generator": bundle.generator, "discriminator": bundle.discriminator}
+    loads |= {role: bundle.classifiers[role].load for role in roles}
     return environment.from_string(_CARD.read_text(encoding="utf-8")).render(
         **{"evaluation": None, "faces": True, **config},
         roles=roles,

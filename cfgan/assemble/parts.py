@@ -30,6 +30,10 @@ from cfgan.training.prior import load_prior
 Floats = npt.NDArray[np.floating[Any]]
 
 GATES = ("request", "value")
+_KINDS = {"verifier": "classifier", "judge": "judge"}
+"""Role of a classifier -> kind of the run that trains one."""
+_OPTIONAL = ("judge",)
+"""Roles that a bundle may do without."""
 _PATHS = ("guide", "features", "start")
 """Settings that name a folder: of a path only the last part is told."""
 
@@ -99,7 +103,8 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             config[rule] = value
     config["training"] = _training(parts.gan, about, keep)
     readings: dict[str, tuple[Floats, Floats]] = {}
-    for role, run, kind in (("verifier", parts.verifier, "classifier"), ("judge", parts.judge, "judge")):
+    for role, kind in _KINDS.items():
+        run: Path | None = getattr(parts, role)
         if run is not None:
             model, data = _about(run, role, kind), _read(run / "model.safetensors")
             vocabularies[role] = Vocabulary.from_dict(model["vocabulary"])
@@ -113,7 +118,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             if (known := _readings_of_kept(keep, role, parts.store)) is not None:
                 readings[role] = known
                 described |= _measured(*known, prior.vocabulary)
-        elif role == "judge":
+        elif role in _OPTIONAL:
             continue
         else:
             _kept(keep, role)
@@ -127,7 +132,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     for part, vocabulary in vocabularies.items():
         if vocabulary.names != prior.vocabulary.names:
             raise InputError(f"the {part} has another vocabulary than the prior.", field=part)
-    for role in ("verifier", "judge"):
+    for role in _KINDS:
         data = weights.get(f"{role}.safetensors", b"")
         if hashlib.sha256(data).hexdigest() in config["training"]["guides"]:
             raise InputError(
@@ -220,10 +225,9 @@ def _readings_of_kept(keep: Bundle, role: str, store: PackedDataset | None) -> t
         return validation.logits[role], validation.labels
     if store is None or store.vocabulary.names != keep.vocabulary.names or not len(store.rows("validation")):
         return None
-    network = keep.verifier() if role == "verifier" else keep.judge()
-    if network is None:
+    if role not in keep.classifiers:
         return None
-    logits, labels = predict(network, load_split(store, "validation", torch.device("cpu")))
+    logits, labels = predict(keep.classifiers[role].load(), load_split(store, "validation", torch.device("cpu")))
     return logits.numpy(), labels.numpy()
 
 

@@ -11,10 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.prior import Prior
@@ -32,6 +29,7 @@ from cfgan.io.files import (
     write_text,
 )
 from cfgan.model.calibration import Calibration
+from cfgan.model.classifiers import NETWORKS, Classifier, Validation, calibrations_of, read_validation
 from cfgan.model.realism import RealismStatement, realism_statement
 from cfgan.networks.shape import GanShape
 
@@ -49,19 +47,6 @@ DEFAULT = "celeba64"
 
 
 @dataclass(frozen=True)
-class Validation:
-    """Labels of held-out real images and what a bundle's classifiers read in them; no image and no name is kept.
-
-    Args:
-        labels: float32 (N, A); 1, -1, NaN unknown.
-        logits: "verifier" and, where there is one, "judge" -> float32 (N, A).
-    """
-
-    labels: npt.NDArray[np.float32]
-    logits: Mapping[str, npt.NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
 class Bundle:
     """An opened bundle.
 
@@ -70,18 +55,16 @@ class Bundle:
         config: ``config.json``.
         sums: file name -> sha256 as ``manifest.json`` says.
         vocabulary: the attributes.
-        calibration: of the verifier.
+        calibrations: role -> calibration of the classifier in it.
         digest: sha256 of ``manifest.json``; names this model in everything made with it.
-        judge_calibration: of the judge, None in a bundle without one.
     """
 
     path: Path
     config: Mapping[str, Any]
     sums: Mapping[str, str]
     vocabulary: Vocabulary
-    calibration: Calibration
+    calibrations: Mapping[str, Calibration]
     digest: str
-    judge_calibration: Calibration | None = None
 
     @property
     def name(self) -> str:
@@ -160,12 +143,27 @@ class Bundle:
 
         return self._load("discriminator", lambda: make_discriminator(self.shape))
 
+    @property
+    def calibration(self) -> Calibration:
+        """Of the verifier."""
+        return self.calibrations["verifier"]
+
+    @property
+    def judge_calibration(self) -> Calibration | None:
+        """Of the judge, None in a bundle without one."""
+        return self.calibrations.get("judge")
+
+    @cached_property
+    def classifiers(self) -> Mapping[str, Classifier]:
+        """Role -> classifier: the verifier, then the judge where there is one."""
+        return {
+            role: Classifier(role, calibration, self._loader(role), self.validation)
+            for role, calibration in self.calibrations.items()
+        }
+
     def verifier(self) -> AttributeClassifier:
         """The verifier's network, in eval mode, on the CPU. Raises BundleError."""
-        from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
-
-        shape = self.config["verifier"]["shape"]
-        return self._load("verifier", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
+        return cast("AttributeClassifier", self.classifiers["verifier"].load())
 
     def guide(self) -> AttributeClassifier | None:
         """The classifier that pulled the generator, for going on with its training; None where none is kept.
@@ -177,10 +175,7 @@ class Bundle:
         """
         if "guide" not in self.config:
             return None
-        from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
-
-        shape = self.config["guide"]["shape"]
-        return self._load("guide", lambda: AttributeClassifier(ClassifierShape.from_dict(shape)))
+        return cast("AttributeClassifier", self._load("guide", lambda: NETWORKS["verifier"](self.config["guide"])))
 
     def heads(self) -> FeatureHeads | None:
         """The discriminator's heads over frozen features, for going on with the training; None where none are kept.
@@ -200,11 +195,8 @@ class Bundle:
         Raises:
             BundleError: a file is damaged.
         """
-        if "judge" not in self.config:
-            return None
-        from cfgan.networks.judge import Judge, JudgeShape
-
-        return self._load("judge", lambda: Judge(JudgeShape(**self.config["judge"]["shape"])))
+        found = self.classifiers.get("judge")
+        return cast("Judge", found.load()) if found is not None else None
 
     def validation(self) -> Validation | None:
         """What verifier and judge read in held-out real images; None in a bundle that does not keep it.
@@ -219,18 +211,14 @@ class Bundle:
         if "validation.safetensors" not in self.sums:
             return None
         from safetensors import SafetensorError
-        from safetensors.numpy import load_file
 
         try:
-            arrays = load_file(self.file("validation.safetensors"))
-            labels = arrays.pop("labels").astype(np.float32)
-            labels[labels == 0] = np.nan
-            found = Validation(labels, {role: logits.astype(np.float32) for role, logits in arrays.items()})
-            if any(logits.shape != (len(labels), len(self.vocabulary)) for logits in (labels, *found.logits.values())):
-                raise ValueError("its arrays do not fit the vocabulary")
+            return read_validation(self.file("validation.safetensors"), self.vocabulary)
         except (ValueError, KeyError, OSError, SafetensorError) as error:
             raise BundleError(f"bundle {self.path}: the validation readings do not load ({error}).") from None
-        return found
+
+    def _loader(self, role: str) -> Callable[[], nn.Module]:
+        return lambda: self._load(role, lambda: NETWORKS[role](self.config[role]))
 
     def _load(self, name: str, make: Callable[[], M]) -> M:
         from safetensors import SafetensorError
@@ -295,17 +283,16 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         config = read_json_object(_checked(path, sums, "config.json"))
         if config.get("format") != FORMAT:
             raise BundleError(f"bundle {path} has format {config.get('format')!r}; this version reads {FORMAT}.")
-        vocabulary, calibration, judge = _validated(config)
+        vocabulary, calibrations = _validated(config)
     except (ValueError, KeyError, TypeError, AttributeError, VocabularyError) as error:
         raise BundleError(f"bundle {path} is damaged: config.json does not validate ({error}).") from None
-    return Bundle(path, config, sums, vocabulary, calibration, hashlib.sha256(manifest).hexdigest(), judge)
+    return Bundle(path, config, sums, vocabulary, calibrations, hashlib.sha256(manifest).hexdigest())
 
 
-def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration, Calibration | None]:
+def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, dict[str, Calibration]]:
     """Check everything that later code takes for granted. Raises ValueError, KeyError, TypeError or VocabularyError."""
     vocabulary = Vocabulary.from_dict(config["vocabulary"])
-    calibration = _calibration(config["verifier"], vocabulary)
-    judge = _calibration(config["judge"], vocabulary) if "judge" in config else None
+    calibrations = calibrations_of(config, vocabulary)
     generator, verifier = config["generator"], config["verifier"]["shape"]
     GanShape(**generator)
     LatentRule.from_dict(config.get("latents", {}))
@@ -317,18 +304,7 @@ def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration, Cali
         raise ValueError("networks and vocabulary differ in length")
     if not all(isinstance(generator[key], int) and 0 < generator[key] <= 4096 for key in ("size", "z_dim", "width")):
         raise ValueError("size, z_dim or width of the generator is out of range")
-    return vocabulary, calibration, judge
-
-
-def _calibration(part: Mapping[str, Any], vocabulary: Vocabulary) -> Calibration:
-    calibration = Calibration.from_dict(part["calibration"])
-    gates = [values for values in (calibration.gate_yes, calibration.gate_no) if len(values)]
-    if len(gates) == 1:
-        raise ValueError("a calibration has half a gate")
-    for values in (calibration.slope, calibration.intercept, calibration.threshold, *gates):
-        if values.shape != (len(vocabulary),) or not np.isfinite(values).all():
-            raise ValueError("a calibration does not fit the vocabulary")
-    return calibration
+    return vocabulary, calibrations
 
 
 def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, bytes], card: str) -> Bundle:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cfgan.errors import FolderError, InputError
 from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
+from cfgan.reports.batch.output import report_files
+from cfgan.reports.batch.sections import SECTIONS as BATCH
+from cfgan.reports.data.sections import SECTIONS as DATA
+from cfgan.reports.section import table_names
 
-CONTROL = ("report.html", "control.json", "control.csv")
-"""The files of a control report."""
+if TYPE_CHECKING:
+    from cfgan.reports.batch.look import Report
 
-_OF_DATA = ("attributes", "phi", "relations", "combinations", "problems", "sizes", "duplicates", "leakage")
-STATS = ("report.html", "stats.json", *(f"{name}.csv" for name in _OF_DATA))
-"""The files of a report on a data set."""
-
-TABLES = ("cells", "attributes", "faces", "witnesses", "side_effects", "agreement", "calibration")
-"""Names of the tables of a report on batches, without their ending."""
+_KINDS = (
+    ("report.json", table_names(BATCH)),
+    ("control.json", ("control",)),
+    ("stats.json", table_names(DATA)),
+)
+"""The figures of each kind of report, and its tables without their ending."""
 
 
 def check_out(out: Path, batches: list[Path]) -> None:
@@ -48,13 +53,31 @@ def replace_report(out: Path, files: Mapping[str, bytes]) -> None:
     replace_folder(out, fill, lambda: check_out(out, []))
 
 
+def write_report(out: Path, report: Report) -> list[str]:
+    """Write a report on batches beside its place, then move it there.
+
+    Args:
+        out: new or empty folder, or an older report, which is replaced.
+        report: what to write.
+
+    Returns:
+        The files' names: report.html, report.json and the CSV tables.
+
+    Raises:
+        FolderError: the folder holds something else.
+        StorageError: the disk refused; an older report stays as it was.
+    """
+    files = report_files(report)
+    replace_report(out.resolve(), files)
+    return list(files)
+
+
 def _is_report(out: Path) -> bool:
     """Whether a folder holds a report and nothing that somebody else has put there."""
-    of_batches = {"report.html", "report.json", *(f"{name}.csv" for name in TABLES)}
     try:
         found = {path.name for path in out.iterdir()}
-        for names, figures in ((of_batches, "report.json"), (set(CONTROL), "control.json"), (set(STATS), "stats.json")):
-            if found <= names and figures in found:
+        for figures, tables in _KINDS:
+            if figures in found <= {"report.html", figures, *(f"{name}.csv" for name in tables)}:
                 kind = str(read_json_object(out / figures).get("format", ""))
                 return kind.startswith(("cfgan-report/", "cfgan-control/", "cfgan-stats/"))
         return False

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+TEMPLATES = Path(__file__).parent / "templates"
+
 
 def environment() -> Environment:
     """Templates in which every value is escaped, with the filters that figures are shown by."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=True)
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=True,
+    )
     filters: dict[str, Callable[..., str]] = {"pct": _percent, "range": _range, "points": _points, "num": _number}
     made.filters |= {**filters, "signed": _signed, "say": _say, "breakable": _breakable}
     return made
+
+
+def style() -> Markup:
+    """The style sheet of all pages."""
+    from markupsafe import Markup
+
+    return Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
 
 
 def _percent(value: float | None) -> str:

@@ -22,8 +22,9 @@ from cfgan.errors import DataError, InputError, RequestError, nearest
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
+from cfgan.model.classifiers import Classifier
 from cfgan.verify.gate import probabilities
-from cfgan.verify.reader import Reader
+from cfgan.verify.reader import Reader, reader_of
 
 READERS = ("verifier", "judge")
 MAX_BATCH = 4096
@@ -111,9 +112,7 @@ def choose_columns(bundle: Bundle, by: str = "verifier", attrs: str | None = Non
     """
     if by not in READERS:
         raise InputError(f"{by!r} reads no images.", field="--by", value=by, nearest=nearest(by, READERS) or READERS)
-    calibration = bundle.calibration if by == "verifier" else bundle.judge_calibration
-    if calibration is None:
-        raise InputError(f"the bundle {bundle.name} has no judge.", field="--by", value=by, nearest=["verifier"])
+    calibration = _classifier(bundle, by).calibration
     vocabulary = bundle.vocabulary
     if attrs is None:
         places = np.arange(len(vocabulary))
@@ -144,11 +143,14 @@ def open_reader(bundle: Bundle, by: str, device: str = "auto") -> Reader:
     from cfgan.networks.devices import pick_device
 
     place = pick_device(device)
-    if by == "judge":
-        if (judge := bundle.judge()) is None or bundle.judge_calibration is None:
-            raise InputError(f"the bundle {bundle.name} has no judge.", field="--by", value=by, nearest=["verifier"])
-        return Reader(by, judge.to(place), bundle.judge_calibration, place)
-    return Reader(by, bundle.verifier().to(place), bundle.calibration, place)
+    return reader_of(_classifier(bundle, by), place)
+
+
+def _classifier(bundle: Bundle, by: str) -> Classifier:
+    """The bundle's classifier in a role. Raises InputError where it has none."""
+    if by not in bundle.classifiers:
+        raise InputError(f"the bundle {bundle.name} has no {by}.", field="--by", value=by, nearest=["verifier"])
+    return bundle.classifiers[by]
 
 
 def verify_images(

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cfgan.io.progress import Progress
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
+from cfgan.model.classifiers import Classifier
 from cfgan.verify.gate import probabilities
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ class Reader:
 
 def readers_of(bundle: Bundle, device: torch.device) -> list[Reader]:
     """The verifier, then the judge if the bundle has one. Raises BundleError."""
-    found = [Reader("verifier", bundle.verifier().to(device), bundle.calibration, device)]
-    if (judge := bundle.judge()) is not None and bundle.judge_calibration is not None:
-        found.append(Reader("judge", judge.to(device), bundle.judge_calibration, device))
-    return found
+    return [reader_of(classifier, device) for classifier in bundle.classifiers.values()]
+
+
+def reader_of(classifier: Classifier, device: torch.device) -> Reader:
+    """A bundle's classifier, loaded, on a device. Raises BundleError."""
+    return Reader(classifier.role, classifier.load().to(device), classifier.calibration, device)

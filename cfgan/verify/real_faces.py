@@ -61,11 +61,9 @@ def real_faces(bundle: Bundle) -> RealFaces | None:
     validation = bundle.validation()
     if validation is None:
         return None
-    calibrations = {"verifier": bundle.calibration, "judge": bundle.judge_calibration}
     probability, seen = {}, {}
-    for reader, logits in validation.logits.items():
-        calibration = calibrations.get(reader)
-        if calibration is not None:
-            probability[reader] = calibration.probabilities(logits)
-            seen[reader] = np.asarray(probability[reader] >= calibration.threshold)
+    for role, classifier in bundle.classifiers.items():
+        if (read := classifier.held_out()) is not None:
+            probability[role] = read
+            seen[role] = np.asarray(read >= classifier.calibration.threshold)
     return RealFaces(bundle.vocabulary, validation.labels, probability, seen)

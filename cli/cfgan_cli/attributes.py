@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
+from cfgan_cli.options import AsJson, BundleOption
 from cfgan_cli.output import console, exit_codes, percent, print_json
 
 
 def attributes(
-    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    bundle: BundleOption = "celeba64",
+    as_json: AsJson = False,
 ) -> None:
     """List the attributes of a bundle in groups, and how common each is in its training labels."""
     with exit_codes():

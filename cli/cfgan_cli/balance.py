@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, MaxDraws, QuietButWarnings
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -58,21 +59,19 @@ def balance(
         str | None, typer.Option(help="symlink or hard: link the real images into the folder. Default: leave them.")
     ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write labels.parquet beside labels.csv.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same faces. Default: 0.")] = None,
+    seed: DrawSeed = None,
     threshold: Annotated[
         float | None, typer.Option(help="Probability that every requested value must reach. Default: the bundle's.")
     ] = None,
     precision: Annotated[
         float | None, typer.Option(help="Instead: how often the verifier must be right on real faces, 0..1.")
     ] = None,
-    max_draws: Annotated[
-        int | None, typer.Option(help="Draws after which a request gives up. Default: 50 a face, 1,000 at least.")
-    ] = None,
-    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    max_draws: MaxDraws = None,
+    bundle: BundleOption = "celeba64",
+    device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")] = False,
+    as_json: AsJson = False,
+    quiet: QuietButWarnings = False,
 ) -> None:
     """Fill the gaps of an unbalanced data set with verified faces.
 

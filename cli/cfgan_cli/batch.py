@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cfgan_cli.options import AsJson
 from cfgan_cli.output import EXIT_FAILED, EXIT_SHORT, console, exit_codes, message, print_json
 
 _SHOWN = 20  # problems listed for a person
@@ -18,7 +19,7 @@ app = typer.Typer(help="Batch folders: check.", no_args_is_help=True)
 @app.command("check")
 def check(
     folder: Annotated[Path, typer.Argument(help="A batch folder.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare a batch folder with its checksums, manifest and summary. Exits 1 if anything is amiss.
 

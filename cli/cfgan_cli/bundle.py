@@ -8,19 +8,18 @@ from typing import Annotated
 import typer
 
 from cfgan_cli.external import FaceApi
+from cfgan_cli.options import AsJson, BundleArgument, Quiet
 from cfgan_cli.output import console, exit_codes, print_json, progress_bar
 from cfgan_cli.realism import Nsfwjs
 
 app = typer.Typer(help="Bundles: info, check, build.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")]
-
 
 @app.command("info")
 def info(
-    bundle: Name = "celeba64",
+    bundle: BundleArgument = "celeba64",
     card: Annotated[bool, typer.Option("--card", help="Print the whole model card (Markdown).")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what a bundle is."""
     with exit_codes():
@@ -49,7 +48,7 @@ def info(
 
 @app.command("verify", hidden=True)  # what it was called first
 @app.command("check")
-def check(bundle: Name = "celeba64") -> None:
+def check(bundle: BundleArgument = "celeba64") -> None:
     """Compare every file of a bundle with its checksum and load all its networks."""
     with exit_codes():
         from cfgan.model.bundle import open_bundle
@@ -57,8 +56,10 @@ def check(bundle: Name = "celeba64") -> None:
         opened = open_bundle(bundle)
         opened.verify()
         opened.prior()
-        for load in (opened.generator, opened.discriminator, opened.verifier):
+        for load in (opened.generator, opened.discriminator, opened.guide, opened.heads):
             load()
+        for classifier in opened.classifiers.values():
+            classifier.load()
         console().print(f"{opened.path}: complete and unchanged, {opened.digest}", markup=False, soft_wrap=True)
 
 
@@ -114,7 +115,7 @@ def build(
         ),
     ] = 3000,
     draws: Annotated[int, typer.Option(min=100, help="Draws behind the card's figures on generated faces.")] = 2720,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Put trained parts together, measure them and write the model card."""
     with exit_codes():

@@ -10,6 +10,7 @@ import typer
 from cfgan_cli import data_stats
 from cfgan_cli.data_draw import draw_data
 from cfgan_cli.data_import import import_data
+from cfgan_cli.options import AsJson, Quiet, SkipBad, StoreOut, Workers
 from cfgan_cli.output import console, exit_codes, message, name_left_out, print_json, progress_bar
 
 app = typer.Typer(help="Data sets: pack, import, draw, check, look at.", no_args_is_help=True)
@@ -21,13 +22,11 @@ app.command("draw")(draw_data)
 @app.command("pack")
 def pack(
     celeba: Annotated[Path, typer.Argument(help="A CelebA folder in the official layout, complete or partial.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The store's folder.")],
+    out: StoreOut,
     size: Annotated[int, typer.Option(help="Side of the packed images in pixels.")] = 64,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave bad images out and list them in skipped.txt.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Decoding threads.")] = 2,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+    skip_bad: SkipBad = False,
+    workers: Workers = 2,
+    quiet: Quiet = False,
 ) -> None:
     """Check every image, crop, resize and pack them into one store. Run again to resume."""
     with exit_codes():
@@ -59,7 +58,7 @@ def pack(
 @app.command("check")
 def check(
     store: Annotated[Path, typer.Argument(help="A packed store.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare a packed store with its checksums."""
     with exit_codes():

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cfgan_cli.options import Quiet
 from cfgan_cli.output import console, exit_codes, progress_bar
 
 
@@ -23,7 +24,7 @@ def draw_data(
     ] = False,
     validation: Annotated[float, typer.Option(help="Share of the faces that is held out for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="The same for the test split.")] = 0.1,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Draw simple faces with CelebA's 40 attributes as shapes and colours. There is no person in them."""
     with exit_codes():

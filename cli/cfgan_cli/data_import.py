@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cfgan_cli.options import Quiet, SkipBad, StoreOut, Workers
 from cfgan_cli.output import console, exit_codes, message, name_left_out, progress_bar
 
 
@@ -14,7 +15,7 @@ def import_data(
     source: Annotated[
         str, typer.Argument(help="A folder of images, sklearn:digits, or torchvision:NAME such as torchvision:MNIST.")
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The store's folder.")],
+    out: StoreOut,
     size: Annotated[int, typer.Option(help="Side of the packed images in pixels: 32, 64 or 128.")] = 64,
     layout: Annotated[
         str,
@@ -43,11 +44,9 @@ def import_data(
     test: Annotated[float, typer.Option(help="The same for the test split; both go by the file name alone.")] = 0.1,
     root: Annotated[Path | None, typer.Option(help="Of torchvision: the folder that its class reads.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Let torchvision fetch what is not there.")] = False,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Leave bad images out and list them in skipped.txt.")
-    ] = False,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Decoding threads.")] = 2,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+    skip_bad: SkipBad = False,
+    workers: Workers = 2,
+    quiet: Quiet = False,
 ) -> None:
     """Pack any labelled images, greyscale or colour, into one store. Empty cells are unknown labels, never "no".
 

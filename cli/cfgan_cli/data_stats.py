@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan_cli.options import AsJson, Quiet, Workers
 from cfgan_cli.output import console, exit_codes, name_left_out, percent, printable, progress_bar
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ def stats(
         float, typer.Option(help="Exceptions that an exclusive or implied pair may have: share of the rarer value.")
     ] = 0.01,
     distance: Annotated[int, typer.Option(help="Bits of 256 that near duplicates differ in at most.")] = 16,
-    workers: Annotated[int, typer.Option(min=1, max=64, help="Decoding threads.")] = 2,
+    workers: Workers = 2,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look at a data set: how common each attribute is, what goes together, what is broken or there twice.
 

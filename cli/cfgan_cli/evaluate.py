@@ -10,6 +10,7 @@ import typer
 
 from cfgan.io.progress import Progress
 from cfgan_cli.external import FaceApi, open_if
+from cfgan_cli.options import AsJson, BundleArgument, Device
 from cfgan_cli.output import Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.realism import Nsfwjs, open_outside, show_fidelity, show_realism
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    bundle: Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    bundle: BundleArgument = "celeba64",
     data: Annotated[
         Path | None, typer.Option("--data", help="A packed store of real images: measure everything against them.")
     ] = None,
@@ -56,10 +57,10 @@ def evaluate(
     ] = True,
     draws: Annotated[int, typer.Option("--draws", "-n", min=100, help="Draws to measure.")] = 2720,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same draws.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as one JSON file.")] = None,
     force: Force = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar.")] = False,
 ) -> None:
     """Measure a bundle. Nothing is filtered.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import cfgan
+from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, MaxDraws, QuietButWarnings
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -26,9 +27,9 @@ def generate(
     ] = None,
     spec: Annotated[str | None, typer.Option(help="A spec file, or the name of a shipped one.")] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", help="Faces wanted. Default: 32.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same faces. Default: 0.")] = None,
+    seed: DrawSeed = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Batch folder. Default: a new one in faces/.")] = None,
-    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    bundle: BundleOption = "celeba64",
     unspecified: Annotated[
         str | None,
         typer.Option(
@@ -44,9 +45,7 @@ def generate(
         float | None,
         typer.Option(help="Instead: how often the verifier must be right on real faces that pass it, 0..1."),
     ] = None,
-    max_draws: Annotated[
-        int | None, typer.Option(help="Draws after which a request gives up. Default: 50 a face, 1,000 at least.")
-    ] = None,
+    max_draws: MaxDraws = None,
     no_verify: Annotated[
         bool, typer.Option("--no-verify", help="Keep every draw, whatever the verifier says.")
     ] = False,
@@ -67,9 +66,9 @@ def generate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse a bundle whose draws do not look real, instead of warning.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")] = False,
+    device: Device = "auto",
+    as_json: AsJson = False,
+    quiet: QuietButWarnings = False,
 ) -> None:
     """Generate faces with the requested attributes, verified, into a batch folder.
 

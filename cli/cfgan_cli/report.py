@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from cfgan_cli.external import FaceApi, open_if
+from cfgan_cli.options import BundleArgument, Device, ReportOut, Silent
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, progress_bar
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
@@ -41,7 +42,7 @@ def _report() -> None:
 @app.command("batch")
 def batch(
     batches: Annotated[list[Path], typer.Argument(help="Batch folders.", metavar="FOLDER")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")],
+    out: ReportOut,
     bundle: Annotated[
         str | None,
         typer.Option(help="Whose judge reads the faces: a name or a folder. Default: the shipped one that made them."),
@@ -52,9 +53,9 @@ def batch(
     ] = False,
     face_api: FaceApi = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless the verdict is that they hold.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Report whether batches show what was asked for.
 
@@ -69,8 +70,8 @@ def batch(
         check_out(out, batches)
         opened = open_bundle(bundle) if bundle is not None else None
 
-        from cfgan.reports.batch.output import write_report
         from cfgan.reports.batch.report import build_report
+        from cfgan.reports.folder import write_report
 
         external, missing = open_if(witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as progress:
@@ -99,10 +100,8 @@ def batch(
 
 @app.command("control")
 def control(
-    bundle: Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")] = "celeba64",
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")
-    ] = Path("control"),
+    bundle: BundleArgument = "celeba64",
+    out: ReportOut = Path("control"),
     latents: Annotated[
         int, typer.Option("--latents", "-n", min=2, help="Faces made both ways for each attribute.")
     ] = 64,
@@ -110,9 +109,9 @@ def control(
         int, typer.Option(min=0, help="Draws for requests as in the data, balanced and rare, each; 0: none.")
     ] = 640,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same faces.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Report what each attribute of a bundle moves: itself, and what it should not.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cfgan_cli.options import BundleOption
 from cfgan_cli.output import EXIT_INPUT, console, exit_codes, message
 
 app = typer.Typer(help="Spec files: check, list, schema.", no_args_is_help=True)
@@ -15,7 +16,7 @@ app = typer.Typer(help="Spec files: check, list, schema.", no_args_is_help=True)
 @app.command("check")
 def check(
     files: Annotated[list[str], typer.Argument(help="Spec files, or names of shipped ones.")],
-    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    bundle: BundleOption = "celeba64",
 ) -> None:
     """Check spec files against a bundle's vocabulary and prior. Exits 2 if any is wrong."""
     from cfgan.errors import InputError

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cfgan_cli import testset_export, testset_score
+from cfgan_cli.options import BundleOption, Device, Silent
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 
 app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
@@ -21,7 +22,7 @@ app.command("score")(testset_score.score)
 def build(
     spec: Annotated[str, typer.Argument(help="A test-set spec: a file, or the name of a shipped one.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set: new, empty, or this set unfinished.")],
-    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    bundle: BundleOption = "celeba64",
     seed: Annotated[int | None, typer.Option(min=0, help="Wins over the spec's.")] = None,
     pairs: Annotated[int | None, typer.Option(min=1, help="Of `matched`: comparisons at each level.")] = None,
     subjects: Annotated[int | None, typer.Option(min=1, help="Of `transect`: faces that are changed.")] = None,
@@ -29,9 +30,9 @@ def build(
     gallery: Annotated[str | None, typer.Option(help="Of `gallery`: a folder of people, or a CSV.")] = None,
     bona_fide: Annotated[str | None, typer.Option(help="Of `detection`: a folder of real faces.")] = None,
     screen: Annotated[bool, typer.Option("--identity/--no-identity", help="Use the face embedder.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Build a test set: faces, comparisons, protocol, datasheet.
 
@@ -112,7 +113,7 @@ def baseline(
     out: Annotated[Path, typer.Option("--out", "-o", help="The file of scores: CSV, pair,score.")],
     force: Force = False,
     gallery: Annotated[Path | None, typer.Option(help="The enrolled faces, where the set does not hold them.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Score a test set with the face embedder: a system to compare yours with, and a file to copy.
 

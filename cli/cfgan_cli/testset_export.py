@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from cfgan_cli.options import AsJson, Quiet
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, print_json, progress_bar
 
 _SHOWN = 20  # problems listed for a person
 
 _Testset = Annotated[Path, typer.Argument(help="A test set.", metavar="DIR")]
-_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 
 
 def export(
@@ -47,8 +46,8 @@ def export(
     ] = None,
     quality: Annotated[int, typer.Option(help="lfw, insightface, celeba: quality of JPEG, 50 to 95.")] = 95,
     with_images: Annotated[bool, typer.Option("--with-images", help="parquet: put the images into the table.")] = False,
-    as_json: _AsJson = False,
-    quiet: _Quiet = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write a test set in a format that existing evaluators read: all of it or nothing.
 
@@ -72,7 +71,7 @@ def export(
             message(f"- {note}")
 
 
-def check(testset: _Testset, as_json: _AsJson = False, quiet: _Quiet = False) -> None:
+def check(testset: _Testset, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Compare a test set with its checksums, its tables and its protocol. Exits 1 if anything is amiss."""
     with exit_codes():
         from cfgan.testsets.check import check_testset
@@ -92,7 +91,7 @@ def check(testset: _Testset, as_json: _AsJson = False, quiet: _Quiet = False) ->
         raise typer.Exit(EXIT_FAILED)
 
 
-def info(testset: _Testset, as_json: _AsJson = False) -> None:
+def info(testset: _Testset, as_json: AsJson = False) -> None:
     """Show what a test set holds."""
     with exit_codes():
         from cfgan.testsets.info import testset_info

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan_cli.options import Silent
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def score(
         Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older score report.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as one JSON object.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Score a system on a test set: error rates by stratum and attribute, worst first.
 

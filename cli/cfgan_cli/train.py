@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cfgan_cli.options import Quiet
 from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, progress_bar
 
 app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
@@ -17,7 +18,6 @@ Data = Annotated[Path, typer.Option("--data", help="A packed store.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an unfinished run in it goes on.")]
 Config = Annotated[str | None, typer.Option(help="A YAML file of settings, or the name of a shipped recipe.")]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="key=value; wins over the file. Repeatable.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
 
 
 def _list_settings(kind: str) -> Callable[[bool], None]:

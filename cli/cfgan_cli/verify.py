@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan_cli.options import AsJson, BundleOption, Device
 from cfgan_cli.output import (
     EXIT_FAILED,
     Force,
@@ -35,7 +36,7 @@ _SHOWN = 20  # images that could not be read, named on the terminal
 
 def verify(
     paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, batch folders.")],
-    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")] = "celeba64",
+    bundle: BundleOption = "celeba64",
     by: Annotated[str, typer.Option(help="Who reads them: verifier, or judge where the bundle has one.")] = "verifier",
     attrs: Annotated[
         list[str] | None,
@@ -65,12 +66,12 @@ def verify(
     ] = None,
     force: Force = False,
     recursive: Annotated[bool, typer.Option(help="Also read subfolders.")] = True,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     batch: Annotated[
         int | None,
         typer.Option(min=1, max=4096, help="Images classified at a time; by default 32 on a CPU, 256 on a GPU."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only data and errors.")] = False,
 ) -> None:
     """Read the attributes of any images, generated here or not.

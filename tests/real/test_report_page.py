@@ -14,8 +14,8 @@ from cfgan.attributes.spec import make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.generate.job import generate
 from cfgan.model.bundle import open_bundle
-from cfgan.reports.batch.output import write_report
 from cfgan.reports.batch.report import build_report
+from cfgan.reports.folder import write_report
 
 pytestmark = pytest.mark.real
 

@@ -16,8 +16,11 @@ from cfgan.external.detector import FaceFinder, found
 from cfgan.external.real_faces import RealFigures, real_figures
 from cfgan.io.progress import Progress, silent
 from cfgan.reports.batch.figures import gated
+from cfgan.reports.batch.flat import named
 from cfgan.reports.batch.folder import BatchFolder, Content
+from cfgan.reports.batch.look import Look, Report
 from cfgan.reports.page import percent
+from cfgan.reports.section import Rows, Section, schema_beside, template_beside
 from cfgan.stats.rates import Rate, gap_below
 
 _CHUNK = 64  # faces read at a time
@@ -130,3 +133,48 @@ def _beside_real(
         if rate.n:
             found_["gap"] = gap_below(ceiling, rate).to_dict()
     return found_
+
+
+def _compute(look: Look) -> dict[str, Any]:
+    if look.external_classifiers is None:
+        return {"witnesses": None}
+    batches = [(item.id, item.folder, item.content) for item in look.read]
+    return {"witnesses": external_figures(batches, look.external_classifiers, look.missing, look.progress)}
+
+
+def beside_the_judge(report: Report) -> dict[str, list[tuple[str, dict[str, Any]]]]:
+    """Value that was asked for -> who saw it how often, over all requests: the deciding reader, then others."""
+    data, deciding = report.data, report.data["settings"]["deciding"]
+    found: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for row in data["witnesses"]["rows"] if data["witnesses"] else ():
+        if row["cell"] is not None:
+            continue
+        title = row["attribute"] if row["value"] > 0 else f"-{row['attribute']}"
+        if title not in found:
+            readers: dict[str, Any] = next(
+                (each["readers"] for each in data["attributes"] if each["name"] == row["attribute"]), {}
+            )
+            figure = readers.get(deciding, {}).get("wanted" if row["value"] > 0 else "unwanted")
+            found[title] = [(deciding, {**figure, "delivered": figure["verified"]})] if figure else []
+        found[title].append((row["witness"], row))
+    return found
+
+
+def _table(report: Report) -> Rows:
+    return [_flat(row) for row in report.data["witnesses"]["rows"]] if report.data["witnesses"] else []
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    flat = {key: row[key] for key in ("witness", "attribute", "value", "cell", "unsaid")}
+    for what in ("delivered", "real", "real_without"):
+        flat |= named(what, row[what])
+    return flat
+
+
+EXTERNAL: Section[Look, Report] = Section(
+    template_beside(__file__),
+    _compute,
+    lambda report: {"witnesses": beside_the_judge(report)},
+    {"witnesses": _table},
+    schema_beside(__file__),
+)

@@ -9,7 +9,7 @@ same bundle give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,17 @@ from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.progress import Progress, silent, within
 from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles
+from cfgan.model.classifiers import NETWORKS
 from cfgan.reports.batch import verdict
 from cfgan.reports.batch.duplicates import near_duplicates
 from cfgan.reports.batch.examples import Picture, each_of, pictures_of
-from cfgan.reports.batch.external import external_figures, sentences
+from cfgan.reports.batch.external import sentences
 from cfgan.reports.batch.figures import FAILING, SHORT, BatchFigures, gated
 from cfgan.reports.batch.folder import BatchFolder, Content, printable, read_folder
-from cfgan.reports.batch.reading import SAME, BatchReading, CellReading, read_faces
-from cfgan.reports.batch.relations import agreement, calibration, side_effects
+from cfgan.reports.batch.look import Look, Received, Report
+from cfgan.reports.batch.reading import SAME, read_faces
+from cfgan.reports.batch.sections import SECTIONS
+from cfgan.reports.section import figures_of
 from cfgan.stats.rates import LEAST
 from cfgan.verify.real_faces import RealFaces, real_faces
 
@@ -33,37 +36,11 @@ if TYPE_CHECKING:
     from cfgan.external.classifier import ExternalClassifier
     from cfgan.verify.reader import Reader
 
+__all__ = ["Report", "build_report"]
+
 FORMAT = "cfgan-report/1.1"
 REDRAW = 2000
 """Draws of a cell that are made again by default."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """A report before it is written.
-
-    Args:
-        data: ``report.json``; what it holds is documented in ``report.schema.json``.
-        pictures: cell id -> the faces shown.
-        faces: a row a delivered face: batch, cell, file, draw, and each reader's probabilities.
-    """
-
-    data: dict[str, Any]
-    pictures: dict[str, list[Picture]]
-    faces: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class _Received:
-    """A batch with what was read in it."""
-
-    id: str
-    name: str
-    folder: BatchFolder
-    content: Content
-    reading: BatchReading
-    own: bool
-    left_out: list[str]
 
 
 def build_report(
@@ -108,9 +85,9 @@ def build_report(
     for k, (name, batch) in enumerate(zip(names, batches, strict=True), 1):
         data.append(_about(str(k), name, batch))
         if batch.content is not None:
-            found = _read(str(k), name, batch, batch.content, bundle, readers, device, redraw, shown, progress)
-            read.append(found)
-            data[-1] |= _read_facts(found)
+            item = _read(str(k), name, batch, batch.content, bundle, readers, device, redraw, shown, progress)
+            read.append(item)
+            data[-1] |= _read_facts(item)
             if "judge" in data[-1]["read_by"]:
                 show = within(progress, before=f"{name}: ")
                 data[-1]["nearest"] = near_duplicates(batch, batch.content, bundle, device, show)
@@ -129,11 +106,8 @@ def build_report(
         data[int(item.id) - 1]["cells"] = cells
     overview = totals.overview()
     totals.settle()
-    evidence = None
-    if external_classifiers is not None:
-        evidence = external_figures(
-            [(item.id, item.folder, item.content) for item in read], external_classifiers, missing, progress
-        )
+    look = Look(read, bundle, real, deciding, any_own, external_classifiers, missing, progress)
+    found = figures_of(SECTIONS, look)
     realism = bundle.realism
     exact = {reader: rate.to_dict() for reader, rate in totals.whole.items()}
     lines = verdict.summary(data, overview, deciding, exact, len(totals.tested))
@@ -141,7 +115,7 @@ def build_report(
         "format": FORMAT,
         "cfgan": cfgan.__version__,
         **verdict.judged(data, overview, deciding, len(totals.tested), None if realism.enough else realism.sentence),
-        "summary": [*lines, realism.sentence, *sentences(evidence)],
+        "summary": [*lines, realism.sentence, *sentences(found["witnesses"])],
         "bundle": _bundle_facts(bundle, real),
         "settings": {
             "redraw": redraw,
@@ -157,8 +131,7 @@ def build_report(
         "batches": data,
         "attributes": overview,
         "exact": exact,
-        "witnesses": evidence,
-        **_relations(read, bundle, real, deciding, any_own),
+        **found,
     }
     return Report(plain(result), pictures, _faces(read))
 
@@ -227,7 +200,7 @@ def _read(
     redraw: int,
     shown: int,
     progress: Progress,
-) -> _Received:
+) -> Received:
     """Read a batch with whatever of the bundle fits it, and say what had to be left out."""
     made_by = batch.about["header"]["bundle"]
     own = made_by["digest"] == bundle.digest
@@ -265,10 +238,10 @@ def _read(
         size=bundle.size if fitting else None,
         progress=within(progress, before=f"{name}: "),
     )
-    return _Received(number, name, batch, content, reading, own, left_out)
+    return Received(number, name, batch, content, reading, own, left_out)
 
 
-def _read_facts(item: _Received) -> dict[str, Any]:
+def _read_facts(item: Received) -> dict[str, Any]:
     again = [cell.redrawn for cell in item.reading.cells if cell.redrawn is not None]
     redrawn = None
     if again:
@@ -281,7 +254,7 @@ def _read_facts(item: _Received) -> dict[str, Any]:
             "largest_difference": max(differences, default=0.0),
             "gate_differs": int(sum((part.gate != part.kept).sum() for part in again)),
         }
-    read_by = [name for name in ("verifier", "judge") if name in item.reading.cells[0].kept]
+    read_by = [role for role in NETWORKS if role in item.reading.cells[0].kept]
     if not item.own:
         read_by.remove("verifier")
     return {"left_out": item.left_out, "read_by": read_by, "redrawn": redrawn, "twins": item.reading.duplicates}
@@ -292,35 +265,12 @@ def _bundle_facts(bundle: Bundle, real: RealFaces | None) -> dict[str, Any]:
         "name": bundle.name,
         "digest": bundle.digest,
         "licence": str(bundle.config.get("licence", "")),
-        "judge": "judge" in bundle.config,
+        "judge": "judge" in bundle.classifiers,
         "real_faces": len(real.labels) if real else None,
     }
 
 
-def _relations(
-    read: Sequence[_Received], bundle: Bundle, real: RealFaces | None, deciding: str, any_own: bool
-) -> dict[str, Any]:
-    """Side effects, agreement and calibration over the batches that the bundle's readers could read."""
-    fitting = [item for item in read if item.content.vocabulary.names == bundle.vocabulary.names]
-    cells = [(item.reading, cell) for item in fitting for cell in item.reading.cells if deciding in cell.kept]
-    own: list[tuple[BatchReading, CellReading]] = [
-        (item.reading, cell) for item in fitting if item.own or not any_own for cell in item.reading.cells
-    ]
-    order = bundle.vocabulary.names
-    asked = sorted({name for _, cell in own for name in gated(cell.faces.cell)}, key=order.index)
-    found: dict[str, Any] = {"side_effects": None, "agreement": None, "calibration": []}
-    known = deciding == "judge" or any_own
-    if real is not None and deciding in real.seen and known and cells:
-        chosen = cells if deciding == "judge" else own
-        found["side_effects"] = {"reader": deciding, "rows": side_effects(chosen, bundle.vocabulary, real, deciding)}
-    if own and all({"verifier", "judge"} <= cell.kept.keys() for _, cell in own):
-        found["agreement"] = agreement(own, order, real if any_own else None)
-    if own and asked:
-        found["calibration"] = calibration(own, bundle.vocabulary, real, asked, own=any_own)
-    return found
-
-
-def _faces(read: Sequence[_Received]) -> list[dict[str, Any]]:
+def _faces(read: Sequence[Received]) -> list[dict[str, Any]]:
     """Each delivered face with what each reader says of what was asked for."""
     rows = []
     for item in read:

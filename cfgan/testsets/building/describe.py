@@ -152,9 +152,7 @@ def attribute_rates(maker: FaceMaker) -> list[dict[str, Any]]:
     """How often verifier and judge see each requested value, a row a role and value, beside real faces with it."""
     bundle = maker.bundle
     real = real_faces(bundle)
-    thresholds = {"verifier": bundle.calibration.threshold}
-    if bundle.judge_calibration is not None:
-        thresholds["judge"] = bundle.judge_calibration.threshold
+    thresholds = {role: classifier.calibration.threshold for role, classifier in bundle.classifiers.items()}
     rows = []
     for role, faces in _by_kind(maker).items():
         values = sorted({(n, v) for face in faces for n, v in face.requested.items() if abs(v) == 1})

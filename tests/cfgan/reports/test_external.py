@@ -17,8 +17,8 @@ from cfgan.evaluation.external import external_agreement
 from cfgan.external.real_faces import RealFigures, RealReadings
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.reports.batch.duplicates import NEAR, nearest_others, nearest_pair
+from cfgan.reports.batch.output import csv_tables
 from cfgan.reports.batch.page import render_page
-from cfgan.reports.batch.tables import csv_tables
 
 
 class Finder:

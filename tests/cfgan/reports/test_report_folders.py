@@ -15,9 +15,8 @@ from report_helpers import Make, check_all_or_nothing, report_on, sign_again
 
 from cfgan.errors import FolderError, InputError
 from cfgan.model.bundle import Bundle
-from cfgan.reports.batch.output import write_report
 from cfgan.reports.batch.page import render_page
-from cfgan.reports.folder import check_out
+from cfgan.reports.folder import check_out, write_report
 
 # Folders that are not what they say
 

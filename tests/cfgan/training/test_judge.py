@@ -22,6 +22,7 @@ from cfgan.data.store import PackedDataset, pack
 from cfgan.errors import InputError, StoppedError
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.model.classifiers import NETWORKS
 from cfgan.networks.judge import Judge, JudgeShape
 from cfgan.training.config import GanConfig, JudgeConfig, make_config
 from cfgan.training.gan import train_gan
@@ -148,6 +149,7 @@ def test_nothing_that_draws_gates_or_trains_touches_the_judge(
 
     monkeypatch.setattr(Bundle, "judge", touched)
     monkeypatch.setattr(Bundle, "judge_calibration", property(touched), raising=False)
+    monkeypatch.setitem(NETWORKS, "judge", touched)
     cell = RequestCell("any", {"Red": 1.0}, 4, 1, verify=VerifySpec(enabled=True))
     assert generate(bundle, Plan((cell,), {}), tmp_path / "batch", device="cpu").accepted == 4
 
@@ -159,6 +161,7 @@ def test_nothing_that_draws_gates_or_trains_touches_the_judge(
         named = {node.id for node in nodes if isinstance(node, ast.Name)}
         named |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
         named |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+        named |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
         assert not named & {"judge", "Judge", "judge_calibration", "train_judge", "networks.judge"}, path
 
 

@@ -1,0 +1,29 @@
+"""Options that several commands have, each said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+BundleArgument = Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")]
+BundleOption = Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+QuietButWarnings = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors and warnings.")]
+Silent = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no text.")]
+
+ReportOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")]
+StoreOut = Annotated[Path, typer.Option("--out", "-o", help="The store's folder.")]
+
+DrawSeed = Annotated[int | None, typer.Option(help="Same seed, same faces. Default: 0.")]
+MaxDraws = Annotated[
+    int | None, typer.Option(help="Draws after which a request gives up. Default: 50 a face, 1,000 at least.")
+]
+
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad images out and list them in skipped.txt.")]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Decoding threads.")]
