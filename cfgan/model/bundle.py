@@ -31,7 +31,9 @@ from cfgan.io.files import (
     write_json,
     write_text,
 )
+from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
+from cfgan.model.config import checked_config
 from cfgan.model.realism import RealismStatement, realism_statement
 from cfgan.networks.shape import GanShape
 
@@ -46,6 +48,9 @@ M = TypeVar("M", bound="nn.Module")
 
 FORMAT = "cfgan-bundle/1"
 DEFAULT = "celeba64"
+
+MAX_BYTES = 1 << 32
+"""Bytes of the largest file of a bundle that is read."""
 
 
 @dataclass(frozen=True)
@@ -135,13 +140,9 @@ class Bundle:
 
     @cached_property
     def _prior(self) -> Prior:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            return Prior.from_arrays(self.vocabulary, load_file(self.file("prior.safetensors")))
-        except (ValueError, KeyError, OSError, IndexError, SafetensorError) as error:
-            raise BundleError(f"bundle {self.path}: the prior does not load ({error}).") from None
+        path = self.file("prior.safetensors")
+        with library_errors(path, lambda text: BundleError(f"bundle {self.path}: the prior does not load: {text}")):
+            return Prior.from_arrays(self.vocabulary, load_tensors(path))
 
     @property
     def shape(self) -> GanShape:
@@ -218,32 +219,22 @@ class Bundle:
     def _validation(self) -> Validation | None:
         if "validation.safetensors" not in self.sums:
             return None
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            arrays = load_file(self.file("validation.safetensors"))
+        path = self.file("validation.safetensors")
+        with library_errors(path, lambda text: BundleError(f"bundle {self.path}: no validation readings: {text}")):
+            arrays = load_tensors(path)
             labels = arrays.pop("labels").astype(np.float32)
             labels[labels == 0] = np.nan
             found = Validation(labels, {role: logits.astype(np.float32) for role, logits in arrays.items()})
             if any(logits.shape != (len(labels), len(self.vocabulary)) for logits in (labels, *found.logits.values())):
                 raise ValueError("its arrays do not fit the vocabulary")
-        except (ValueError, KeyError, OSError, SafetensorError) as error:
-            raise BundleError(f"bundle {self.path}: the validation readings do not load ({error}).") from None
-        return found
+            return found
 
     def _load(self, name: str, make: Callable[[], M]) -> M:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from cfgan.networks.loading import load_network
 
-        from cfgan.networks.classifier import load_frozen
-
-        try:
-            module = make()
-            load_frozen(module, load_file(self.file(f"{name}.safetensors")))
-        except (ValueError, KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
-            raise BundleError(f"bundle {self.path}: the {name} does not load ({error}).") from None
-        return module
+        path = self.file(f"{name}.safetensors")
+        with library_errors(path, lambda text: BundleError(f"bundle {self.path}: the {name} does not load: {text}")):
+            return load_network(path, make)
 
 
 def _checked(folder: Path, sums: Mapping[str, str], name: str) -> Path:
@@ -251,7 +242,7 @@ def _checked(folder: Path, sums: Mapping[str, str], name: str) -> Path:
     if name not in sums:
         raise BundleError(f"bundle {folder} has no {name}.")
     try:
-        if sha256_of(path) == sums[name]:
+        if sha256_of(path, MAX_BYTES) == sums[name]:
             return path
     except OSError as error:
         raise BundleError(f"bundle {folder} is damaged: {name} cannot be read ({error.strerror}).") from None
@@ -283,7 +274,7 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
             nearest=nearest(path.name, shipped) or list(shipped),
         )
     try:
-        manifest = (path / "manifest.json").read_bytes()
+        manifest = read_regular(path / "manifest.json")
         sums = read_json_object(path / "manifest.json")["sha256"]
         if not all(is_safe_name(name) and isinstance(digest, str) for name, digest in sums.items()):
             raise ValueError("unsafe file name")
@@ -295,40 +286,10 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         config = read_json_object(_checked(path, sums, "config.json"))
         if config.get("format") != FORMAT:
             raise BundleError(f"bundle {path} has format {config.get('format')!r}; this version reads {FORMAT}.")
-        vocabulary, calibration, judge = _validated(config)
+        vocabulary, calibration, judge = checked_config(config)
     except (ValueError, KeyError, TypeError, AttributeError, VocabularyError) as error:
         raise BundleError(f"bundle {path} is damaged: config.json does not validate ({error}).") from None
     return Bundle(path, config, sums, vocabulary, calibration, hashlib.sha256(manifest).hexdigest(), judge)
-
-
-def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, Calibration, Calibration | None]:
-    """Check everything that later code takes for granted. Raises ValueError, KeyError, TypeError or VocabularyError."""
-    vocabulary = Vocabulary.from_dict(config["vocabulary"])
-    calibration = _calibration(config["verifier"], vocabulary)
-    judge = _calibration(config["judge"], vocabulary) if "judge" in config else None
-    generator, verifier = config["generator"], config["verifier"]["shape"]
-    GanShape(**generator)
-    LatentRule.from_dict(config.get("latents", {}))
-    if config.get("gate", "value") not in ("value", "request"):
-        raise ValueError(f"gate is {config['gate']!r}, neither value nor request")
-    if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
-        raise ValueError("the name is no plain name")
-    if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):
-        raise ValueError("networks and vocabulary differ in length")
-    if not all(isinstance(generator[key], int) and 0 < generator[key] <= 4096 for key in ("size", "z_dim", "width")):
-        raise ValueError("size, z_dim or width of the generator is out of range")
-    return vocabulary, calibration, judge
-
-
-def _calibration(part: Mapping[str, Any], vocabulary: Vocabulary) -> Calibration:
-    calibration = Calibration.from_dict(part["calibration"])
-    gates = [values for values in (calibration.gate_yes, calibration.gate_no) if len(values)]
-    if len(gates) == 1:
-        raise ValueError("a calibration has half a gate")
-    for values in (calibration.slope, calibration.intercept, calibration.threshold, *gates):
-        if values.shape != (len(vocabulary),) or not np.isfinite(values).all():
-            raise ValueError("a calibration does not fit the vocabulary")
-    return calibration
 
 
 def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, bytes], card: str) -> Bundle:
@@ -359,7 +320,7 @@ def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, byt
 
 
 def require_bundle_or_unused(out: Path) -> None:
-    """Raise FolderError if a folder holds anything but a bundle of ours."""
+    """Raise FolderError if a folder holds anything but a bundle of ours, or anything beside it."""
     if is_unused(out):
         return
     try:
@@ -368,3 +329,9 @@ def require_bundle_or_unused(out: Path) -> None:
         ours = False
     if not ours:
         raise FolderError(f"{out} already holds something else.", field="out", value=out)
+    try:
+        listed = {*read_json_object(out / "manifest.json")["sha256"]}
+    except (ValueError, KeyError, TypeError):
+        listed = {"config.json", "README.md", *(path.name for path in out.glob("*.safetensors"))}
+    if extra := sorted({path.name for path in out.iterdir()} - listed - {"manifest.json"}):
+        raise FolderError(f"{out} holds {extra[0]}, which is no part of the bundle.", field="out", value=out)

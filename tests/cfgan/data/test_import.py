@@ -24,7 +24,7 @@ from cfgan.data.read.splits import Shares
 from cfgan.data.read.table import Columns, is_inside, read_table
 from cfgan.data.store import pack
 from cfgan.errors import DataError, VocabularyError
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 NONE = Shares(0, 0)
 
