@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: faces test fast lint docs clean
+.PHONY: faces test fast campaign lint docs clean
 
 faces: $(VENV)/.installed
 	$(BIN)/cfgan generate --attrs Male,Smiling,Eyeglasses -n 32
@@ -18,6 +18,11 @@ test: $(VENV)/.installed-dev
 
 fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q tests --ignore tests/real
+
+# Damaged files of every kind, by the thousand: `make campaign EXAMPLES=10000` takes hours.
+EXAMPLES ?= 1000
+campaign: $(VENV)/.installed-dev
+	CFGAN_CAMPAIGN=$(EXAMPLES) $(BIN)/python -m pytest -q tests/campaign
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format .

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cfgan.assemble.parts import Parts, assemble, read_log
+from cfgan.assemble.parts import Parts, assemble
+from cfgan.assemble.run_files import read_log
 from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 from cfgan.evaluation.card import Plan, default_requests, measure
 from cfgan.evaluation.chosen import extractors_for, realism_extractors
