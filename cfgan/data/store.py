@@ -49,6 +49,7 @@ _SMALL = ("labels.npy", "split.npy", "files.txt")
 _FILES = ("images.npy", *_SMALL)
 
 _T = TypeVar("_T")
+_KINDS = tuple(np.dtype(kind) for kind in (np.uint8, np.float32, np.uint8))  # of images, labels and splits
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def open_store(path: Path, *, verify: bool = False) -> PackedDataset:
     digest = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
     shapes = (images.shape, labels.shape, split.shape, len(files))
     kinds = (images.dtype, labels.dtype, split.dtype)
-    if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or kinds != (np.uint8, np.float32, np.uint8):
+    if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or kinds != _KINDS:
         raise DataError(f"{path} is damaged: its arrays are not as store.json says.", field="data", value=path)
     return PackedDataset(path, images, labels, split, files, vocabulary, digest, is_sealed(about))
 
