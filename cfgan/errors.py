@@ -25,6 +25,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+ECHO = 200
+"""Characters of what a person gave that an error repeats."""
+
 
 class CfganError(Exception):
     """The root of all errors that cfgan raises on purpose."""
@@ -45,11 +48,19 @@ class InputError(CfganError):
     ) -> None:
         self.field = field
         self.value = value
-        self.nearest = tuple(str(item) for item in nearest)
-        text = f"{field}: {message}" if field else message
+        self.nearest = tuple(str(item)[:ECHO] for item in nearest)
+        text = _shortened(f"{field}: {message}" if field else message, value)
         if self.nearest:
             text += f" Did you mean {' or '.join(self.nearest)}?"
         super().__init__(text)
+
+
+def _shortened(text: str, value: object) -> str:
+    """The text with no more than :data:`ECHO` characters of the value in it, however it was quoted."""
+    for whole in (repr(value), str(value)):
+        if len(whole) > ECHO:
+            text = text.replace(whole, whole[:ECHO] + "...")
+    return text
 
 
 class VocabularyError(InputError):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from cfgan.api.faces import Batch, Faces
 from cfgan.attributes.spec import Plan, make_plan, read_spec
 from cfgan.errors import CfganWarning, RequestError
-from cfgan.io.progress import Progress, silent
+from cfgan.io.progress import Progress
 from cfgan.model.bundle import DEFAULT, Bundle, open_bundle
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Model:
         verify: bool = True,
         truncation: float | str | None = None,
         same_latents: bool | None = None,
-        progress: Progress = silent,
+        progress: Progress | None = None,
     ) -> Faces: ...
 
     @overload
@@ -103,7 +103,7 @@ class Model:
         verify: bool = True,
         truncation: float | str | None = None,
         same_latents: bool | None = None,
-        progress: Progress = silent,
+        progress: Progress | None = None,
     ) -> Batch: ...
 
     def generate(
@@ -122,7 +122,7 @@ class Model:
         verify: bool = True,
         truncation: float | str | None = None,
         same_latents: bool | None = None,
-        progress: Progress = silent,
+        progress: Progress | None = None,
     ) -> Faces | Batch:
         """Make faces that show what is asked for.
 
@@ -185,7 +185,7 @@ class Model:
         by: str = "verifier",
         crop: str = "center",
         recursive: bool = True,
-        progress: Progress = silent,
+        progress: Progress | None = None,
     ) -> Readings:
         """Read the attributes of any images, generated here or not.
 
@@ -239,7 +239,7 @@ class Model:
 
         return Sampler(self.bundle, self.device)
 
-    def _faces(self, plan: Plan, progress: Progress) -> Faces:
+    def _faces(self, plan: Plan, progress: Progress | None) -> Faces:
         from cfgan.generate.job import check_plan
         from cfgan.generate.memory import draw_faces
 
@@ -248,7 +248,7 @@ class Model:
         _warn(_missing(faces))
         return faces
 
-    def _batch(self, plan: Plan, out: Path, progress: Progress) -> Batch:
+    def _batch(self, plan: Plan, out: Path, progress: Progress | None) -> Batch:
         from cfgan.generate.job import check_plan, generate
 
         _warn(check_plan(plan, self.bundle))

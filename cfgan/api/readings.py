@@ -101,7 +101,7 @@ def read_images(
     crop: str,
     recursive: bool,
     device: str,
-    progress: Progress,
+    progress: Progress | None,
 ) -> Readings:
     """Find images and read them; see :meth:`cfgan.Model.verify`."""
     check_crop(crop)

@@ -79,7 +79,7 @@ def report(
     model: Model | str | Path | None = None,
     redraw: int = 2000,
     device: str = "auto",
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Report:
     """Prove or refute that batches show what was asked for.
 
@@ -112,7 +112,7 @@ def report(
     folders = [item.path if isinstance(item, Batch) else Path(item) for item in several]
     opened = load(model, device=device) if isinstance(model, str | Path) else model
     bundle, device = (None, device) if opened is None else (opened.bundle, opened.device)
-    return Report(build_report(folders, bundle, redraw=redraw, device=device, progress=progress))
+    return Report(build_report(folders, bundle, redraw=redraw, device=device, progress=progress or silent))
 
 
 class Score:
@@ -188,7 +188,7 @@ def score(
     resamples: int = 1000,
     seed: int = 0,
     flag_error_rate: float = 0.05,
-    progress: Progress = silent,
+    progress: Progress | None = None,
 ) -> Score:
     """Error rates of a system on a test set, by stratum and attribute, worst first, with 95 % intervals.
 

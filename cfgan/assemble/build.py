@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cfgan.assemble.parts import Parts, assemble, read_log
+from cfgan.assemble.parts import Parts, assemble
+from cfgan.assemble.run_files import read_log
 from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 from cfgan.evaluation.card import Plan, default_requests, measure
 from cfgan.evaluation.chosen import extractors_for, realism_extractors
@@ -23,7 +24,7 @@ from cfgan.model.classifiers import NETWORKS
 from cfgan.networks.devices import pick_device
 from cfgan.reports.model.curves import training_curves
 from cfgan.reports.model.distances import distance_histograms
-from cfgan.reports.model.samples import SIDE, sample_sheet
+from cfgan.reports.model.samples import SIDE, before_and_after, can_be_compared, sample_sheet
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,6 +73,8 @@ def build_bundle(
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
         files["samples.png"] = sample_sheet(bundle)
+        if parts.keep is not None and can_be_compared(parts.keep, bundle):
+            files["before_after.png"] = before_and_after(parts.keep, bundle)
         measured = unfiltered_accuracy(bundle, draws, 0, progress=named(progress, "measuring"))
         config["measured"] = {"draws": draws, "seed": 0, "unfiltered": plain(measured)}
         if parts.store is not None:

@@ -3,39 +3,41 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.numpy import save
 
+from cfgan.assemble.run_files import (
+    Floats,
+    last_images,
+    read_about,
+    read_file,
+    read_readings,
+    read_settings,
+    read_weights,
+    training_seconds,
+)
 from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.store import PackedDataset
 from cfgan.errors import InputError, nearest
 from cfgan.evaluation.accuracy import plain
-from cfgan.io.files import read_json_object
-from cfgan.io.yaml import parse_yaml, read_text_limited
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import classifier_figures, fit_calibration
 from cfgan.training.classifier import predict
 from cfgan.training.data import load_split
 from cfgan.training.prior import load_prior
 
-Floats = npt.NDArray[np.floating[Any]]
-
 GATES = ("request", "value")
 _KINDS = {"verifier": "classifier", "judge": "judge"}
 """Role of a classifier -> kind of the run that trains one."""
 _OPTIONAL = ("judge",)
 """Roles that a bundle may do without."""
-_PATHS = ("guide", "features", "start")
-"""Settings that name a folder: of a path only the last part is told."""
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,13 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         InputError: a part is missing, the parts' vocabularies differ, or a classifier has guided the generator.
     """
     keep = parts.keep
-    about = _about(parts.gan, "gan", "gan")
+    about = read_about(parts.gan, "gan", "gan")
     gan_vocabulary = Vocabulary.from_dict(about["vocabulary"])
-    weights = {name: _read(parts.gan / name) for name in ("generator.safetensors", "discriminator.safetensors")}
+    weights = {
+        name: read_weights(parts.gan, about, name) for name in ("generator.safetensors", "discriminator.safetensors")
+    }
     prior = load_prior(parts.prior) if parts.prior else _kept(keep, "prior").prior()
-    weights["prior.safetensors"] = _read(parts.prior or _kept(keep, "prior").file("prior.safetensors"))
+    weights["prior.safetensors"] = read_file(parts.prior or _kept(keep, "prior").file("prior.safetensors"))
     vocabularies = {"prior": prior.vocabulary, "gan": gan_vocabulary}
     config: dict[str, Any] = {
         "name": parts.name or _kept(keep, "name").name,
@@ -106,14 +110,15 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     for role, kind in _KINDS.items():
         run: Path | None = getattr(parts, role)
         if run is not None:
-            model, data = _about(run, role, kind), _read(run / "model.safetensors")
+            model = read_about(run, role, kind)
+            data = read_weights(run, model, "model.safetensors")
             vocabularies[role] = Vocabulary.from_dict(model["vocabulary"])
-            readings[role] = _readings_of_run(run, role)
-            history = {"images": _last_images(run), "seconds": training_seconds(run), "settings": _settings(run)}
+            readings[role] = read_readings(run, model, role)
+            history = {"images": last_images(run), "seconds": training_seconds(run), "settings": read_settings(run)}
             described = {"shape": model["shape"], "training": history}
             described |= _measured(*readings[role], prior.vocabulary)
         elif keep is not None and role in keep.config:
-            described, data = dict(keep.config[role]), _read(keep.file(f"{role}.safetensors"))
+            described, data = dict(keep.config[role]), read_file(keep.file(f"{role}.safetensors"))
             described.setdefault("training", _older_training(keep, role))
             if (known := _readings_of_kept(keep, role, parts.store)) is not None:
                 readings[role] = known
@@ -124,7 +129,10 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             _kept(keep, role)
         config[role], weights[f"{role}.safetensors"] = described, data
     if "heads" in about:
-        config["heads"], weights["heads.safetensors"] = about["heads"], _read(parts.gan / "heads.safetensors")
+        config["heads"], weights["heads.safetensors"] = (
+            about["heads"],
+            read_weights(parts.gan, about, "heads.safetensors"),
+        )
     if (guide := _guide(parts, config["training"]["guides"])) is not None:
         config["guide"], weights["guide.safetensors"] = guide
     if "verifier" in readings:
@@ -193,13 +201,14 @@ def gate_rule(keep: Bundle | None, gate: str | None) -> str:
 def _guide(parts: Parts, guides: Sequence[str]) -> tuple[dict[str, Any], bytes] | None:
     """Shape and weights of the guide, given or kept; one that has had no part in this generator is not kept."""
     if parts.guide is not None:
-        about, data = _about(parts.guide, "guide", "classifier"), _read(parts.guide / "model.safetensors")
+        about = read_about(parts.guide, "guide", "classifier")
+        data = read_weights(parts.guide, about, "model.safetensors")
         if hashlib.sha256(data).hexdigest() not in guides:
             raise InputError("that classifier has not guided this generator.", field="guide", value=parts.guide)
         return {"shape": about["shape"]}, data
     if parts.keep is None or "guide" not in parts.keep.config:
         return None
-    data = _read(parts.keep.file("guide.safetensors"))
+    data = read_file(parts.keep.file("guide.safetensors"))
     return (dict(parts.keep.config["guide"]), data) if hashlib.sha256(data).hexdigest() in guides else None
 
 
@@ -207,15 +216,6 @@ def _kept(keep: Bundle | None, what: str) -> Bundle:
     if keep is None:
         raise InputError(f"give --{what}, or --keep a bundle that has it.", field=f"--{what}")
     return keep
-
-
-def _readings_of_run(run: Path, role: str) -> tuple[Floats, Floats]:
-    """Logits and labels (N, A) of the validation split that a classifier's run kept."""
-    try:
-        with np.load(run / "validation.npz", allow_pickle=False) as kept:
-            return kept["logits"], kept["labels"]
-    except (OSError, ValueError, KeyError):
-        raise InputError(f"{run} has no validation.npz.", field=role, value=run) from None
 
 
 def _readings_of_kept(keep: Bundle, role: str, store: PackedDataset | None) -> tuple[Floats, Floats] | None:
@@ -257,7 +257,7 @@ def _training(gan: Path, about: dict[str, Any], keep: Bundle | None) -> dict[str
         "seconds": training_seconds(gan),
         "guides": about.get("guides", []),
         "features": list(about.get("features", [])),
-        "settings": _settings(gan),
+        "settings": read_settings(gan),
     }
     if start := about.get("start"):
         training["start"] = dict(start)
@@ -281,61 +281,3 @@ def _older_training(keep: Bundle, role: str) -> dict[str, Any]:
         "seconds": training[f"{role}_seconds"],
         "settings": training["settings"][role],
     }
-
-
-def _about(run: Path, field: str, kind: str) -> dict[str, Any]:
-    try:
-        about = read_json_object(run / "model.json")
-        if about["kind"] != kind:
-            raise ValueError(f"it is a {about['kind']} run")
-        return {**about, "vocabulary": {**about["vocabulary"]}, "shape": {**about["shape"]}}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{run} holds no trained {kind} ({error}).", field=field, value=run) from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}).", field=path.stem, value=path) from None
-
-
-def _settings(run: Path) -> dict[str, Any]:
-    """The run's resolved configuration, without what is local to a machine."""
-    values = parse_yaml(read_text_limited(run / "config.yaml"), name="config.yaml")
-    local = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
-    kept = {key: value for key, value in values.items() if key not in local}
-    for key in _PATHS:
-        if kept.get(key):
-            kept[key] = Path(kept[key]).name
-    if (run / "changes.jsonl").exists():
-        kept["changes"] = _without_paths([json.loads(line) for line in _read(run / "changes.jsonl").splitlines()])
-    return kept
-
-
-def _without_paths(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What was changed in a run, with other runs and bundles named by their folder alone."""
-    for entry in changes:
-        for key, pair in entry["changes"].items():
-            if key in _PATHS:
-                entry["changes"][key] = [Path(value).name if value else None for value in pair]
-    return changes
-
-
-def read_log(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's ``stats.jsonl``. Raises InputError."""
-    lines = _read(run / "stats.jsonl").decode("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
-
-
-def _last_images(run: Path) -> int:
-    return int(read_log(run)[-1]["images"])
-
-
-def training_seconds(run: Path) -> int:
-    """Time that a run spent in training steps, from its own log. Raises InputError."""
-    seconds, before = 0.0, 0
-    for row in read_log(run):
-        seconds += (row["images"] - before) / row["images_per_second"]
-        before = row["images"]
-    return round(seconds)

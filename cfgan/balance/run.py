@@ -44,6 +44,7 @@ from cfgan.io.files import (
     write_text,
 )
 from cfgan.io.progress import Progress
+from cfgan.io.reading import read_regular
 from cfgan.model.bundle import Bundle
 
 FORMAT = "cfgan-balance/1"
@@ -174,7 +175,7 @@ def _look(out: Path, header: Mapping[str, Any]) -> bool:
 def check_balance(out: Path) -> list[str]:
     """Compare a finished folder with its checksums: one line a problem. Raises FolderError: no such folder."""
     try:
-        lines = (out / _SUMS).read_text(encoding="utf-8").splitlines()
+        lines = read_regular(out / _SUMS).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         raise FolderError(f"{out} is no finished balance: {_SUMS} cannot be read.", field="out", value=out) from None
     problems = []

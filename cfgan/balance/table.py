@@ -23,6 +23,7 @@ from cfgan.balance.data import BalanceData
 from cfgan.data.labelled_images import SPLITS
 from cfgan.errors import FolderError, InputError, VocabularyError
 from cfgan.io.files import atomic_write, write_text
+from cfgan.io.reading import open_text
 from cfgan.model.bundle import Bundle
 
 BATCH = "synthetic"
@@ -65,7 +66,7 @@ def read_synthetic(batch: Path, bundle: Bundle, vocabulary: Vocabulary, free_lab
     threshold = dict(zip(bundle.vocabulary.names, bundle.calibration.threshold.tolist(), strict=True))
     rows = []
     try:
-        with (batch / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+        with open_text(batch / "manifest.csv") as handle:
             for row in csv.DictReader(handle):
                 request = {
                     title.removeprefix("requested."): float(cell)

@@ -8,8 +8,6 @@ rather than clipped.
 from __future__ import annotations
 
 import contextlib
-import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from cfgan.errors import DataError, InputError, nearest
+from cfgan.errors import CfganError, DataError, InputError, nearest
+from cfgan.io.reading import open_regular, said
 
 Box = tuple[int, int, int, int]
 
@@ -34,6 +33,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 MAX_PIXELS = 64_000_000
 """Width x height above which an image is refused unread."""
 
+MAX_BYTES = 1 << 29
+"""Bytes of the largest image file that is read: above so many pixels uncompressed."""
+
 CROPS = ("center", "none", "celeba")
 """How a picture is made square: its largest central square; all of it, squeezed; the box of CelebA's aligned images."""
 
@@ -48,9 +50,17 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow's decoders and its EXIF reader raise on damaged files.
-_BROKEN: tuple[type[Exception], ...] = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError)
-_BROKEN += (EOFError, struct.error, zlib.error)
+# How formats begin that people have and that are not read.
+_FOREIGN = (
+    ("GIF", 0, b"GIF8"),
+    ("HEIC", 4, b"ftyphei"),
+    ("HEIC", 4, b"ftypmif"),
+    ("AVIF", 4, b"ftypavi"),
+    ("TIFF", 0, b"II*\0"),
+    ("TIFF", 0, b"MM\0*"),
+    ("PDF", 0, b"%PDF"),
+    ("SVG", 0, b"<svg"),
+)
 
 
 def check_crop(crop: str) -> None:
@@ -105,19 +115,11 @@ def load_rgb(path: Path) -> Image.Image:
         DataError: missing, not an allowed format, too large, truncated or otherwise broken; names the file.
     """
     try:
-        with Image.open(path, formats=FORMATS) as image:  # reads the header only
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{path.name}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
+        with _opened(path) as image:
             image.load()
             return image.convert("RGB")
-    except FileNotFoundError:
-        raise DataError(f"{path.name}: the file is missing.") from None
-    except UnidentifiedImageError:
-        raise DataError(f"{path.name}: not a {', '.join(FORMATS)} image.") from None
-    except Image.DecompressionBombError:
-        raise DataError(f"{path.name}: more than {MAX_PIXELS:,} pixels.") from None
-    except (OSError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path.name}: broken image ({error}).") from None
+    except DataError as error:
+        raise DataError(f"{path.name}: {error}") from None
 
 
 def to_square(image: Image.Image, size: int, box: Box | None = None) -> npt.NDArray[np.uint8]:
@@ -144,19 +146,34 @@ def to_square(image: Image.Image, size: int, box: Box | None = None) -> npt.NDAr
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image file whose header was read; what goes wrong inside becomes a DataError that does not name the file."""
     try:
-        with Image.open(path, formats=FORMATS) as image:  # reads the header only
-            if image.width * image.height > MAX_PIXELS:
-                raise DataError(f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
-            yield image
+        with open_regular(path, MAX_BYTES) as handle:
+            if handle.read(1) == b"":
+                raise DataError("the file is empty.")
+            handle.seek(0)
+            with Image.open(handle, formats=FORMATS) as image:  # reads the header only
+                if image.width * image.height > MAX_PIXELS:
+                    raise DataError(f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
+                yield image
+    except (CfganError, MemoryError, ImportError):  # not the file's fault
+        raise
     except FileNotFoundError:
         raise DataError("the file is missing.") from None
     except UnidentifiedImageError:
-        raise DataError(f"not a {', '.join(FORMATS)} image.") from None
+        raise DataError(f"not a {', '.join(FORMATS)} image{_what_it_is(path)}.") from None
     except Image.DecompressionBombError:
         raise DataError(f"more than {MAX_PIXELS:,} pixels.") from None
-    except _BROKEN as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise DataError(f"broken image ({reason}).") from None
+    except Exception as error:  # decoders answer damage with anything, assertions too
+        raise DataError(f"broken image ({said(error)}).") from None
+
+
+def _what_it_is(path: Path) -> str:
+    """A remark such as ", but GIF: convert it first" by how the file begins; empty where that is unknown."""
+    with contextlib.suppress(OSError), open_regular(path) as handle:
+        start = handle.read(32)
+        for name, place, magic in _FOREIGN:
+            if start[place:].startswith(magic):
+                return f", but {name}: convert it first"
+    return ""
 
 
 def _squared(image: Image.Image, size: int, crop: str) -> npt.NDArray[np.uint8]:
@@ -186,7 +203,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
-    except _BROKEN:
+    except Exception:  # as above
         return 1
 
 

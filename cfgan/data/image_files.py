@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cfgan.errors import FolderError, InputError, nearest
 from cfgan.io.files import is_safe_name, user_path
+from cfgan.io.reading import open_text, reason
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp"})
 """What a file in a folder must end in to be taken for an image. A file that is named itself is always tried."""
@@ -206,7 +207,7 @@ def _is_batch(folder: Path, entries: Sequence[os.DirEntry[str]]) -> bool:
     if kinds != {"manifest.csv": False, "images": True}:
         return False
     try:
-        with (folder / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+        with open_text(folder / "manifest.csv") as handle:
             return is_manifest(next(csv.reader(handle), []))
     except (OSError, UnicodeDecodeError, csv.Error):
         return False  # somebody else's manifest.csv
@@ -215,7 +216,7 @@ def _is_batch(folder: Path, entries: Sequence[os.DirEntry[str]]) -> bool:
 def _manifest_names(folder: Path) -> Iterator[str]:
     """Names in ``images/`` in the order of the manifest. Raises FolderError where it is damaged."""
     try:
-        with (folder / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+        with open_text(folder / "manifest.csv") as handle:
             rows = csv.reader(handle)
             next(rows)
             for row in rows:
@@ -228,7 +229,7 @@ def _manifest_names(folder: Path) -> Iterator[str]:
                     )
                 yield name
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FolderError(f"{folder}/manifest.csv is damaged ({error}).", field="PATHS", value=folder) from None
+        raise FolderError(f"{folder}/manifest.csv {reason(error)}.", field="PATHS", value=folder) from None
 
 
 def _names_beside(path: Path) -> list[str]:

@@ -1,7 +1,8 @@
 """The packed store: all images of a data set as one memory-mapped uint8 array, with labels and checksums.
 
 A store is a folder: ``images.npy`` (uint8, N x 3 x size x size), ``labels.npy`` (float32, N x A, NaN unknown),
-``split.npy`` (uint8, N), ``files.txt`` and, written last, ``store.json`` with sizes, vocabulary and sha256 sums.
+``split.npy`` (uint8, N), ``files.txt`` and, written last, ``store.json`` with sizes, vocabulary, sha256 sums and a seal
+over itself, which stores of older versions lack.
 Packing the same images twice gives the same bytes.
 """
 
@@ -34,22 +35,27 @@ from cfgan.io.files import (
     remove_partials,
     sha256_of,
     storage_errors,
-    write_json,
+    write_sealed,
     write_text,
 )
 from cfgan.io.progress import Progress, silent
+from cfgan.io.reading import load_array, read_regular, reason
+from cfgan.io.seal import is_sealed
 from cfgan.io.signals import StopRequest
 
 FORMAT = "cfgan-store/1"
 _CHUNK = 256  # images between two entries in the progress file
-_FILES = ("images.npy", "labels.npy", "split.npy", "files.txt")
+_SMALL = ("labels.npy", "split.npy", "files.txt")
+_FILES = ("images.npy", *_SMALL)
 
 _T = TypeVar("_T")
+_KINDS = tuple(np.dtype(kind) for kind in (np.uint8, np.float32, np.uint8))  # of images, labels and splits
 
 
 @dataclass(frozen=True)
 class PackedDataset:
-    """An opened store. ``images`` is memory-mapped and read-only; ``digest`` names images, labels and split."""
+    """An opened store. ``images`` is memory-mapped and read-only; ``digest`` names images, labels and split; ``sealed``
+    is whether sizes and attribute names are under a checksum too."""
 
     path: Path
     images: npt.NDArray[np.uint8]
@@ -58,6 +64,7 @@ class PackedDataset:
     files: tuple[str, ...]
     vocabulary: Vocabulary
     digest: str
+    sealed: bool = True
 
     @property
     def size(self) -> int:
@@ -70,11 +77,11 @@ class PackedDataset:
 
 
 def open_store(path: Path, *, verify: bool = False) -> PackedDataset:
-    """Open a packed store.
+    """Open a packed store. Labels, split and file names are compared with their checksums each time.
 
     Args:
         path: its folder.
-        verify: also recompute the sha256 of every file.
+        verify: also recompute the sha256 of the images.
 
     Raises:
         DataError: not a store, unfinished, of another format, or not as its checksums say.
@@ -92,21 +99,22 @@ def open_store(path: Path, *, verify: bool = False) -> PackedDataset:
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged: store.json does not validate ({error}).", field="data") from None
     try:
-        images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
-        labels = np.load(path / "labels.npy", allow_pickle=False)
-        split = np.load(path / "split.npy", allow_pickle=False)
-        files = tuple((path / "files.txt").read_text(encoding="utf-8").splitlines())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}).", field="data", value=path) from None
-    digest = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
-    shapes = (images.shape, labels.shape, split.shape, len(files))
-    if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or images.dtype != np.uint8:
-        raise DataError(f"{path} is damaged: its arrays are not as store.json says.", field="data", value=path)
-    if verify:
-        for name in _FILES:
+        for name in _FILES if verify else _SMALL:
             if sha256_of(path / name) != sums[name]:
                 raise DataError(f"{path}/{name} is not as its checksum says.", field="data", value=path)
-    return PackedDataset(path, images, labels, split, files, vocabulary, digest)
+        images = load_array(path / "images.npy", mapped=True)
+        labels, split = (load_array(path / name) for name in ("labels.npy", "split.npy"))
+        files = tuple(read_regular(path / "files.txt").decode("utf-8").splitlines())
+    except OSError as error:
+        raise DataError(f"{path} is damaged: {reason(error)}.", field="data", value=path) from None
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}.", field="data", value=path) from None
+    digest = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
+    shapes = (images.shape, labels.shape, split.shape, len(files))
+    kinds = (images.dtype, labels.dtype, split.dtype)
+    if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or kinds != _KINDS:
+        raise DataError(f"{path} is damaged: its arrays are not as store.json says.", field="data", value=path)
+    return PackedDataset(path, images, labels, split, files, vocabulary, digest, is_sealed(about))
 
 
 def pack(
@@ -118,7 +126,8 @@ def pack(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> tuple[PackedDataset, list[str]]:
-    """Check every image of a table, then pack them into a store at ``out``. An interrupted run resumes.
+    """Check every image of a table, then pack them into a store at ``out``. An interrupted run resumes, a finished
+    one is not made again.
 
     Args:
         table: files, labels, split.
@@ -139,6 +148,8 @@ def pack(
     if not 8 <= size <= 1024:
         raise DataError("the side must be between 8 and 1024 pixels.", field="size", value=size)
     progress = progress or silent
+    if (out / "store.json").exists():
+        return _packed_already(table, out, size)
     job = {"format": FORMAT, "size": size, "table": _digest(table)}
     state = _read_progress(out, job)
     with StopRequest() as stop, ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as held:
@@ -159,10 +170,30 @@ def pack(
             raise FolderError(f"{out} is a finished store already; choose another --out.", field="out", value=out)
         state = _read_progress(out, job) or state
         remove_partials(out)
-        write_json(out / "progress.json", state)
+        write_sealed(out / "progress.json", state)
         _write_images(table, out, size, state, pool, stop, progress)
         _finish(table, out, size, state["bad"])
     return open_store(out), state["bad"]
+
+
+def _packed_already(table: LabelledImages, out: Path, size: int) -> tuple[PackedDataset, list[str]]:
+    """What :func:`pack` returns of a store that it finished. Raises FolderError if that is of other images."""
+    store = open_store(out, verify=True)
+    kept = table.select(np.isin(np.asarray(table.files), np.asarray(store.files)))
+    same = kept.files == store.files and kept.vocabulary == store.vocabulary and store.size == size
+    same = (
+        same and np.array_equal(kept.labels, store.labels, equal_nan=True) and np.array_equal(kept.split, store.split)
+    )
+    path = out / "skipped.txt"
+    bad = read_regular(path).decode("utf-8").splitlines() if path.exists() else []
+    crop = read_json_object(out / "store.json").get("crop")
+    if (
+        not same
+        or len(table.files) != len(store.files) + len(bad)
+        or crop != (list(table.crop) if table.crop else None)
+    ):
+        raise FolderError(f"{out} is a finished store of other images; choose another --out.", field="out", value=out)
+    return store, bad
 
 
 def _digest(table: LabelledImages) -> str:
@@ -236,7 +267,7 @@ def _write_images(
         if (row + 1) % _CHUNK == 0 or row + 1 == total:
             with storage_errors(path):
                 images.flush()
-            write_json(out / "progress.json", {**state, "done": row + 1})
+            write_sealed(out / "progress.json", {**state, "done": row + 1})
             progress("packing", row + 1, total)
             stop.raise_if_asked("run the same command again to go on")
     del images
@@ -258,5 +289,5 @@ def _finish(table: LabelledImages, out: Path, size: int, bad: list[str]) -> None
         "vocabulary": table.vocabulary.to_dict(),
         "sha256": {name: sha256_of(out / name) for name in _FILES},
     }
-    write_json(out / "store.json", about)
+    write_sealed(out / "store.json", about)
     (out / "progress.json").unlink(missing_ok=True)

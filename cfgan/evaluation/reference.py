@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save
 
 from cfgan.data.store import PackedDataset
@@ -25,6 +25,7 @@ from cfgan.errors import DataError, FolderError, StorageError
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.io.files import make_folder, storage_errors, user_path, write_bytes
 from cfgan.io.progress import Progress
+from cfgan.io.reading import library_errors, open_regular
 
 FORMAT = "cfgan-features/1"
 
@@ -126,10 +127,12 @@ def _sum(features: npt.NDArray[np.float32]) -> str:
 def _read(path: Path, key: str, shape: tuple[int, int]) -> npt.NDArray[np.float32] | None:
     """The features if they are there and as they were written, else None."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})["about"])
-            features: npt.NDArray[Any] = file.get_tensor("features")
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        with library_errors(path, DataError):
+            open_regular(path).close()
+            with safe_open(path, framework="numpy") as file:
+                about = json.loads((file.metadata() or {})["about"])
+                features: npt.NDArray[Any] = file.get_tensor("features")
+    except DataError:
         return None
     if features.shape != shape or features.dtype != np.float32:
         return None

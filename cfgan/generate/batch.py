@@ -30,6 +30,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.data.decode import load_rgb
 from cfgan.errors import FolderError
 from cfgan.io import journal
 from cfgan.io.files import (
@@ -250,14 +251,9 @@ class BatchWriter:
                     yield cells[0], cells[3]
 
     def _write_sheet(self, files: Sequence[str]) -> None:
-        from PIL import Image
-
         if not files:
             return
-        images = []
-        for name in files:
-            with Image.open(self.out / name, formats=("PNG",)) as image:
-                images.append(np.asarray(image.convert("RGB")).transpose(2, 0, 1))
+        images = [np.asarray(load_rgb(self.out / name)).transpose(2, 0, 1) for name in files]
         text = {"bundle": self.header["bundle"], "made_from": "the first faces of this batch"}
         write_bytes(self.out / "contact_sheet.png", encode_png(grid(np.stack(images), _COLUMNS), text))
 

@@ -12,6 +12,7 @@ from cfgan.errors import DataError, FolderError
 from cfgan.generate.batch import CHECKSUMS, read_batch
 from cfgan.io import journal
 from cfgan.io.files import sha256_of
+from cfgan.io.reading import open_text, read_regular
 
 _LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 _NAME = re.compile(r"(images/)?[A-Za-z0-9_]+\.[a-z0-9]+")
@@ -41,7 +42,7 @@ def check_batch(folder: Path) -> list[str]:
         problems.append(f"batch.json: {error}")
     sums: dict[str, str] = {}
     try:
-        text = (folder / CHECKSUMS).read_text(encoding="utf-8")
+        text = read_regular(folder / CHECKSUMS).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         return [f"{CHECKSUMS}: unreadable"]
     for line in text.splitlines():
@@ -71,7 +72,7 @@ def _check_manifest(folder: Path, sums: dict[str, str], about: dict[str, Any]) -
     problems = []
     listed = set()
     try:
-        with (folder / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+        with open_text(folder / "manifest.csv") as handle:
             rows = list(csv.DictReader(handle))
     except (csv.Error, UnicodeDecodeError, OSError):
         return ["manifest.csv: unreadable"]

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import cfgan
-from cfgan.attributes.spec import Plan, RequestCell
+from cfgan.attributes.spec import Plan, RequestCell, make_plan
 from cfgan.attributes.spec_files import as_stored
 from cfgan.errors import FolderError, InputError, RequestError
-from cfgan.generate.batch import BatchWriter, CellTally, Face
+from cfgan.generate.batch import FORMAT, BatchWriter, CellTally, Face
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
 from cfgan.generate.sampling import Draws, Sampler, chunk_end
 from cfgan.generate.summary import Summary, summarise
+from cfgan.io import journal
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
@@ -102,6 +103,39 @@ def generate(
                 fill_cell(sampler, plan, index, writer, stop, disk, progress)
                 stop.raise_if_asked(f"{writer.accepted} faces are in {out}; the same command goes on from there")
             _finish(bundle, plan, writer)
+    return _summary(out, plan, writer, started)
+
+
+def finish_early(bundle: Bundle, out: Path) -> Summary:
+    """Close a batch that was stopped, with the faces that it has: manifest, summary, sums. It can then not go on.
+
+    Args:
+        bundle: the one that the batch is of.
+        out: its folder.
+
+    Returns:
+        The summary, with fewer faces than wanted.
+
+    Raises:
+        FolderError: no unfinished batch, one of another bundle, or one that another process works on.
+        StorageError: the disk refused; the batch stays as it was.
+    """
+    started = time.monotonic()
+    header = journal.read_header(out)
+    if header.get("format") != FORMAT:
+        raise FolderError(f"{out} is no unfinished batch.", field="folder", value=out)
+    if header["bundle"]["digest"] != bundle.digest:
+        named = str(header["bundle"]["name"])
+        raise FolderError(f"{out} is of another bundle, {named[:80]!r}.", field="bundle", value=bundle.name)
+    plan = replace(make_plan(header["spec"], bundle.vocabulary, source=str(out)), resolved=header["spec"])
+    writer = BatchWriter(out, header, len(plan.cells))
+    with contextlib.closing(writer):
+        writer.begin()
+        _finish(bundle, plan, writer)
+    return _summary(out, plan, writer, started)
+
+
+def _summary(out: Path, plan: Plan, writer: BatchWriter, started: float) -> Summary:
     return Summary(
         out=out,
         accepted=writer.accepted,

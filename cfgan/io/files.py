@@ -13,11 +13,13 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
 from cfgan.errors import FolderError, InputError, StorageError
+from cfgan.io.reading import open_regular, read_regular
+from cfgan.io.seal import check_seal, sealed
 
 _TEMPORARY = ".partial"
 _OURS = re.compile(r".+\.(\d+)\.partial")  # name, process number, ending: what atomic_write leaves when it is killed
@@ -83,6 +85,11 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """Write an object as JSON with its seal, which :func:`read_json_object` compares. Raises StorageError."""
+    write_json(path, sealed(value))
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and its parents. Raises StorageError, or FolderError where a file has that name."""
     for part in (path, *path.parents):
@@ -139,19 +146,23 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object. One that is sealed must be as it was written.
 
     Raises:
-        ValueError: missing, unreadable, not JSON or not an object; the text says which.
+        ValueError: missing, unreadable, not JSON, not an object or changed; the text says which.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_regular(path))
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise ValueError(f"{path.name} is not JSON") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path.name} is not a JSON object")
+    try:
+        check_seal(value)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
     return value
 
 
@@ -192,9 +203,9 @@ def _is_running(process: int) -> bool:
     return True
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 of a file's bytes, as hex."""
-    with path.open("rb") as handle:
+def sha256_of(path: Path, most: int | None = None) -> str:
+    """sha256 of a regular file's bytes, as hex. Raises OSError, also if it has more than ``most``."""
+    with open_regular(path, most) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 

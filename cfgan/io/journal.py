@@ -1,7 +1,7 @@
 """An append-only journal of a folder that is being made: what is in it stands, whenever the process was killed.
 
 ``journal.jsonl`` holds a line with a header that identifies the work, then a line for each step, appended and flushed
-only after all that the step speaks of is on the disk.
+only after all that the step speaks of is on the disk. Each line is sealed, so that one that was changed is noticed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 from cfgan.errors import FolderError
 from cfgan.io.files import storage_errors, write_text
+from cfgan.io.reading import library_errors, open_regular
+from cfgan.io.seal import check_seal, sealed
 
 NAME = "journal.jsonl"
 
@@ -22,6 +24,21 @@ NAME = "journal.jsonl"
 _DAMAGED = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
 
 Entry = dict[str, Any]
+
+
+def read_header(folder: Path) -> Entry:
+    """The header of the unfinished work in a folder.
+
+    Raises:
+        FolderError: there is none, or its journal is damaged.
+    """
+    path = folder / NAME
+    if not path.exists():
+        raise FolderError(f"{folder} holds no unfinished work.", field="folder", value=folder)
+    with library_errors(path, lambda text: FolderError(text, field="folder", value=folder)), open_regular(path) as file:
+        entry = json.loads(file.readline())
+        check_seal(entry)
+        return dict(entry["header"])
 
 
 class Journal:
@@ -50,13 +67,13 @@ class Journal:
 
     def start(self) -> None:
         """Write the header. Raises StorageError."""
-        write_text(self.path, json.dumps({"header": self.header}) + "\n")
+        write_text(self.path, json.dumps(sealed({"header": self.header})) + "\n")
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Add a step and flush it to the disk. Raises StorageError."""
         with storage_errors(self.path), self.path.open("r+b") as handle:  # never makes a journal without a header
             handle.seek(0, os.SEEK_END)
-            handle.write((json.dumps(entry) + "\n").encode())
+            handle.write((json.dumps(sealed(entry)) + "\n").encode())
             handle.flush()
             os.fsync(handle.fileno())
 
@@ -74,11 +91,12 @@ class Journal:
         """
         whole = 0
         try:
-            with storage_errors(self.path), self.path.open("rb") as lines:
+            with storage_errors(self.path), open_regular(self.path) as lines:
                 for line in lines:
                     if not line.endswith(b"\n"):
                         break
                     entry = json.loads(line)
+                    check_seal(entry)
                     if whole == 0:
                         self.require_same(entry.get("header"))
                     elif stands is not None and not stands(entry):

@@ -24,6 +24,7 @@ _FOLDERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a batch", ("manifest.csv", "images")),
     ("a test set", ("manifest.json", "protocol.json")),
     ("an unfinished batch or test set", ("journal.jsonl",)),
+    ("a balance", ("balance.json",)),
     ("a run", ("model.json",)),
 )
 _RUN = "config.yaml", b"kind: "  # the file and the start of it that a run has from its first minute on

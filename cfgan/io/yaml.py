@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from cfgan.errors import SpecError
+from cfgan.io.reading import open_regular, reason
+
+_DEEPEST = 100
+_MARKS = re.compile(r"[\[\]{}]|(?:[-?:][ \t]+){2,}")
 
 MAX_BYTES = 100_000
 """The largest text that is read; far above any real spec, far below what could hurt."""
@@ -19,15 +24,15 @@ def read_text_limited(path: Path, *, field: str = "spec") -> str:
         SpecError: missing, a folder, too large, or not UTF-8.
     """
     try:
-        with path.open("rb") as handle:
+        with open_regular(path) as handle:
             data = handle.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise SpecError(f"{path} is larger than {MAX_BYTES:,} bytes.", field=field, value=path)
         return data.decode("utf-8-sig")
     except FileNotFoundError:
         raise SpecError(f"there is no file {path}.", field=field, value=path) from None
-    except UnicodeDecodeError:
-        raise SpecError(f"{path} is not UTF-8 text.", field=field, value=path) from None
+    except UnicodeDecodeError as error:
+        raise SpecError(f"{path} {reason(error)}.", field=field, value=path) from None
     except OSError as error:
         raise SpecError(f"{path} cannot be read ({error.strerror}).", field=field, value=path) from None
 
@@ -47,6 +52,8 @@ def parse_yaml(text: str, *, name: str, field: str = "spec") -> Any:
         yaml.allow_duplicate_keys = False
         return yaml
 
+    if _depth(text) > _DEEPEST:
+        raise SpecError(f"{name}: brackets are nested more than {_DEEPEST} deep.", field=field, value=name)
     try:
         # An alias can make a short text expand without bound; no spec needs one.
         if "*" in text and any(isinstance(event, AliasEvent) for event in loader().parse(StringIO(text))):
@@ -57,9 +64,19 @@ def parse_yaml(text: str, *, name: str, field: str = "spec") -> Any:
         where = f" line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise SpecError(f"{name}{where}: {what}.", field=field, value=name) from None
-    except (RecursionError, ValueError, LookupError, ArithmeticError, TypeError, AttributeError) as error:
-        # What the YAML library lets through from malformed scalars, such as `!!bool maybe`.
+    except SpecError:
+        raise
+    except Exception as error:  # what the YAML library lets through from malformed scalars, such as `!!bool maybe`
         raise SpecError(f"{name}: cannot be read ({type(error).__name__}).", field=field, value=name) from None
+
+
+def _depth(text: str) -> int:
+    """How deep brackets and the dashes of nested lists go, quotes or not: parsing time grows with its square."""
+    depth = deepest = 0
+    for mark in _MARKS.findall(text):
+        depth = max(0, depth + (1 if mark in "[{" else -1)) if len(mark) == 1 else depth
+        deepest = max(deepest, depth, mark.count("-"))
+    return deepest
 
 
 def dump_yaml(value: Any) -> str:

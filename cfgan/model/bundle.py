@@ -28,8 +28,10 @@ from cfgan.io.files import (
     write_json,
     write_text,
 )
+from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
-from cfgan.model.classifiers import NETWORKS, Classifier, Validation, calibrations_of, read_validation
+from cfgan.model.classifiers import NETWORKS, Classifier, Validation, read_validation
+from cfgan.model.config import checked_config
 from cfgan.model.realism import RealismStatement, realism_statement
 from cfgan.networks.shape import GanShape
 
@@ -44,6 +46,9 @@ M = TypeVar("M", bound="nn.Module")
 
 FORMAT = "cfgan-bundle/1"
 DEFAULT = "celeba64"
+
+MAX_BYTES = 1 << 32
+"""Bytes of the largest file of a bundle that is read."""
 
 
 @dataclass(frozen=True)
@@ -118,13 +123,9 @@ class Bundle:
 
     @cached_property
     def _prior(self) -> Prior:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
-        try:
-            return Prior.from_arrays(self.vocabulary, load_file(self.file("prior.safetensors")))
-        except (ValueError, KeyError, OSError, IndexError, SafetensorError) as error:
-            raise BundleError(f"bundle {self.path}: the prior does not load ({error}).") from None
+        path = self.file("prior.safetensors")
+        with library_errors(path, lambda text: BundleError(f"bundle {self.path}: the prior does not load: {text}")):
+            return Prior.from_arrays(self.vocabulary, load_tensors(path))
 
     @property
     def shape(self) -> GanShape:
@@ -210,28 +211,19 @@ class Bundle:
     def _validation(self) -> Validation | None:
         if "validation.safetensors" not in self.sums:
             return None
-        from safetensors import SafetensorError
-
-        try:
-            return read_validation(self.file("validation.safetensors"), self.vocabulary)
-        except (ValueError, KeyError, OSError, SafetensorError) as error:
-            raise BundleError(f"bundle {self.path}: the validation readings do not load ({error}).") from None
+        path = self.file("validation.safetensors")
+        with library_errors(path, lambda text: BundleError(f"bundle {self.path}: no validation readings: {text}")):
+            return read_validation(path, self.vocabulary)
 
     def _loader(self, role: str) -> Callable[[], nn.Module]:
         return lambda: self._load(role, lambda: NETWORKS[role](self.config[role]))
 
     def _load(self, name: str, make: Callable[[], M]) -> M:
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
+        from cfgan.networks.loading import load_network
 
-        from cfgan.networks.classifier import load_frozen
-
-        try:
-            module = make()
-            load_frozen(module, load_file(self.file(f"{name}.safetensors")))
-        except (ValueError, KeyError, TypeError, RuntimeError, OSError, SafetensorError) as error:
-            raise BundleError(f"bundle {self.path}: the {name} does not load ({error}).") from None
-        return module
+        path = self.file(f"{name}.safetensors")
+        with library_errors(path, lambda text: BundleError(f"bundle {self.path}: the {name} does not load: {text}")):
+            return load_network(path, make)
 
 
 def _checked(folder: Path, sums: Mapping[str, str], name: str) -> Path:
@@ -239,7 +231,7 @@ def _checked(folder: Path, sums: Mapping[str, str], name: str) -> Path:
     if name not in sums:
         raise BundleError(f"bundle {folder} has no {name}.")
     try:
-        if sha256_of(path) == sums[name]:
+        if sha256_of(path, MAX_BYTES) == sums[name]:
             return path
     except OSError as error:
         raise BundleError(f"bundle {folder} is damaged: {name} cannot be read ({error.strerror}).") from None
@@ -271,7 +263,7 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
             nearest=nearest(path.name, shipped) or list(shipped),
         )
     try:
-        manifest = (path / "manifest.json").read_bytes()
+        manifest = read_regular(path / "manifest.json")
         sums = read_json_object(path / "manifest.json")["sha256"]
         if not all(is_safe_name(name) and isinstance(digest, str) for name, digest in sums.items()):
             raise ValueError("unsafe file name")
@@ -283,28 +275,10 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         config = read_json_object(_checked(path, sums, "config.json"))
         if config.get("format") != FORMAT:
             raise BundleError(f"bundle {path} has format {config.get('format')!r}; this version reads {FORMAT}.")
-        vocabulary, calibrations = _validated(config)
+        vocabulary, calibrations = checked_config(config)
     except (ValueError, KeyError, TypeError, AttributeError, VocabularyError) as error:
         raise BundleError(f"bundle {path} is damaged: config.json does not validate ({error}).") from None
     return Bundle(path, config, sums, vocabulary, calibrations, hashlib.sha256(manifest).hexdigest())
-
-
-def _validated(config: Mapping[str, Any]) -> tuple[Vocabulary, dict[str, Calibration]]:
-    """Check everything that later code takes for granted. Raises ValueError, KeyError, TypeError or VocabularyError."""
-    vocabulary = Vocabulary.from_dict(config["vocabulary"])
-    calibrations = calibrations_of(config, vocabulary)
-    generator, verifier = config["generator"], config["verifier"]["shape"]
-    GanShape(**generator)
-    LatentRule.from_dict(config.get("latents", {}))
-    if config.get("gate", "value") not in ("value", "request"):
-        raise ValueError(f"gate is {config['gate']!r}, neither value nor request")
-    if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
-        raise ValueError("the name is no plain name")
-    if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):
-        raise ValueError("networks and vocabulary differ in length")
-    if not all(isinstance(generator[key], int) and 0 < generator[key] <= 4096 for key in ("size", "z_dim", "width")):
-        raise ValueError("size, z_dim or width of the generator is out of range")
-    return vocabulary, calibrations
 
 
 def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, bytes], card: str) -> Bundle:
@@ -335,7 +309,7 @@ def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, byt
 
 
 def require_bundle_or_unused(out: Path) -> None:
-    """Raise FolderError if a folder holds anything but a bundle of ours."""
+    """Raise FolderError if a folder holds anything but a bundle of ours, or anything beside it."""
     if is_unused(out):
         return
     try:
@@ -344,3 +318,9 @@ def require_bundle_or_unused(out: Path) -> None:
         ours = False
     if not ours:
         raise FolderError(f"{out} already holds something else.", field="out", value=out)
+    try:
+        listed = {*read_json_object(out / "manifest.json")["sha256"]}
+    except (ValueError, KeyError, TypeError):
+        listed = {"config.json", "README.md", *(path.name for path in out.glob("*.safetensors"))}
+    if extra := sorted({path.name for path in out.iterdir()} - listed - {"manifest.json"}):
+        raise FolderError(f"{out} holds {extra[0]}, which is no part of the bundle.", field="out", value=out)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.io.reading import load_tensors
 from cfgan.model.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -97,10 +98,8 @@ def _calibration(part: Mapping[str, Any], vocabulary: Vocabulary) -> Calibration
 
 
 def read_validation(path: Path, vocabulary: Vocabulary) -> Validation:
-    """The readings that a bundle keeps. Raises ValueError, KeyError, OSError or SafetensorError."""
-    from safetensors.numpy import load_file
-
-    arrays = load_file(path)
+    """The readings that a bundle keeps. Raises what the library that reads them does, ValueError or KeyError."""
+    arrays = load_tensors(path)
     labels = arrays.pop("labels").astype(np.float32)
     labels[labels == 0] = np.nan
     found = Validation(labels, {role: logits.astype(np.float32) for role, logits in arrays.items()})

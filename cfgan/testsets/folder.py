@@ -30,6 +30,7 @@ from typing import Any, Literal
 from cfgan.errors import FolderError
 from cfgan.io import journal
 from cfgan.io.files import read_json_object, write_text
+from cfgan.io.reading import open_text, reason
 
 FORMAT = "cfgan-testset/1"
 MANIFEST, PAIRS, ITEMS = "manifest.json", "pairs.csv", "items.csv"
@@ -160,7 +161,7 @@ def _cell(value: Any) -> str:
 def _rows(path: Path, kind: type[Pair] | type[Item]) -> Iterable[dict[str, str]]:
     names = [field.name for field in fields(kind)]
     try:
-        with path.open(encoding="utf-8", newline="") as handle:
+        with open_text(path) as handle:
             reader = csv.DictReader(handle)
             if list(reader.fieldnames or ()) != names:
                 raise ValueError(f"{path.name} does not have the columns {', '.join(names)}")
@@ -173,7 +174,7 @@ def _rows(path: Path, kind: type[Pair] | type[Item]) -> Iterable[dict[str, str]]
                     raise ValueError(f"{path.name} line {reader.line_num}: {error}") from None
                 yield row
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path.name} cannot be read ({error})") from None
+        raise ValueError(f"{path.name} {reason(error)}") from None
 
 
 def _check(row: dict[str, str]) -> None:
@@ -183,6 +184,12 @@ def _check(row: dict[str, str]) -> None:
         raise ValueError(f"mated {row['mated']!r} is neither 0, 1 nor presumed")
     if row.get("label", "attack") not in ("attack", "bona_fide"):
         raise ValueError(f"label {row['label']!r} is neither attack nor bona_fide")
+    for key in ("a", "b", "file"):
+        name = row.get(key)
+        if name and not name.rpartition("/")[0].strip("/"):
+            raise ValueError(f"{key} {name[:200]!r} is in no subject's folder")
+    if not all(row.get(key, "x") for key in ("a", "b")):
+        raise ValueError("a comparison has no face")
     if not math.isfinite(float(row.get("similarity") or 0)):
         raise ValueError(f"similarity {row['similarity']!r} is no finite number")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cfgan.testsets.check import count_rows
 from cfgan.testsets.folder import open_testset, subject_of
-from cfgan.testsets.tables import attribute_rows, set_digest
+from cfgan.testsets.tables import attribute_rows, require_own_images, set_digest
 
 
 def testset_info(folder: Path) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def testset_info(folder: Path) -> dict[str, Any]:
         FolderError: no test set, unfinished or damaged.
     """
     testset = open_testset(folder)
+    require_own_images(testset)
     images = 0
     subjects = set()
     for row in attribute_rows(folder):

@@ -13,7 +13,8 @@ from typing import Any
 
 from cfgan.errors import FolderError
 from cfgan.io.files import is_safe_name, sha256_of
-from cfgan.testsets.folder import ATTRIBUTES, CHECKSUMS
+from cfgan.io.reading import open_text, read_regular, reason
+from cfgan.testsets.folder import ATTRIBUTES, CHECKSUMS, ITEMS, PAIRS, Testset
 
 FIRST_COLUMNS = ("file", "subject", "seed", "draw")
 """How the table of images begins; ``requested.*``, ``condition.*``, ``verifier.*`` and ``judge.*`` follow."""
@@ -52,7 +53,7 @@ def read_checksums(folder: Path) -> tuple[dict[str, str], list[str]]:
         FolderError: the file cannot be read.
     """
     try:
-        text = (folder / CHECKSUMS).read_text(encoding="utf-8")
+        text = read_regular(folder / CHECKSUMS).decode("utf-8")
     except (OSError, UnicodeDecodeError):
         raise FolderError(f"{folder / CHECKSUMS} cannot be read.", field="testset", value=folder) from None
     sums: dict[str, str] = {}
@@ -83,6 +84,21 @@ def is_enrolled(name: str) -> bool:
     return plain and name.startswith(GALLERY)
 
 
+def require_own_images(testset: Testset) -> None:
+    """Refuse tables that name files which the set does not have.
+
+    Raises:
+        FolderError: one does; or the checksums cannot be read.
+    """
+    sums, _ = read_checksums(testset.path)
+    named = [(f"{PAIRS}: {pair.pair}", name) for pair in testset.pairs for name in (pair.a, pair.b)]
+    named += [(f"{ITEMS}: {item.item}", item.file) for item in testset.items if item.file]
+    for row, name in named:
+        if name not in sums and not (testset.design == "gallery" and is_enrolled(name)):
+            text = f"{row[:200]}: the set has no image {name[:200]!r}."
+            raise FolderError(text, field="testset", value=testset.path)
+
+
 def attribute_columns(folder: Path) -> tuple[str, ...]:
     """The titles of the table of images. Raises FolderError if it is missing or begins otherwise."""
     with _table(folder) as (columns, _):
@@ -106,7 +122,7 @@ def attribute_rows(folder: Path) -> Iterator[ImageRow]:
 @contextlib.contextmanager
 def _table(folder: Path) -> Iterator[tuple[tuple[str, ...], Any]]:
     try:
-        with (folder / ATTRIBUTES).open(encoding="utf-8", newline="") as handle:
+        with open_text(folder / ATTRIBUTES) as handle:
             reader = csv.reader(handle)
             columns = tuple(next(reader, ()))
             if columns[: len(FIRST_COLUMNS)] != FIRST_COLUMNS or len(set(columns)) != len(columns):
@@ -114,7 +130,7 @@ def _table(folder: Path) -> Iterator[tuple[tuple[str, ...], Any]]:
                 raise FolderError(f"{what}.", field="testset", value=folder)
             yield columns, reader
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise FolderError(f"{ATTRIBUTES} cannot be read ({error}).", field="testset", value=folder) from None
+        raise FolderError(f"{ATTRIBUTES} {reason(error)}.", field="testset", value=folder) from None
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, StoppedError
-from cfgan.io.files import write_bytes, write_json
+from cfgan.io.files import write_bytes
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
@@ -185,10 +185,12 @@ def write_classifier(
     """Write ``model.safetensors``, ``model.json`` and ``validation.npz``. Returns the path of the first."""
     saved.save_weights(run / "model.safetensors", model)
     about = {"kind": kind, "shape": shape, "size": store.size, "vocabulary": store.vocabulary.to_dict()}
-    write_json(run / "model.json", about)
+    files = ["model.safetensors"]
     if len(store.rows("validation")):
         logits, labels = predict(model, load_split(store, "validation", device))
         buffer = io.BytesIO()
         np.savez_compressed(buffer, logits=logits.numpy(), labels=labels.numpy())
         write_bytes(run / "validation.npz", buffer.getvalue())
+        files.append("validation.npz")
+    saved.write_model(run, about, files)
     return run / "model.safetensors"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError
 from cfgan.generate.sampling import to_levels
-from cfgan.io.files import write_bytes, write_json
+from cfgan.io.files import write_bytes
 from cfgan.io.png import encode_png, grid
 from cfgan.io.progress import Progress
 from cfgan.networks.shape import GanShape
@@ -101,7 +101,7 @@ def export_networks(run: Path, networks: TrainingNetworks, shape: GanShape, stor
     }
     if networks.heads is not None:
         about["heads"] = networks.heads.shape.to_dict()
-    write_json(run / "model.json", about)
+    saved.write_model(run, about, [f"{name}.safetensors" for name in modules])
     return run / "generator.safetensors"
 
 

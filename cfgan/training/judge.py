@@ -14,8 +14,9 @@ from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, StoppedError
 from cfgan.evaluation.extractors import published_efficientnet
 from cfgan.external.nsfwjs import PACKAGE, weights
-from cfgan.io.files import read_json_object, storage_errors, write_json
+from cfgan.io.files import read_json_object, storage_errors, write_sealed
 from cfgan.io.progress import Progress, silent
+from cfgan.io.reading import load_array
 from cfgan.io.signals import StopRequest
 from cfgan.networks.devices import pick_device
 from cfgan.networks.efficientnet import EfficientNetLite0
@@ -116,14 +117,15 @@ def _features(
     """The trunk's maps of all training images, float16 on disk; what an earlier run has done is kept."""
     path, about = run / "features.npy", run / "features.json"
     cells = judge.shape.cells
-    done = int(read_json_object(about)["done"]) if about.exists() and path.exists() else 0
+    shape = (len(rows), judge.shape.map_channels, cells, cells)
+    done = _features_done(path, about, shape)
     device = next(judge.parameters()).device
     with storage_errors(path):
         maps = np.lib.format.open_memmap(
             path,
             mode="r+" if done else "w+",
             dtype=np.float16,
-            shape=(len(rows), judge.shape.map_channels, cells, cells),
+            shape=shape,
         )
         with torch.inference_mode():
             for start in range(done, len(rows), _CHUNK):
@@ -134,10 +136,19 @@ def _features(
                 show(done)
                 if stop.asked or done == len(rows) or start // _CHUNK % 32 == 31:
                     maps.flush()
-                    write_json(about, {"done": done})
+                    write_sealed(about, {"done": done})
                 if stop.asked:
                     raise StoppedError(f"stopped at {done:,} images; the same command goes on from there.")
     return maps
+
+
+def _features_done(path: Path, about: Path, shape: tuple[int, ...]) -> int:
+    """How many rows of maps an earlier run left whole; 0 where it left none that can be used."""
+    try:
+        done, kept = int(read_json_object(about)["done"]), load_array(path, mapped=True)
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return done if kept.shape == shape and kept.dtype == np.float16 and 0 <= done <= len(kept) else 0
 
 
 def _fit(

@@ -13,10 +13,12 @@ from torch import nn
 
 from cfgan.errors import ConfigError, InputError
 from cfgan.io.files import read_json_object, sha256_of
+from cfgan.io.reading import library_errors
 from cfgan.model.bundle import Bundle, open_bundle
-from cfgan.networks.classifier import AttributeClassifier, ClassifierShape, load_frozen
+from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.families import make_discriminator, make_generator
 from cfgan.networks.feature_heads import FeatureHeads, FeatureMaps, HeadsShape
+from cfgan.networks.loading import load_network
 from cfgan.networks.shape import GanShape
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig
@@ -211,21 +213,18 @@ def load_classifier(run: str, name: str, device: torch.device) -> AttributeClass
         ConfigError: there is none; names the setting.
         BundleError: the bundle is damaged.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     if (bundle := _bundle_of(run)) is not None:
         guide = bundle.guide()
         if guide is None:
             raise ConfigError(f"{bundle.name} keeps no guide.", field=name, value=run)
         return guide.to(device)
     folder = Path(run)
-    try:
+    with library_errors(folder, lambda text: ConfigError(f"no trained classifier: {text}", field=name, value=run)):
         about = read_json_object(folder / "model.json")
-        model = AttributeClassifier(ClassifierShape.from_dict(about["shape"]))
-        load_frozen(model, load_file(folder / "model.safetensors"))
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ConfigError(f"{run} holds no trained classifier ({error}).", field=name, value=run) from None
+        if about.get("sha256", {}).get("model.safetensors") not in (None, sha256_of(folder / "model.safetensors")):
+            raise ValueError("model.safetensors is not as model.json says")
+        shape = ClassifierShape.from_dict(about["shape"])
+        model = load_network(folder / "model.safetensors", lambda: AttributeClassifier(shape))
     return model.to(device)
 
 

@@ -16,6 +16,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import DataError
 from cfgan.io.outputs import OutputFile
 from cfgan.io.progress import Progress
+from cfgan.io.reading import library_errors, open_regular
 
 _CHAINS = 4000
 _ITERATIONS = 1500
@@ -175,11 +176,10 @@ def save_prior(prior: Prior, path: Path, *, force: bool = False) -> None:
 
 def load_prior(path: Path) -> Prior:
     """Inverse of :func:`write_prior`. Raises DataError if the file is missing or holds no prior."""
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    try:
+    with library_errors(path, lambda text: DataError(f"no prior: {text}", field="prior", value=path)):
+        open_regular(path).close()
         with safe_open(path, framework="np") as opened:
             vocabulary = Vocabulary.from_dict(json.loads(opened.metadata()["vocabulary"]))
             return Prior.from_arrays(vocabulary, {name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise DataError(f"{path} holds no prior ({error}).", field="prior", value=path) from None

@@ -1,8 +1,8 @@
 """Saved training state: complete or absent, verified on load, never a pickle that holds code.
 
 A run keeps ``state-<images>.pt`` (tensors, numbers, dicts; read with ``weights_only=True``) and beside it
-``state-<images>.json`` with its sha256, written last. The latest state is the highest one whose sum verifies, so a
-kill at any moment loses at most the time since the last save.
+``state-<images>.json`` with its sha256 and a seal, written last. The latest state is the highest one whose sum
+verifies, so a kill at any moment loses at most the time since the last save.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,10 @@ from cfgan.io.files import (
     sha256_of,
     storage_errors,
     write_bytes,
-    write_json,
+    write_sealed,
     write_text,
 )
+from cfgan.io.reading import library_errors, read_regular
 from cfgan.io.yaml import dump_yaml, parse_yaml, read_text_limited
 from cfgan.training.config import current_names
 
@@ -44,9 +45,9 @@ def save_state(run: Path, images: int, state: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
-    path = run / f"state-{images:010d}.pt"
+    path = _state_path(run, images)
     write_bytes(path, data)
-    write_json(path.with_suffix(".json"), {"images": images, "sha256": hashlib.sha256(data).hexdigest()})
+    write_sealed(path.with_suffix(".json"), {"images": images, "sha256": hashlib.sha256(data).hexdigest()})
     for old in _states(run)[KEEP:]:
         for name in (old.with_suffix(".json"), old):  # the sum first: a state without one is ignored
             with contextlib.suppress(OSError):
@@ -60,16 +61,48 @@ def save_weights(path: Path, module: nn.Module) -> None:
     write_bytes(path, save({key: value.detach().contiguous().cpu() for key, value in module.state_dict().items()}))
 
 
+def write_model(run: Path, about: dict[str, Any], files: Iterable[str]) -> None:
+    """Write ``model.json``: what a run trained, and the sha256 of the files that hold it. Raises StorageError."""
+    write_sealed(run / "model.json", {**about, "sha256": {name: sha256_of(run / name) for name in sorted(files)}})
+
+
 def load_latest_state(run: Path, device: torch.device) -> tuple[int, dict[str, Any]] | None:
-    """The newest state whose checksum verifies, as (images seen, state); None if there is none."""
+    """The newest state whose checksum verifies, as (images seen, state); None if none was finished yet.
+
+    Raises:
+        FolderError: there are states, and all are damaged: to start over would overwrite what they are worth.
+    """
+    damaged = []
     for path in _states(run):
+        about = path.with_suffix(".json")
+        if not about.exists():
+            continue  # killed while it was written
         try:
-            about = read_json_object(path.with_suffix(".json"))
-            if sha256_of(path) == about["sha256"]:
-                return int(about["images"]), torch.load(path, map_location=device, weights_only=True)
-        except (OSError, ValueError, KeyError):
-            continue
+            return _load_state(path, read_json_object(about), device)
+        except (OSError, ValueError, KeyError, TypeError, TrainingError) as error:
+            damaged.append(f"{path.stem}: {error}")
+    if damaged:
+        raise FolderError(
+            f"no saved state of {run} can be read ({damaged[0]}); choose another --out.", field="out", value=run
+        )
     return None
+
+
+def _load_state(path: Path, about: dict[str, Any], device: torch.device) -> tuple[int, dict[str, Any]]:
+    images = int(about["images"])
+    if path != _state_path(path.parent, images):
+        raise ValueError(f"its sum is of {images} images")
+    if sha256_of(path) != about["sha256"]:
+        raise ValueError("it is not as its checksum says")
+    with library_errors(path, TrainingError):
+        state = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(state, dict):
+        raise ValueError("it holds no state")
+    return images, state
+
+
+def _state_path(run: Path, images: int) -> Path:
+    return run / f"state-{images:010d}.pt"
 
 
 def _states(run: Path) -> list[Path]:
@@ -156,8 +189,8 @@ def truncate_stats(path: Path, images: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(ValueError):
+    for line in read_regular(path).decode("utf-8", "replace").splitlines():
+        with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
             if json.loads(line)["images"] <= images:
                 kept.append(line)
     write_text(path, "".join(f"{line}\n" for line in kept))

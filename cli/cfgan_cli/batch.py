@@ -1,4 +1,4 @@
-"""``cfgan batch``: prove a batch folder complete and unchanged."""
+"""``cfgan batch``: prove a batch folder complete and unchanged, or close one that was stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cfgan_cli.output import EXIT_FAILED, EXIT_SHORT, console, exit_codes, messa
 
 _SHOWN = 20  # problems listed for a person
 
-app = typer.Typer(help="Batch folders: check.", no_args_is_help=True)
+app = typer.Typer(help="Batch folders: check, finish.", no_args_is_help=True)
 
 
 @app.command("check")
@@ -51,3 +51,32 @@ def check(
         console().print(f"{folder}: complete and unchanged, {faces:,} faces", markup=False, soft_wrap=True)
     if problems or short:
         raise typer.Exit(EXIT_FAILED if problems else EXIT_SHORT)
+
+
+@app.command("finish")
+def finish(
+    folder: Annotated[Path, typer.Argument(help="A batch folder that was stopped.")],
+    bundle: Annotated[
+        str | None, typer.Option(help="The bundle that it is of, where that is no shipped one: its folder.")
+    ] = None,
+) -> None:
+    """Close a stopped batch with the faces that it has: writes its manifest, summary and checksums.
+
+    It cannot go on afterwards. Exits 3, as it has fewer faces than were asked for; 0 if it is closed already.
+    """
+    with exit_codes():
+        from cfgan.generate.batch import read_batch
+        from cfgan.generate.job import finish_early
+        from cfgan.io.journal import NAME, read_header
+        from cfgan.model.bundle import open_bundle
+
+        if not (folder / NAME).exists():
+            read_batch(folder)
+            console().print(f"{folder}: closed already", markup=False, soft_wrap=True)
+            return
+        named = bundle or str(dict(read_header(folder).get("bundle", {})).get("name"))
+        summary = finish_early(open_bundle(named), folder)
+    text = f"{folder}: closed with {summary.accepted:,} of {summary.wanted:,} faces"
+    console().print(text, markup=False, soft_wrap=True)
+    if not summary.complete:
+        raise typer.Exit(EXIT_SHORT)

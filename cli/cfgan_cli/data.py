@@ -67,7 +67,13 @@ def check(
         opened = open_store(store, verify=True)
         splits = {name: len(opened.rows(name)) for name in ("train", "validation", "test")}
     if as_json:
-        print_json({"store": str(store), "images": len(opened.files), "size": opened.size, "splits": splits})
+        sizes = {"images": len(opened.files), "size": opened.size, "splits": splits}
+        print_json({"store": str(store), **sizes, "sealed": opened.sealed})
     else:
         shown = ", ".join(f"{count:,} {name}" for name, count in splits.items())
         console().print(f"{store}: unchanged; {shown}", markup=False, soft_wrap=True)
+        if not opened.sealed:
+            message(
+                "An older store: its attribute names and sizes are under no checksum; pack it again to have them so.",
+                style="yellow",
+            )

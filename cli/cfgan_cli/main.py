@@ -1,58 +1,35 @@
-"""The ``cfgan`` command. Nothing here or in the modules it imports at start-up loads torch."""
+"""The entry point of ``cfgan``. It imports next to nothing, so that from its first line on a stop is one sentence."""
 
 from __future__ import annotations
 
-import os
-from typing import Annotated
+import sys
 
-import typer
-
-import cfgan
-from cfgan_cli import attributes, balance, batch, bundle, data, evaluate, generate, report, spec, testset, train, verify
-
-# Read by OpenMP when torch is loaded later: threads that wait for each other sleep instead of spinning, so that
-# encoding and writing images get the processor meanwhile. On two cores the main job ran 15 % faster.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-
-app = typer.Typer(
-    name="cfgan",
-    help="Faces by attribute, with proof of what is in them.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("generate")(generate.generate)
-app.command("attributes")(attributes.attributes)
-app.command("evaluate")(evaluate.evaluate)
-app.command("verify")(verify.verify)
-app.command("balance")(balance.balance)
-app.add_typer(spec.app, name="spec")
-app.add_typer(batch.app, name="batch")
-app.add_typer(report.app, name="report")
-app.add_typer(testset.app, name="testset")
-app.add_typer(bundle.app, name="bundle")
-app.add_typer(data.app, name="data")
-app.add_typer(train.app, name="train")
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"cfgan {cfgan.__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
-    ] = False,
-) -> None:
-    """Faces by attribute, with proof of what is in them."""
+from cfgan_cli import stop
 
 
 def main() -> None:
     """Entry point of the installed command."""
-    app()
+    try:
+        stop.listen()
+        from cfgan_cli.app import app
+
+        app()
+    except (stop.Stopped, KeyboardInterrupt):
+        _end()
+    except Exception:
+        if not stop.asked():  # else a library made its own error of the stop
+            raise
+        _end()
+    except SystemExit as end:
+        if end.code and end.code != stop.EXIT_STOPPED and stop.asked():
+            _end()
+        raise
+
+
+def _end() -> None:
+    stop.ignore()
+    sys.stderr.write("Stopped.\n")
+    sys.exit(stop.EXIT_STOPPED)
 
 
 if __name__ == "__main__":

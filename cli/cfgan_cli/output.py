@@ -17,6 +17,7 @@ import typer
 
 from cfgan.errors import CfganError, InputError, StoppedError
 from cfgan.io.progress import Progress, silent
+from cfgan_cli import stop
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 Force = Annotated[bool, typer.Option("--force", help="Replace the file at --out, whatever it is.")]
 """Of every command whose --out is a file; see :mod:`cfgan.io.outputs`."""
 
-EXIT_FAILED, EXIT_INPUT, EXIT_SHORT, EXIT_STOPPED = 1, 2, 3, 130
+EXIT_FAILED, EXIT_INPUT, EXIT_SHORT = 1, 2, 3
+
+_LONGEST = 4000  # characters of an error: ten bad files with a reason each fit
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -66,31 +69,30 @@ def exit_codes() -> Iterator[None]:
     """Turn the library's errors into one message and an exit code, never a traceback."""
     try:
         yield
-    except InputError as error:
-        message(f"Error: {error}", style="bold red")
-        raise typer.Exit(EXIT_INPUT) from None
     except StoppedError as error:
         message(str(error)[:1].upper() + str(error)[1:], style="yellow")
-        raise typer.Exit(EXIT_STOPPED) from None
-    except CfganError as error:
-        message(f"Error: {error}", style="bold red")
-        raise typer.Exit(EXIT_FAILED) from None
+        raise typer.Exit(stop.EXIT_STOPPED) from None
     except KeyboardInterrupt:
         message("Stopped.", style="yellow")
-        raise typer.Exit(EXIT_STOPPED) from None
+        raise typer.Exit(stop.EXIT_STOPPED) from None
     except BrokenPipeError:
         # The reader of our output went away (`| head`): nothing is wrong, and nothing more can be said.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - must outlive this block
         raise typer.Exit(0) from None
-    except OSError as error:
-        # A path that cannot be read, or is too long: whatever the library did not foresee stays one sentence.
-        message(
-            f"Error: {error.filename or ''}: {error.strerror or error}".replace("Error: :", "Error:"), style="bold red"
-        )
-        raise typer.Exit(EXIT_FAILED) from None
-    except MemoryError:
-        message("Error: there is not enough memory.", style="bold red")
-        raise typer.Exit(EXIT_FAILED) from None
+    except (CfganError, OSError, MemoryError) as error:
+        if stop.asked():  # a library made its own error of the stop: nothing that it names is to blame
+            raise stop.Stopped from error
+        message(_sentence(error), style="bold red")
+        raise typer.Exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED) from None
+
+
+def _sentence(error: CfganError | OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "Error: there is not enough memory."
+    if isinstance(error, OSError):  # a path that cannot be read, or is too long: whatever the library did not foresee
+        return f"Error: {error.filename or ''}: {error.strerror or error}".replace("Error: :", "Error:")
+    text = str(error)
+    return f"Error: {text if len(text) <= _LONGEST else text[:_LONGEST] + '...'}"
 
 
 @contextlib.contextmanager

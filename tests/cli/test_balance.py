@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from cfgan.model.bundle import Bundle
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 runner = CliRunner()
 
@@ -127,7 +127,7 @@ def test_planning_does_not_load_torch(tiny_bundle: Bundle, photos: Path) -> None
     arguments = ["cfgan", "balance", "--bundle", str(tiny_bundle.path), str(photos), "--attribute", "Red"]
     arguments += ["--ratio", "0.5", "--dry-run", "--json"]
     code = (
-        f"import sys\nfrom cfgan_cli.main import app\nsys.argv = {arguments!r}\n"
+        f"import sys\nfrom cfgan_cli.app import app\nsys.argv = {arguments!r}\n"
         "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
         "assert 'torch' not in sys.modules\n"
     )

@@ -10,7 +10,7 @@ from helpers import draw_celeba
 from typer.testing import CliRunner, Result
 
 from cfgan.model.bundle import Bundle
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 runner = CliRunner()
 
@@ -180,7 +180,7 @@ def test_training_errors_are_messages(tmp_path: Path) -> None:
 def test_light_commands_do_not_load_torch(arguments: list[str]) -> None:
     code = (
         "import sys\n"
-        "from cfgan_cli.main import app\n"
+        "from cfgan_cli.app import app\n"
         f"sys.argv = ['cfgan', *{arguments!r}]\n"
         "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
         "assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules), sys.modules.keys()\n"

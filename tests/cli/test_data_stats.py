@@ -11,7 +11,7 @@ import pytest
 from data_helpers import Planted, plant
 from typer.testing import CliRunner, Result
 
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 runner = CliRunner()
 
@@ -72,7 +72,7 @@ def test_wrong_input_is_one_message(planted: Planted, tmp_path: Path, arguments:
 
 def test_help_and_the_work_itself_load_no_torch(planted: Planted) -> None:
     code = (
-        "import sys\nfrom cfgan_cli.main import app\nsys.argv = ['cfgan', 'data', 'stats', *sys.argv[1:]]\n"
+        "import sys\nfrom cfgan_cli.app import app\nsys.argv = ['cfgan', 'data', 'stats', *sys.argv[1:]]\n"
         "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
         "assert 'torch' not in sys.modules\n"
         "assert '--help' not in sys.argv or not {'pandas', 'scipy', 'matplotlib', 'jinja2', 'PIL'} & set(sys.modules)\n"

@@ -15,7 +15,7 @@ from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.store import PackedDataset
 from cfgan.model.bundle import Bundle
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 NAMES = ("Red", "Round", "Cat")
 

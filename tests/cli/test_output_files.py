@@ -18,7 +18,7 @@ from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
 from cfgan.training.prior import save_prior
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 _FOLDER = re.compile(r"[Ff]older")  # how the help of an --out that is a folder reads
 

@@ -17,7 +17,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.reports.batch.output import report_schema
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 runner = CliRunner()
 
@@ -92,7 +92,7 @@ def test_wrong_input_is_one_message(
 def test_help_names_the_command_and_loads_no_torch() -> None:
     assert "batch" in run("report", "--help").stdout and "--strict" in run("report", "batch", "--help").stdout
     code = (
-        "import sys\nfrom cfgan_cli.main import app\nsys.argv = ['cfgan', 'report', 'batch', '--help']\n"
+        "import sys\nfrom cfgan_cli.app import app\nsys.argv = ['cfgan', 'report', 'batch', '--help']\n"
         "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
         "assert not {'torch', 'matplotlib', 'jinja2', 'sklearn'} & set(sys.modules)\n"
     )

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from cfgan.attributes.spec_files import TESTSETS, load_spec_file, shipped_specs
 from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.testsets.folder import open_testset
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 runner = CliRunner()
 

@@ -9,7 +9,7 @@ import pytest
 from export_helpers import make_testset
 from typer.testing import CliRunner, Result
 
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 runner = CliRunner()
 
@@ -92,7 +92,7 @@ def test_none_of_it_loads_torch(tmp_path: Path) -> None:
     ):
         code = (
             "import sys\n"
-            "from cfgan_cli.main import app\n"
+            "from cfgan_cli.app import app\n"
             f"sys.argv = ['cfgan', 'testset', *{[str(a) for a in arguments]!r}]\n"
             "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code, end.code\n"
             "assert not {'torch', 'sklearn', 'pandas', 'pyarrow'} & set(sys.modules)\n"

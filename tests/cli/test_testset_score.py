@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from cfgan.reports.score.report import FILES, score_schema
 from cfgan.testsets.folder import MANIFEST
 from cfgan.testsets.folder import Testset as OpenedSet
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 PAIRS = draw_pairs(200)
 NAMES = [pair.pair for pair in PAIRS]
@@ -150,7 +150,7 @@ def test_ten_thousand_pairs_take_seconds_and_no_torch(tmp_path: Path) -> None:
     opened = make_set(tmp_path / "s", pairs)
     path = write_scores(tmp_path / "s.csv", [p.pair for p in pairs], simulate(pairs, 0).tolist())
     code = (
-        "import sys\nfrom cfgan_cli.main import app\n"
+        "import sys\nfrom cfgan_cli.app import app\n"
         f"app(['testset', 'score', {str(opened.path)!r}, {str(path)!r}, '--quiet', '--out', {str(tmp_path / 'r')!r}],"
         " standalone_mode=False)\n"
         "assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules)\n"

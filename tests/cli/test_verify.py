@@ -22,7 +22,7 @@ from cfgan.attributes.spec import make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 runner = CliRunner()
 
@@ -192,10 +192,13 @@ def test_the_judge_of_a_bundle_without_one(tiny_bundle: Bundle, faces: Path) -> 
 def test_labels_and_batches_are_not_overwritten(bundle: Bundle, faces: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,Red\na.png,1\n")
     result = run(bundle, faces, "--labels", tmp_path / "labels.csv", "--out", tmp_path / "labels.csv")
+    assert result.exit_code == 2 and "is there already" in result.stderr
+    result = run(bundle, faces, "--labels", tmp_path / "labels.csv", "--out", tmp_path / "labels.csv", "--force")
     assert result.exit_code == 2 and "holds the labels" in result.stderr
     assert (tmp_path / "labels.csv").read_text() == "file,Red\na.png,1\n"
     (tmp_path / "images").mkdir()
-    assert run(bundle, faces, "--out", tmp_path / "manifest.csv").exit_code == 2
+    (tmp_path / "manifest.csv").touch()
+    assert run(bundle, faces, "--out", tmp_path / "manifest.csv", "--force").exit_code == 2
 
 
 @pytest.mark.parametrize("out", [True, False])
@@ -216,7 +219,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing(
 
 def test_help_does_not_load_torch() -> None:
     code = (
-        "import sys\nfrom cfgan_cli.main import app\nsys.argv = ['cfgan', 'verify', '--help']\n"
+        "import sys\nfrom cfgan_cli.app import app\nsys.argv = ['cfgan', 'verify', '--help']\n"
         "try:\n    app()\nexcept SystemExit as end:\n    assert not end.code\n"
         "assert not {'torch', 'sklearn', 'pandas', 'PIL', 'pyarrow'} & set(sys.modules)\n"
     )

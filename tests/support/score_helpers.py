@@ -54,7 +54,8 @@ def make_set(folder: Path, rows: Sequence[Pair] | Sequence[Item], design: str = 
         write_pairs(folder, rows)  # type: ignore[arg-type]
     write_json(folder / MANIFEST, {"format": FOLDER_FORMAT, "design": design})
     write_json(folder / PROTOCOL, {})
-    (folder / CHECKSUMS).write_text("")
+    named = {name for row in rows for name in ((row.file,) if isinstance(row, Item) else (row.a, row.b)) if name}
+    (folder / CHECKSUMS).write_text("".join(f"{'0' * 64}  {name}\n" for name in sorted(named)))
     return open_testset(folder)
 
 

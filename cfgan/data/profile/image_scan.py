@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cfgan.data.decode import Box, see_picture, to_square
+from cfgan.data.decode import MAX_BYTES, Box, see_picture, to_square
 from cfgan.data.profile.duplicates import HASH_SIDE, HASH_WORDS, difference_hash, grey_thumbnail
 from cfgan.errors import DataError
 from cfgan.io.progress import Progress
+from cfgan.io.reading import open_regular
 
 LEAST_IMAGES = 50
 """Images under which no mean is made: a mean of few images shows a person."""
@@ -89,7 +90,7 @@ class FilePictures:
         if not path.is_file():
             return Look("not a regular file." if path.exists() else MISSING)
         try:
-            with path.open("rb") as handle:
+            with open_regular(path, MAX_BYTES) as handle:
                 digest = hashlib.file_digest(handle, "sha256").digest()
                 weight = handle.tell()
         except OSError as error:

@@ -19,6 +19,7 @@ from cfgan.errors import DataError, FolderError, InputError
 from cfgan.generate.batch import CHECKSUMS, CellTally, read_batch
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
 from cfgan.io.files import sha256_of
+from cfgan.io.reading import open_text
 
 _NAME = 80  # letters of a folder's name that are shown
 
@@ -147,7 +148,7 @@ def read_folder(path: Path) -> BatchFolder:
 
 def _content(path: Path, about: Mapping[str, Any]) -> Content:
     """What the manifest holds, cell by cell. Raises what malformed content raises; the caller catches it."""
-    with (path / "manifest.csv").open(encoding="utf-8", newline="") as handle:
+    with open_text(path / "manifest.csv") as handle:
         lines = csv.reader(handle)
         titles = next(lines)
         names = tuple(title.removeprefix("verifier.") for title in titles if title.startswith("verifier."))

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from cfgan.data.decode import FORMATS, read_square
+from cfgan.data.decode import read_picture, read_square
 from cfgan.errors import DataError, FolderError
 from cfgan.external.detector import SIDE
 from cfgan.external.face_embedder import similarity
@@ -79,8 +78,7 @@ def _path(folder: Path, file: str, gallery: Path | None) -> Path:
 
 def _levels(path: Path, name: str) -> npt.NDArray[np.uint8]:
     try:
-        with Image.open(path, formats=FORMATS) as image:
-            side = image.width if image.width == image.height else SIDE
-        return read_square(path, side).transpose(2, 0, 1)[None]  # square ones as they are
-    except (OSError, DataError) as error:
+        width, height = read_picture(path).size
+        return read_square(path, width if width == height else SIDE).transpose(2, 0, 1)[None]  # square ones as they are
+    except DataError as error:
         raise DataError(f"{name}: {error}", field="testset", value=name) from None

@@ -35,6 +35,7 @@ from cfgan.testsets.scores.operating_points import (
 from cfgan.testsets.scores.paired import paired_contrasts
 from cfgan.testsets.scores.rows import make_rows, rate_masks
 from cfgan.testsets.scores.tables import ScoreTable
+from cfgan.testsets.tables import require_own_images
 
 FORMAT = "cfgan-score/1"
 _CURVE = 200  # corners of a DET curve kept
@@ -76,9 +77,10 @@ def score_testset(
         progress: called while it lasts.
 
     Raises:
-        InputError: a setting that does not fit the test set.
+        InputError: a setting that does not fit the test set, or tables that name files which it does not have.
     """
     _check(settings)
+    require_own_images(testset)
     reference, points = _operating_points(comparisons, settings)
     contrasts = paired_contrasts(comparisons, settings.baseline)
     curves = score_curves(comparisons)

@@ -19,6 +19,7 @@ import numpy as np
 
 from cfgan.errors import DataError, nearest
 from cfgan.io.files import sha256_of, user_path
+from cfgan.io.reading import library_errors, open_regular, open_text, reason, said
 from cfgan.testsets.scores.rates import Floats
 
 FIELD = "SCORES"
@@ -147,7 +148,7 @@ def _short(cell: object) -> str:
 
 def _csv(path: Path, key: str, column: str) -> Iterator[tuple[str, str]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
+        with open_text(path, encoding="utf-8-sig") as handle:
             first = handle.readline()
             handle.seek(0)
             separator = next((mark for mark in "\t;" if mark in first and "," not in first), ",")
@@ -163,24 +164,28 @@ def _csv(path: Path, key: str, column: str) -> Iterator[tuple[str, str]]:
                 name, cell = (cells[place].strip() for place in places)
                 yield name, cell
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path.name} cannot be read as a table ({error}).", field=FIELD, value=path) from None
+        why = reason(error) if isinstance(error, UnicodeDecodeError) else f"cannot be read as a table ({said(error)})"
+        raise DataError(f"{path.name} {why}.", field=FIELD, value=path) from None
 
 
 def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
     if importlib.util.find_spec("pyarrow") is None:
         raise DataError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field=FIELD, value=path)
     # Imported by name: pyarrow is an optional extra.
-    arrow, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
-    try:
-        with path.open("rb") as handle:
+    parquet = importlib.import_module("pyarrow.parquet")
+    with library_errors(path, lambda text: _no_parquet(path, text)):
+        with open_regular(path) as handle:
             file = parquet.ParquetFile(handle)
             for title in (key, column):
                 _column(path, list(file.schema_arrow.names), title)
             table = file.read(columns=[key, column])
-    except (OSError, ValueError, arrow.ArrowException) as error:
-        raise DataError(f"{path.name} cannot be read as Parquet ({error}).", field=FIELD, value=path) from None
-    for name, cell in zip(table.column(key).to_pylist(), table.column(column).to_pylist(), strict=True):
+        names, cells = table.column(key).to_pylist(), table.column(column).to_pylist()
+    for name, cell in zip(names, cells, strict=True):
         yield "" if name is None else str(name), cell
+
+
+def _no_parquet(path: Path, text: str) -> DataError:
+    return DataError(f"{path.name} cannot be read as Parquet: {text}", field=FIELD, value=path)
 
 
 def _column(path: Path, header: list[str], title: str) -> int:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
+import struct
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cfgan.data.decode import check_crop, load_rgb, read_square, to_square
+from cfgan.data.decode import check_crop, load_rgb, read_picture, read_square, see_picture, to_square
 from cfgan.errors import DataError, InputError
 
 
@@ -131,3 +135,34 @@ def test_celeba_s_box_is_for_its_aligned_images(tmp_path: Path) -> None:
         read_square(tmp_path / "a.png", 64, "celeba")
     with pytest.raises(InputError, match="Did you mean center"):
         check_crop("centre")
+
+
+def palette_without_colours() -> bytes:
+    """A PNG that says it has a palette and has none: Pillow answers with an assertion."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2, 2, 8, 3, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(6))) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("read", [load_rgb, read_picture, see_picture, lambda path: read_square(path, 16)])
+def test_whatever_a_decoder_raises_is_one_sentence(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(palette_without_colours())
+    with pytest.raises(DataError, match="broken image"):
+        read(path)
+    for data, says in (
+        (b"", "the file is empty"),
+        (b"GIF89a" + bytes(20), "but GIF: convert it first"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "but HEIC: convert it first"),
+        (b"plain text", "not a JPEG, PNG, WEBP, BMP image.$"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=says):
+            read(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="a pipe or a device"):
+        read(path)

@@ -23,7 +23,7 @@ from cfgan.data.source import open_source
 from cfgan.data.sources.base import Options
 from cfgan.data.store import open_store, pack
 from cfgan.errors import DataError, FolderError
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 Box = tuple[float, float, float, float]
 FACE, HEAD, ALL = (0.22, 0.2, 0.78, 0.92), (0.05, 0.0, 0.95, 0.95), (0.0, 0.0, 1.0, 1.0)

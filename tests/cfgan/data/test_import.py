@@ -26,7 +26,7 @@ from cfgan.data.source import open_source
 from cfgan.data.sources.base import Options
 from cfgan.data.store import pack
 from cfgan.errors import DataError, InputError, VocabularyError
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 NONE = Shares(0, 0)
 

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from cfgan.data import store as store_module
 from cfgan.data.decode import CROP, load_rgb, to_square
 from cfgan.data.read.celeba import read_celeba
 from cfgan.data.store import open_store, pack
 from cfgan.errors import DataError, FolderError, StoppedError
+from cfgan.io.seal import unsealed
+from cfgan_cli.app import app
 
 
 def test_crop_is_the_central_square_and_resize_antialiases() -> None:
@@ -32,8 +37,13 @@ def test_pack_reads_back_what_was_there(celeba_folder: Path, tmp_path: Path) -> 
     expected = to_square(load_rgb(table.folder / table.files[7]), 32, CROP)
     np.testing.assert_array_equal(store.images[7], expected)
     open_store(tmp_path / "s", verify=True)
-    with pytest.raises(FolderError, match="finished store already"):
-        pack(table, tmp_path / "s", 32)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "s").iterdir()}
+    again, bad = pack(table, tmp_path / "s", 32)  # the same command again is no fault, and changes nothing
+    assert again.digest == store.digest and not bad
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "s").iterdir()}
+    for other, size in ((table, 16), (table.select(np.arange(20) > 0), 32)):
+        with pytest.raises(FolderError, match="finished store of other images"):
+            pack(other, tmp_path / "s", size)
 
 
 def test_packing_twice_gives_the_same_bytes(celeba_folder: Path, tmp_path: Path) -> None:
@@ -167,3 +177,48 @@ def test_damaged_descriptions_are_one_sentence(tmp_path: Path) -> None:
         (tmp_path / "store.json").write_text(text)
         with pytest.raises(DataError):
             open_store(tmp_path)
+
+
+def test_every_byte_of_a_store_is_covered(celeba_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s"
+    pack(read_celeba(celeba_folder), out, 16)
+    about = json.loads((out / "store.json").read_text())
+    names = about["vocabulary"]["names"]
+    swapped = {**about, "vocabulary": {**about["vocabulary"], "names": [names[1], names[0], *names[2:]]}}
+    (out / "store.json").write_text(json.dumps(swapped))
+    with pytest.raises(DataError, match=r"store\.json: it was changed"):
+        open_store(out)
+    (out / "store.json").write_text(json.dumps(about))
+    for name in ("labels.npy", "split.npy", "files.txt"):
+        whole = (out / name).read_bytes()
+        for place in range(0, len(whole), max(1, len(whole) // 16)):
+            (out / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(DataError, match=name):
+                open_store(out)
+        (out / name).write_bytes(whole)
+    assert open_store(out, verify=True).sealed
+
+
+def test_an_older_store_opens_and_says_what_is_not_covered(celeba_folder: Path, tmp_path: Path) -> None:
+    store, _ = pack(read_celeba(celeba_folder), tmp_path / "s", 16)
+    path = tmp_path / "s" / "store.json"
+    path.write_text(json.dumps(unsealed(json.loads(path.read_text()))))
+    older = open_store(tmp_path / "s", verify=True)
+    assert not older.sealed and older.digest == store.digest
+    result = CliRunner().invoke(app, ["data", "check", str(tmp_path / "s")])
+    assert result.exit_code == 0 and "under no checksum" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "split.npy", "files.txt", "store.json"])
+def test_whatever_stands_in_the_place_of_a_file_is_one_sentence(name: str, celeba_folder: Path, tmp_path: Path) -> None:
+    pack(read_celeba(celeba_folder), tmp_path / "s", 16)
+    path = tmp_path / "s" / name
+    for data in (b"", b"PK\x05\x06" + bytes(18), b"\xff" * 100, b"\x93NUMPY\x01\x00\x00\x00"):
+        path.write_bytes(data)
+        for verify in (False, True):
+            with pytest.raises(DataError, match=str(tmp_path)):
+                open_store(tmp_path / "s", verify=verify)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DataError, match="pipe"):
+        open_store(tmp_path / "s")

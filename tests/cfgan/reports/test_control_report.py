@@ -18,7 +18,7 @@ from cfgan.model.bundle import Bundle
 from cfgan.reports.model.control import control_files
 from cfgan.reports.model.request_suite import suite_row
 from cfgan.verify.real_faces import RealFaces
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 NAMES = ("Strong", "Weak", "Odd")
 

@@ -11,6 +11,7 @@ from export_helpers import make_testset, seal
 
 from cfgan.errors import FolderError, StoppedError
 from cfgan.testsets.check import check_testset
+from cfgan.testsets.folder import open_testset
 from cfgan.testsets.info import testset_info as read_info
 
 
@@ -84,6 +85,18 @@ def test_tables_that_contradict_each_other(tmp_path: Path, change: Callable[[Pat
     change(folder)
     problems = check_testset(seal(folder))
     assert any(says in problem for problem in problems), problems
+
+
+def test_names_that_are_no_images_of_the_set_are_refused(tmp_path: Path) -> None:
+    folder = make_testset(tmp_path / "t")
+    whole = (folder / "pairs.csv").read_text()
+    (folder / "pairs.csv").write_text(whole.replace("images/s00001/s00001_0002.png", "images/s00001/s00001_0009.png"))
+    with pytest.raises(FolderError, match="the set has no image 'images/s00001/s00001_0009.png'"):
+        read_info(folder)
+    for name in ("s00001_0002.png", "/s00001_0002.png", ""):
+        (folder / "pairs.csv").write_text(whole.replace("images/s00001/s00001_0002.png", name))
+        with pytest.raises(FolderError, match=r"pairs\.csv line \d+: (b .* is in no subject's|a comparison)"):
+            open_testset(folder)
 
 
 def test_detection_sets_are_counted_too(tmp_path: Path) -> None:

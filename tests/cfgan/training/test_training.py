@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,13 +18,15 @@ import pytest
 import torch
 from helpers import SEEN, SMALL, small_store
 
+from cfgan.assemble.run_files import read_about, read_weights, training_seconds
 from cfgan.data.store import PackedDataset
-from cfgan.errors import ConfigError, FolderError, StoppedError
+from cfgan.errors import ConfigError, FolderError, InputError, StoppedError
+from cfgan.io.files import write_sealed
 from cfgan.training.classifier import train_classifier
 from cfgan.training.config import ClassifierConfig, GanConfig, load_config, make_config, to_dict
 from cfgan.training.gan import train_gan
-from cfgan.training.networks import gan_shape
-from cfgan.training.state import WeightAverage, load_latest_state, save_state
+from cfgan.training.networks import gan_shape, load_classifier
+from cfgan.training.state import WeightAverage, load_latest_state, save_state, truncate_stats
 
 CPU = torch.device("cpu")
 
@@ -221,3 +226,58 @@ def test_older_names_of_learning_rates_are_read(store: PackedDataset, tmp_path: 
     (run / "config.yaml").write_text(text.replace("learning_rate_", "rate_"))  # as a run of an older version left it
     train_gan(store, run, dataclasses.replace(config, images=32))
     assert "rate_generator: 0.001" in text and not (run / "changes.jsonl").exists()
+
+
+def test_a_state_that_was_edited_is_passed_over(tmp_path: Path) -> None:
+    save_state(tmp_path, 10, {"x": torch.ones(3)})
+    save_state(tmp_path, 20, {"x": torch.ones(3)})
+    about = tmp_path / "state-0000000020.json"
+    about.write_text(about.read_text().replace('"images": 20', '"images": 21'))
+    found = load_latest_state(tmp_path, CPU)
+    assert found is not None and found[0] == 10
+    about.write_text(json.dumps({"images": 21, "sha256": json.loads(about.read_text())["sha256"]}))  # as once, unsealed
+    found = load_latest_state(tmp_path, CPU)
+    assert found is not None and found[0] == 10
+
+
+def test_a_run_whose_states_are_all_damaged_is_not_begun_anew(tmp_path: Path) -> None:
+    assert load_latest_state(tmp_path, CPU) is None
+    (tmp_path / "state-0000000010.pt").write_bytes(b"killed before its sum was written")
+    assert load_latest_state(tmp_path, CPU) is None
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a", "b")
+    save_state(tmp_path, 20, {"x": torch.ones(3)})
+    for data in (b"", buffer.getvalue(), pickle.dumps([Path.home]), pickle.dumps({}), b"\xff" * 99):
+        (tmp_path / "state-0000000020.pt").write_bytes(data)
+        write_sealed(tmp_path / "state-0000000020.json", {"images": 20, "sha256": hashlib.sha256(data).hexdigest()})
+        with pytest.raises(FolderError, match="no saved state"):
+            load_latest_state(tmp_path, CPU)
+
+
+def test_lines_of_figures_that_cannot_be_read_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "stats.jsonl"
+    path.write_bytes(b'{"images": 8}\n\xff\n[1]\n{"loss": 1}\n{"images": "x"}\n{"images": 16}\n{"images": 24}\n{"im')
+    truncate_stats(path, 16)
+    assert path.read_text() == '{"images": 8}\n{"images": 16}\n'
+
+
+def test_a_run_s_weights_and_names_are_under_its_sums(store: PackedDataset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train_classifier(store, run, make_config(ClassifierConfig, SEEN | {"images": 8}))
+    about = read_about(run, "verifier", "classifier")
+    assert set(about["sha256"]) == {"model.safetensors", "validation.npz"}
+    weights = run / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(InputError, match=r"model\.safetensors is not as model\.json says"):
+        read_weights(run, about, "model.safetensors")
+    with pytest.raises(ConfigError, match="is not as model.json says"):
+        load_classifier(str(run), "guide", CPU)
+    text = (run / "model.json").read_text()
+    (run / "model.json").write_text(text.replace('"Red"', '"Blue"'))
+    with pytest.raises(InputError, match="changed"):
+        read_about(run, "verifier", "classifier")
+    (run / "stats.jsonl").write_bytes(b"\xff\n")
+    with pytest.raises(InputError, match=r"stats\.jsonl"):
+        training_seconds(run)

@@ -190,7 +190,7 @@ def test_a_stop_leaves_no_file(bundle: Bundle, tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
     (tmp_path / "t.csv").write_text("old")
-    with pytest.raises(StoppedError), open_table(tmp_path / "t.csv", columns) as table:
+    with pytest.raises(StoppedError), open_table(tmp_path / "t.csv", columns, force=True) as table:
         table.begin({})
         verify_images(reader, 16, files, columns, [table], batch=8, progress=progress)
     assert (tmp_path / "t.csv").read_text() == "old"

@@ -1,0 +1,42 @@
+"""Weights from a file into a network of a stated shape, where neither is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import nn
+
+from cfgan.networks.classifier import load_frozen
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def load_network(path: Path, make: Callable[[], M]) -> M:
+    """Build a network and load its weights, ready for inference.
+
+    What the network would hold is compared with what the file says that it holds first, so that a stated shape costs
+    no more memory than there are weights for it.
+
+    Args:
+        path: a safetensors file.
+        make: builds the network.
+
+    Raises:
+        ValueError: names or shapes differ; names the first.
+        RuntimeError, OSError, SafetensorError, ...: as torch and safetensors have it.
+    """
+    with safe_open(path, framework="np") as file:
+        held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    with torch.device("meta"):  # shapes alone
+        wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
+    for name in [*wanted, *held]:
+        if held.get(name) != wanted.get(name):
+            raise ValueError(f"{name} has the shape {held.get(name)}, not {wanted.get(name)}")
+    network = make()
+    load_frozen(network, load_file(path))
+    return network
