@@ -15,7 +15,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.networks.feature_heads import HeadsShape
 from cfgan.networks.judge import JudgeShape
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 
 @pytest.mark.parametrize("part", ["judge", "guide", "heads"])
