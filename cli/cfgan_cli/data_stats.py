@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.output import console, exit_codes, percent, progress_bar
+from cfgan_cli.output import console, exit_codes, percent, print_text, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -87,7 +86,7 @@ def stats(
         if as_json:
             from cfgan.reports.data.page import stats_json
 
-            sys.stdout.write(stats_json(report).decode("utf-8"))
+            print_text(stats_json(report).decode("utf-8"))
         elif not quiet:
             _show(report.data)
             if out is not None:
@@ -136,7 +135,7 @@ def _show(data: dict[str, Any]) -> None:
     lines += _images(data)
     lines += ["", *(f"! {line}" for line in data["findings"])]
     for line in lines:
-        out.print(_printable(line), markup=False, soft_wrap=True)
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def _attributes(data: dict[str, Any]) -> Table:
@@ -152,7 +151,7 @@ def _attributes(data: dict[str, Any]) -> Table:
     for row in sorted(data["attributes"], key=lambda row: -1.0 if row["rate"] is None else -row["rate"]):
         low, high = row["interval"]
         table.add_row(
-            escape(_printable(row["name"])),
+            escape(row["name"]),
             percent(row["rate"]),
             "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
             f"{row['yes']:,}",
@@ -177,8 +176,3 @@ def _images(data: dict[str, Any]) -> list[str]:
         for kind, what in (("file", "same bytes"), ("pixels", "same pixels"), ("near", "nearly"))
     ]
     return [*lines, f"Groups of duplicates: {', '.join(parts)}"]
-
-
-def _printable(text: str) -> str:
-    """A name from a stranger's table must not steer the terminal."""
-    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.output import EXIT_FAILED, Force, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.output import (
+    EXIT_FAILED,
+    Force,
+    console,
+    exit_codes,
+    message,
+    percent,
+    print_json,
+    progress_bar,
+    stdout_bytes,
+)
 
 if TYPE_CHECKING:
     from cfgan.data.image_files import Found
@@ -159,8 +169,9 @@ def _table(out: Path | None, force: bool, columns: Columns, as_json: bool, to_st
         with open_table(out, columns, force=force) as table:
             yield table
     elif to_stdout:
-        yield (JsonTable if as_json else CsvTable)(sys.stdout.buffer, columns)
-        sys.stdout.buffer.flush()
+        handle = stdout_bytes()
+        yield (JsonTable if as_json else CsvTable)(handle, columns)
+        handle.flush()
     else:
         yield None
 
@@ -214,14 +225,9 @@ def _require_any(outcome: Outcome) -> None:
 
 def _name_failed(outcome: Outcome, *, in_table: bool) -> None:
     for name, reason in outcome.failed[:_SHOWN]:
-        message(f"{_printable(name)}: {_printable(reason)}", style="red")
+        message(f"{name}: {reason}", style="red")
     if (more := len(outcome.failed) - _SHOWN) > 0:
         message(f"and {more:,} more{', all in the table' if in_table else '; --out FILE lists them'}", style="red")
-
-
-def _printable(text: str) -> str:
-    """A name from a stranger's folder must not steer the terminal."""
-    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
 
 
 def _show_notes(outcome: Outcome, columns: Columns, found: Found, bundle: Bundle, out: Path | None) -> None:
@@ -237,7 +243,7 @@ def _show_notes(outcome: Outcome, columns: Columns, found: Found, bundle: Bundle
         request = ",".join(name if w else f"-{name}" for name, w in zip(columns.names, columns.wanted, strict=True))
         lines.append(f"{outcome.meets:,} of them show {request} ({percent(outcome.meets / outcome.read)})")
     if found.ignored:
-        lines.append(f"Left out: {_printable(listed_counts(found.ignored))}")
+        lines.append(f"Left out: {listed_counts(found.ignored)}")
     if found.repeated:
         lines.append(f"{found.repeated:,} given more than once, read once")
     if out is not None:
@@ -288,11 +294,11 @@ def _show_report(report: Mapping[str, Any], reader: str, bundle: str) -> None:
         )
     for key, what in (("without_labels", "images without labels"), ("without_image", "labels without an image")):
         if report[key]["count"]:
-            names = ", ".join(_printable(name) for name in report[key]["names"])
+            names = ", ".join(name for name in report[key]["names"])
             more = ", ..." if report[key]["count"] > len(report[key]["names"]) else ""
             message(f"{report[key]['count']:,} {what}: {names}{more}", style="yellow")
     if report["ignored_columns"]:
-        message(f"Columns left out: {_printable(', '.join(report['ignored_columns']))}", style="yellow")
+        message(f"Columns left out: {', '.join(report['ignored_columns'])}", style="yellow")
 
 
 def _share(value: float | None) -> str:
