@@ -47,6 +47,7 @@ FORMAT = "cfgan-store/1"
 _CHUNK = 256  # images between two entries in the progress file
 _SMALL = ("labels.npy", "split.npy", "files.txt")
 _FILES = ("images.npy", *_SMALL)
+_KINDS = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.uint8))  # of images, labels and split
 
 _T = TypeVar("_T")
 
@@ -69,6 +70,18 @@ class PackedDataset:
     def size(self) -> int:
         """Side of an image in pixels."""
         return int(self.images.shape[-1])
+
+    def untaught(self) -> list[str]:
+        """What a classifier cannot learn or prove here: one sentence each, none where all is well."""
+        found = [] if len(self.rows("validation")) else ["there are no validation images: nothing is measured on them"]
+        for split in ("train", "validation"):
+            rows = self.rows(split)
+            unknown = ~np.isfinite(self.labels[rows]).any(0)
+            names = [name for name, none in zip(self.vocabulary.names, unknown, strict=True) if none and len(rows)]
+            if names:
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                found.append(f"not one {split} image has a known label of {', '.join(names[:5])}{more}")
+        return found
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Row numbers of a split ("train", "validation" or "test"), ascending."""
@@ -111,7 +124,7 @@ def open_store(path: Path, *, verify: bool = False) -> PackedDataset:
     digest = hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()
     shapes = (images.shape, labels.shape, split.shape, len(files))
     kinds = (images.dtype, labels.dtype, split.dtype)
-    if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or kinds != (np.uint8, np.float32, np.uint8):
+    if shapes != ((n, 3, size, size), (n, len(vocabulary)), (n,), n) or kinds != _KINDS:
         raise DataError(f"{path} is damaged: its arrays are not as store.json says.", field="data", value=path)
     return PackedDataset(path, images, labels, split, files, vocabulary, digest, is_sealed(about))
 

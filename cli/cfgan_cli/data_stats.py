@@ -55,6 +55,7 @@ def stats(
     """
     with exit_codes():
         from cfgan.data.source import Columns, open_source
+        from cfgan.errors import InputError
         from cfgan.reports.data.report import Settings, build_data_report
 
         settings = Settings(
@@ -73,6 +74,8 @@ def stats(
             split_column,
             person_column,
         )
+        if labels is not None and not source.exists():  # before the table beside it is blamed
+            raise InputError(f"there is no file and no folder {str(source)!r}.", field="SOURCE", value=source)
         opened = open_source(source, labels=labels, columns=chosen, identity=identity)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cfgan_cli.output import Force, console, exit_codes, message, progress_bar
+
+if TYPE_CHECKING:
+    from cfgan.data.store import PackedDataset
 
 app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
 
@@ -64,6 +67,7 @@ def verifier(data: Data, out: Out, config: Config = None, settings: Settings = N
         resolved = load_config(ClassifierConfig, file=_recipe(config), settings=settings or ())
         store = open_store(data)
         with progress_bar(quiet=quiet, unit="images") as progress:
+            _warn(store)
             train_classifier(store, out, resolved, progress)
     _done(out, quiet)
 
@@ -91,6 +95,7 @@ def judge(
         resolved = load_config(JudgeConfig, file=_recipe(config), settings=settings or ())
         store = open_store(data)
         with progress_bar(quiet=quiet, unit="images") as progress:
+            _warn(store)
             train_judge(store, out, resolved, progress, nsfwjs=nsfwjs)
     _done(out, quiet)
 
@@ -143,6 +148,11 @@ def _recipe(name: str | None) -> Path | None:
             f"there is no file and no recipe {name!r}.", field="--config", value=name, nearest=nearest(name, shipped)
         )
     return shipped[name]
+
+
+def _warn(store: PackedDataset) -> None:
+    for sentence in store.untaught():
+        message(f"Warning: {sentence}.", style="yellow")
 
 
 def _done(out: Path, quiet: bool) -> None:
