@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         VocabularyError,
     )
 
-__version__ = "0.1.0"
+__version__ = "0.3.0"
 
 _HOME = {
     "cfgan.api.faces": ("Batch", "Face", "Faces"),

@@ -22,6 +22,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.balance.data import BalanceData
 from cfgan.data.labelled_images import SPLITS
 from cfgan.errors import FolderError, InputError, VocabularyError
+from cfgan.io.cells import CellWriter
 from cfgan.io.files import atomic_write, write_text
 from cfgan.io.reading import open_text
 from cfgan.model.bundle import Bundle
@@ -107,7 +108,7 @@ def require_parquet() -> None:
 def write_csv(out: Path, data: BalanceData, files: list[str], synthetic: list[SyntheticRow]) -> None:
     """Write the table as CSV; ``files`` are the real images' names in it, in order. Raises StorageError."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = CellWriter(text, paths=1)
     writer.writerow(["file", *data.vocabulary.names, "split", "synthetic", "request", "draw"])
     words = {number: word for word, number in SPLITS.items()}
     for file, labels, split in zip(files, data.labels, data.split.tolist(), strict=True):

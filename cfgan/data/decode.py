@@ -153,6 +153,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             with Image.open(handle, formats=FORMATS) as image:  # reads the header only
                 if image.width * image.height > MAX_PIXELS:
                     raise DataError(f"{image.width} x {image.height} is more than {MAX_PIXELS:,} pixels.")
+                if image.mode == "P" and image.palette is None:
+                    raise DataError("broken image (it has no palette).")
                 yield image
     except (CfganError, MemoryError, ImportError):  # not the file's fault
         raise

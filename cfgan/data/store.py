@@ -47,6 +47,7 @@ FORMAT = "cfgan-store/1"
 _CHUNK = 256  # images between two entries in the progress file
 _SMALL = ("labels.npy", "split.npy", "files.txt")
 _FILES = ("images.npy", *_SMALL)
+_KINDS = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.uint8))  # of images, labels and split
 
 _T = TypeVar("_T")
 _KINDS = tuple(np.dtype(kind) for kind in (np.uint8, np.float32, np.uint8))  # of images, labels and splits
@@ -70,6 +71,18 @@ class PackedDataset:
     def size(self) -> int:
         """Side of an image in pixels."""
         return int(self.images.shape[-1])
+
+    def untaught(self) -> list[str]:
+        """What a classifier cannot learn or prove here: one sentence each, none where all is well."""
+        found = [] if len(self.rows("validation")) else ["there are no validation images: nothing is measured on them"]
+        for split in ("train", "validation"):
+            rows = self.rows(split)
+            unknown = ~np.isfinite(self.labels[rows]).any(0)
+            names = [name for name, none in zip(self.vocabulary.names, unknown, strict=True) if none and len(rows)]
+            if names:
+                more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+                found.append(f"not one {split} image has a known label of {', '.join(names[:5])}{more}")
+        return found
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Row numbers of a split ("train", "validation" or "test"), ascending."""

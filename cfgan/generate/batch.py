@@ -17,7 +17,6 @@ after the chunk's images are on the disk.
 from __future__ import annotations
 
 import contextlib
-import csv
 import hashlib
 import json
 import re
@@ -33,6 +32,7 @@ import numpy.typing as npt
 from cfgan.data.decode import load_rgb
 from cfgan.errors import FolderError
 from cfgan.io import journal
+from cfgan.io.cells import CellWriter
 from cfgan.io.files import (
     atomic_write,
     is_unused,
@@ -242,7 +242,7 @@ class BatchWriter:
         self, names: Sequence[str], requests: Sequence[Mapping[str, float]], titles: Sequence[str] | None
     ) -> Iterator[tuple[str, str]]:
         with atomic_write(self.out / "manifest.csv") as handle, self._journal.path.open("rb") as lines:
-            writer = csv.writer(_Utf8(handle), lineterminator="\n")
+            writer = CellWriter(_Utf8(handle), paths=1)
             entries = (json.loads(line) for line in lines)
             rows = ((entry["cell"], row) for entry in entries for row in entry.get("rows", ()))
             for number, cells in enumerate(manifest_rows(rows, names, requests, titles)):

@@ -29,6 +29,7 @@ from typing import Any, Literal
 
 from cfgan.errors import FolderError
 from cfgan.io import journal
+from cfgan.io.cells import CellWriter
 from cfgan.io.files import read_json_object, write_text
 from cfgan.io.reading import open_text, reason
 
@@ -144,7 +145,7 @@ def open_testset(path: Path) -> Testset:
 def write_rows(path: Path, kind: type[Pair] | type[Item], rows: Iterable[Pair | Item]) -> None:
     """Write pairs or items as CSV, atomically. Raises StorageError."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CellWriter(out)
     writer.writerow([field.name for field in fields(kind)])
     writer.writerows([_cell(value) for value in astuple(row)] for row in rows)
     write_text(path, out.getvalue())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgan.errors import FolderError
+from cfgan.io.cells import CellWriter
 from cfgan.io.files import is_safe_name, sha256_of
 from cfgan.io.reading import open_text, read_regular, reason
 from cfgan.testsets.folder import ATTRIBUTES, CHECKSUMS, ITEMS, PAIRS, Testset
@@ -136,5 +137,5 @@ def _table(folder: Path) -> Iterator[tuple[tuple[str, ...], Any]]:
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Rows as CSV with plain line ends."""
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(rows)
+    CellWriter(out).writerows(rows)
     return out.getvalue()

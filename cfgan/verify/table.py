@@ -12,7 +12,6 @@ JSON is one object: what was read with what, then ``images``, a list of ``{"file
 from __future__ import annotations
 
 import contextlib
-import csv
 import importlib
 import importlib.util
 import json
@@ -24,6 +23,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 
 from cfgan.errors import InputError, nearest
+from cfgan.io.cells import CellWriter
 from cfgan.io.outputs import OutputFile, starts_with
 from cfgan.verify.images import Columns, Readings
 
@@ -127,7 +127,7 @@ class CsvTable:
     def __init__(self, handle: IO[bytes], columns: Columns) -> None:
         self._columns = columns
         self._handle = handle
-        self._csv = csv.writer(self, lineterminator="\n")
+        self._csv = CellWriter(self, paths=1)
 
     def write(self, text: str) -> int:
         """Called by the csv module."""

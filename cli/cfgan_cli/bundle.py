@@ -9,7 +9,7 @@ import typer
 
 from cfgan_cli.external import FaceApi
 from cfgan_cli.options import AsJson, BundleArgument, Quiet
-from cfgan_cli.output import console, exit_codes, print_json, progress_bar
+from cfgan_cli.output import console, exit_codes, print_json, print_text, progress_bar
 from cfgan_cli.realism import Nsfwjs
 
 app = typer.Typer(help="Bundles: info, check, build.", no_args_is_help=True)
@@ -27,7 +27,7 @@ def info(
 
         opened = open_bundle(bundle)
         if card:
-            print(opened.file("README.md").read_text(encoding="utf-8"))
+            print_text(opened.file("README.md").read_text(encoding="utf-8") + "\n")
             return
         about = {
             "name": opened.name,

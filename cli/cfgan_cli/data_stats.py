@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan_cli.options import AsJson, Quiet, Workers
-from cfgan_cli.output import console, exit_codes, name_left_out, percent, printable, progress_bar
+from cfgan_cli.output import console, exit_codes, name_left_out, percent, print_text, progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -60,6 +59,7 @@ def stats(
         from cfgan.data.read.columns import Columns
         from cfgan.data.source import open_source
         from cfgan.data.sources.base import Options
+        from cfgan.errors import InputError
         from cfgan.reports.data.report import Settings, build_data_report
 
         settings = Settings(
@@ -74,6 +74,8 @@ def stats(
             _check_out(out, source)
         named = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
         chosen = Columns(named or None, file=file_column, split=split_column, person=person_column)
+        if labels is not None and not Path(source).exists():  # before the table beside it is blamed
+            raise InputError(f"there is no file and no folder {str(source)!r}.", field="SOURCE", value=source)
         opened = open_source(source, Options(labels=labels, columns=chosen, identity=identity))
         if not quiet:
             name_left_out(opened.left_out)
@@ -89,7 +91,7 @@ def stats(
         if as_json:
             from cfgan.reports.data.page import stats_json
 
-            sys.stdout.write(stats_json(report).decode("utf-8"))
+            print_text(stats_json(report).decode("utf-8"))
         elif not quiet:
             _show(report.data)
             if out is not None:
@@ -138,7 +140,7 @@ def _show(data: dict[str, Any]) -> None:
     lines += _images(data)
     lines += ["", *(f"! {line}" for line in data["findings"])]
     for line in lines:
-        out.print(printable(line), markup=False, soft_wrap=True)
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def _attributes(data: dict[str, Any]) -> Table:
@@ -154,7 +156,7 @@ def _attributes(data: dict[str, Any]) -> Table:
     for row in sorted(data["attributes"], key=lambda row: -1.0 if row["rate"] is None else -row["rate"]):
         low, high = row["interval"]
         table.add_row(
-            escape(printable(row["name"])),
+            escape(row["name"]),
             percent(row["rate"]),
             "-" if low is None else f"{100 * low:.1f} to {100 * high:.1f}",
             f"{row['yes']:,}",

@@ -7,17 +7,19 @@ faces were found; 130 stopped, and can be resumed.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from cfgan.errors import CfganError, InputError, StoppedError
 from cfgan.io.progress import Progress, silent
 from cfgan_cli import stop
+from cfgan_cli.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +39,13 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console on stdout, or on stderr for messages; wide when not a terminal, so that lines stay whole."""
     from rich.console import Console
 
+    from cfgan_cli.cleaner import Cleaner
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or "COLUMNS" in os.environ else 160
-    return Console(stderr=stderr, width=width, highlight=False)
+    made = Console(stderr=stderr, width=width, highlight=False)
+    made.push_render_hook(Cleaner())
+    return made
 
 
 def message(text: str, *, style: str = "") -> None:
@@ -47,21 +53,37 @@ def message(text: str, *, style: str = "") -> None:
     console(stderr=True).print(text, style=style, markup=False, soft_wrap=True)
 
 
-def printable(text: str) -> str:
-    """A name from a stranger's table or folder, which must not steer the terminal."""
-    return "".join(ch if ch.isprintable() else repr(ch)[1:-1] for ch in text)
-
-
 def name_left_out(left_out: LeftOut, *kinds: str) -> None:
     """A warning for each kind of thing that was given and is not used."""
     for line in left_out.lines(*kinds):
-        message(f"{printable(line)}.", style="yellow")
+        message(f"{line}.", style="yellow")
 
 
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    print_text(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_text(text: str) -> None:
+    """A whole text on stdout, such as JSON or a model card, as it is but for what would steer a terminal."""
+    sys.stdout.write(printable(text))
     sys.stdout.flush()
+
+
+class _Terminal(io.RawIOBase):
+    """Bytes of UTF-8 text to stdout, whole characters in each piece; what would steer a terminal is shown instead."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        sys.stdout.write(printable(bytes(data).decode("utf-8", "replace")))
+        return len(data)
+
+
+def stdout_bytes() -> IO[bytes]:
+    """Stdout for tables: as it is into a file or pipe, harmless on a terminal."""
+    return cast("IO[bytes]", _Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from typer.core import TyperGroup
 
 from cfgan_cli.external import FaceApi, open_if
 from cfgan_cli.options import BundleArgument, Device, ReportOut, Silent
-from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, progress_bar
+from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, print_text, progress_bar
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
 
@@ -136,7 +135,7 @@ def control(
         files = control_files(opened, found, seed, suite)
         replace_report(out.resolve(), files)
     if as_json:
-        sys.stdout.write(files["control.json"].decode("utf-8"))
+        print_text(files["control.json"].decode("utf-8"))
     elif not quiet:
         order = sorted(range(len(found.names)), key=lambda i: found.effect[i])
         weakest = ", ".join(f"{found.names[i]} {percent(float(found.effect[i]))}" for i in order[:5])

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cfgan_cli.options import BundleOption
-from cfgan_cli.output import EXIT_INPUT, console, exit_codes, message
+from cfgan_cli.output import EXIT_INPUT, console, exit_codes, message, print_text
 
 app = typer.Typer(help="Spec files: check, list, schema.", no_args_is_help=True)
 
@@ -60,4 +60,4 @@ def schema() -> None:
     with exit_codes():
         from cfgan.attributes.spec import json_schema
 
-        typer.echo(json.dumps(json_schema(), indent=2))
+        print_text(json.dumps(json_schema(), indent=2) + "\n")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cfgan_cli.options import Quiet
 from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, progress_bar
+
+if TYPE_CHECKING:
+    from cfgan.data.store import PackedDataset
 
 app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
 
@@ -101,6 +104,7 @@ def verifier(
         resolved = load_config(ClassifierConfig, file=_recipe(config), settings=settings or ())
         store = open_store(data)
         with progress_bar(quiet=quiet, unit="images") as progress:
+            _warn(store)
             train_classifier(store, out, resolved, progress)
     _done(out, quiet)
 
@@ -129,6 +133,7 @@ def judge(
         resolved = load_config(JudgeConfig, file=_recipe(config), settings=settings or ())
         store = open_store(data)
         with progress_bar(quiet=quiet, unit="images") as progress:
+            _warn(store)
             train_judge(store, out, resolved, progress, nsfwjs=nsfwjs)
     _done(out, quiet)
 
@@ -183,6 +188,11 @@ def _recipe(name: str | None) -> Path | None:
             f"there is no file and no recipe {name!r}.", field="--config", value=name, nearest=nearest(name, shipped)
         )
     return shipped[name]
+
+
+def _warn(store: PackedDataset) -> None:
+    for sentence in store.untaught():
+        message(f"Warning: {sentence}.", style="yellow")
 
 
 def _done(out: Path, quiet: bool) -> None:

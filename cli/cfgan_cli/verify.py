@@ -20,8 +20,8 @@ from cfgan_cli.output import (
     message,
     percent,
     print_json,
-    printable,
     progress_bar,
+    stdout_bytes,
 )
 
 if TYPE_CHECKING:
@@ -170,8 +170,9 @@ def _table(out: Path | None, force: bool, columns: Columns, as_json: bool, to_st
         with open_table(out, columns, force=force) as table:
             yield table
     elif to_stdout:
-        yield (JsonTable if as_json else CsvTable)(sys.stdout.buffer, columns)
-        sys.stdout.buffer.flush()
+        handle = stdout_bytes()
+        yield (JsonTable if as_json else CsvTable)(handle, columns)
+        handle.flush()
     else:
         yield None
 
@@ -225,7 +226,7 @@ def _require_any(outcome: Outcome) -> None:
 
 def _name_failed(outcome: Outcome, *, in_table: bool) -> None:
     for name, reason in outcome.failed[:_SHOWN]:
-        message(f"{printable(name)}: {printable(reason)}", style="red")
+        message(f"{name}: {reason}", style="red")
     if (more := len(outcome.failed) - _SHOWN) > 0:
         message(f"and {more:,} more{', all in the table' if in_table else '; --out FILE lists them'}", style="red")
 
@@ -243,7 +244,7 @@ def _show_notes(outcome: Outcome, columns: Columns, found: Found, bundle: Bundle
         request = ",".join(name if w else f"-{name}" for name, w in zip(columns.names, columns.wanted, strict=True))
         lines.append(f"{outcome.meets:,} of them show {request} ({percent(outcome.meets / outcome.read)})")
     if found.ignored:
-        lines.append(f"Left out: {printable(listed_counts(found.ignored))}")
+        lines.append(f"Left out: {listed_counts(found.ignored)}")
     if found.repeated:
         lines.append(f"{found.repeated:,} given more than once, read once")
     if out is not None:
@@ -294,11 +295,11 @@ def _show_report(report: Mapping[str, Any], reader: str, bundle: str) -> None:
         )
     for key, what in (("without_labels", "images without labels"), ("without_image", "labels without an image")):
         if report[key]["count"]:
-            names = ", ".join(printable(name) for name in report[key]["names"])
+            names = ", ".join(report[key]["names"])
             more = ", ..." if report[key]["count"] > len(report[key]["names"]) else ""
             message(f"{report[key]['count']:,} {what}: {names}{more}", style="yellow")
     for line in report["left_out"]:
-        message(f"{printable(line)}.", style="yellow")
+        message(f"{line}.", style="yellow")
 
 
 def _share(value: float | None) -> str:

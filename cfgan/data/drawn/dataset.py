@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from cfgan.data.drawn.face import face_image, face_labels
 from cfgan.data.labelled_images import SPLITS, LabelledImages
 from cfgan.data.read.splits import Shares
 from cfgan.errors import DataError, FolderError
+from cfgan.io.cells import CellWriter
 from cfgan.io.files import is_unused, make_folder, replace_folder, write_bytes, write_text
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress, silent
@@ -103,7 +103,7 @@ def write_drawn(table: LabelledImages, out: Path, seed: int, progress: Progress 
 def _csv(table: LabelledImages) -> str:
     names = {number: name for name, number in SPLITS.items()}
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = CellWriter(buffer, paths=1)
     writer.writerow(["file", "split", *table.vocabulary.names])
     for file, split, row in zip(table.files, table.split.tolist(), table.labels, strict=True):
         writer.writerow([f"images/{file}", names[split], *(int(value) for value in row)])

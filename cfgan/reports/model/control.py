@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 import cfgan
 from cfgan.evaluation.accuracy import plain
+from cfgan.io.cells import CellWriter
 from cfgan.io.png import encode_png, grid
 from cfgan.model.bundle import Bundle
 from cfgan.reports.model.request_suite import suite_row
@@ -86,7 +86,7 @@ def _strip(strip: np.ndarray[Any, np.dtype[np.uint8]], about: dict[str, str], se
 
 def _matrix(control: Control) -> str:
     buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    writer = CellWriter(buffer)
     writer.writerow(["switched", *control.names])
     for name, row in zip(control.names, control.moved, strict=True):
         writer.writerow([name, *(f"{value:.4f}" for value in row)])

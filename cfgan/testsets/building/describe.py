@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import statistics
 from collections import Counter
@@ -15,6 +14,7 @@ import numpy as np
 from cfgan.attributes.request import format_request
 from cfgan.data.decode import load_rgb
 from cfgan.external.operating_points import operating_points
+from cfgan.io.cells import CellWriter
 from cfgan.io.files import write_bytes, write_json, write_text
 from cfgan.io.png import encode_png, grid
 from cfgan.io.yaml import dump_yaml
@@ -192,7 +192,7 @@ def _attributes(maker: FaceMaker) -> str:
     requested = [n for n in names if any(n in face.requested for face in _faces(maker))]
     readers = ["verifier", *(["judge"] if any(face.judge for face in _faces(maker)) else [])]
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CellWriter(out, paths=1)
     writer.writerow(
         ["file", "subject", "seed", "draw", "role", "of", "strength", "face_found", "sha256"]
         + [f"requested.{name}" for name in requested]

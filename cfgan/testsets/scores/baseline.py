@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from cfgan.data.decode import read_picture, read_square
 from cfgan.errors import DataError, FolderError
 from cfgan.external.detector import SIDE
 from cfgan.external.face_embedder import similarity
+from cfgan.io.cells import CellWriter
 from cfgan.io.outputs import OutputFile
 from cfgan.io.progress import Progress
 from cfgan.testsets.folder import Testset
@@ -55,7 +55,7 @@ def baseline_scores(
 def write_scores(target: OutputFile, scores: Iterator[tuple[str, float | None]]) -> int:
     """Write ``pair,score`` as CSV, atomically. Returns the number of rows. Raises as :meth:`OutputFile.open`."""
     out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
+    writer = CellWriter(out)
     writer.writerow(["pair", "score"])
     count = 0
     for count, (pair, score) in enumerate(scores, start=1):  # noqa: B007

@@ -119,7 +119,7 @@ def test_broken_files_are_one_reason_without_a_path(tmp_path: Path) -> None:
         "whole.gif": "not a JPEG",
         "cut.jpg": "broken",
         "text.png": "not a JPEG",
-        "empty.png": "not a JPEG",
+        "empty.png": "the file is empty",
         "huge.bmp": "9000 x 8000 is more",
         "bomb.bmp": "more than 64,000,000",
         "": "broken",

@@ -222,3 +222,14 @@ def test_whatever_stands_in_the_place_of_a_file_is_one_sentence(name: str, celeb
     os.mkfifo(path)
     with pytest.raises(DataError, match="pipe"):
         open_store(tmp_path / "s")
+
+
+def test_what_a_classifier_cannot_learn_is_said(celeba_folder: Path, tmp_path: Path) -> None:
+    store, _ = pack(read_celeba(celeba_folder), tmp_path / "s", 16)
+    assert store.untaught() == []
+    labels = store.labels.copy()
+    labels[store.rows("validation"), 2] = np.nan
+    (said,) = dataclasses.replace(store, labels=labels).untaught()
+    assert said == f"not one validation image has a known label of {store.vocabulary.names[2]}"
+    (said,) = dataclasses.replace(store, split=np.zeros_like(store.split)).untaught()
+    assert "no validation images" in said
