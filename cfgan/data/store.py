@@ -50,7 +50,6 @@ _FILES = ("images.npy", *_SMALL)
 _KINDS = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.uint8))  # of images, labels and split
 
 _T = TypeVar("_T")
-_KINDS = tuple(np.dtype(kind) for kind in (np.uint8, np.float32, np.uint8))  # of images, labels and splits
 
 
 @dataclass(frozen=True)
@@ -77,8 +76,9 @@ class PackedDataset:
         found = [] if len(self.rows("validation")) else ["there are no validation images: nothing is measured on them"]
         for split in ("train", "validation"):
             rows = self.rows(split)
-            unknown = ~np.isfinite(self.labels[rows]).any(0)
-            names = [name for name, none in zip(self.vocabulary.names, unknown, strict=True) if none and len(rows)]
+            labels = self.labels[rows]
+            names = [name for k, name in enumerate(self.vocabulary.names) if not np.isfinite(labels[:, k]).any()]
+            names = names if len(rows) else []
             if names:
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
                 found.append(f"not one {split} image has a known label of {', '.join(names[:5])}{more}")
