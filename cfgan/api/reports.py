@@ -22,7 +22,7 @@ class Report:
     """Whether batches show what was asked for; :func:`report` makes it.
 
     Attributes:
-        data: all figures, as ``report.json`` holds them (``cfgan/reports/batch/report.schema.json``).
+        data: all figures, as ``report.json`` holds them (``cfgan.reports.batch.output.report_schema``).
 
     Example:
         >>> batch = model.generate("Red", count=4, seed=1, out="red")
@@ -119,7 +119,7 @@ class Score:
     """Where a system fails on a test set; :func:`score` makes it.
 
     Attributes:
-        data: all figures, as ``score.json`` holds them (``cfgan/reports/score/score.schema.json``).
+        data: all figures, as ``score.json`` holds them (``cfgan.reports.score.report.score_schema``).
 
     Example:
         >>> found = cfgan.score(testset, {pair: number for number, pair in enumerate(pairs)}, at=[0.1], resamples=100)
