@@ -15,7 +15,7 @@ import typer.main
 
 import cfgan
 from cfgan.io.yaml import parse_yaml
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(

@@ -33,7 +33,7 @@ from cfgan.data.table import read_labels
 from cfgan.errors import DataError, InputError
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.gallery import table_people
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 FILES = ("é.png", "b.png", "c.png", "d.png")  # in NFC
 N = float("nan")

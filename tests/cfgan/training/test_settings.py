@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from cfgan.training.config import ClassifierConfig, GanConfig, JudgeConfig, make_config, to_dict
 from cfgan.training.settings import describe_settings
-from cfgan_cli.main import app
+from cfgan_cli.app import app
 
 KINDS = {"gan": GanConfig, "verifier": ClassifierConfig, "judge": JudgeConfig}
 
