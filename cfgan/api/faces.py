@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 from cfgan.errors import FolderError
 from cfgan.generate.batch import manifest_rows, read_batch
 from cfgan.generate.batch_check import check_batch
+from cfgan.io.cells import CellWriter
 from cfgan.io.files import make_folder, user_path, write_bytes
 from cfgan.io.png import grid
 
@@ -189,7 +190,7 @@ class Faces(FaceSequence):
         import pandas as pd
 
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
+        writer = CellWriter(text, paths=1)
         rows = ((kept.cell, kept.face.row(kept.png)) for kept in self._drawn.kept)
         requests = [cell.request for cell in self._plan.cells]
         titles = [cell.name for cell in self._plan.cells] if len(requests) > 1 else None

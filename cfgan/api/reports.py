@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cfgan.api.faces import Batch
 from cfgan.api.model import Model, load
+from cfgan.io.cells import CellWriter
 from cfgan.io.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _written(scores: _Items, key: str, folder: Path) -> Path:
     """Scores in memory as the file that they might have come from; NaN says what None says."""
     path = folder / "scores.csv"
     with path.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
+        writer = CellWriter(handle)
         writer.writerow([key, "score"])
         writer.writerows((name, "" if value is None or value != value else value) for name, value in scores.items())
     return path
