@@ -109,7 +109,7 @@ def generate(
         if as_json:
             print_json({**_as_json(summary, plan), "realism": opened.realism.sentence})
         elif not quiet:
-            _show(summary, plan)
+            _show(summary, plan, opened)
             console().print(opened.realism.sentence, soft_wrap=True, markup=False)
     if not summary.complete:
         message(
@@ -187,7 +187,7 @@ def _as_json(summary: Summary, plan: Plan) -> dict[str, Any]:
     return {**value, "cells": summary.cells}
 
 
-def _passed(plan: Plan) -> str:
+def _passed(plan: Plan, bundle: Bundle) -> str:
     """What it means that a face passed, where all requests ask the same of it."""
     asked = {(cell.verify.enabled, cell.verify.threshold, cell.verify.precision) for cell in plan.cells}
     if len(asked) > 1:
@@ -197,14 +197,15 @@ def _passed(plan: Plan) -> str:
         return f"'Passed': the bundle's own verifier gives the requested value a probability of {threshold:g} or more."
     if precision is not None and enabled:
         return f"'Passed': above the thresholds at which the verifier is right in {percent(precision)} of real faces."
+    asked_for = "request" if bundle.gates_requests else "value"
     kept = "" if enabled else "Nothing was rejected. "
     return (
         f"{kept}'Passed' is what the bundle's own verifier says: it is as sure as of four in five real faces with that "
-        "value; --threshold and --precision ask for surer ones."
+        f"{asked_for}; --threshold and --precision ask for surer ones."
     )
 
 
-def _show(summary: Summary, plan: Plan) -> None:
+def _show(summary: Summary, plan: Plan, bundle: Bundle) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -231,8 +232,8 @@ def _show(summary: Summary, plan: Plan) -> None:
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "
-        f"{_passed(plan)} p is its probability of the requested value, calibrated for faces as common as in the "
-        "training labels.",
+        f"{_passed(plan, bundle)} p is its probability of the requested value, calibrated for faces as common as in "
+        "the training labels.",
         soft_wrap=True,
     )
     where = "contact_sheet.png, manifest.csv, images/" if summary.accepted else "no faces"
