@@ -101,6 +101,18 @@ def test_the_card_has_the_whole_evaluation(bundle: Bundle) -> None:
     assert "## Measured against real faces" in card and "## What was compared" in card
 
 
+def test_the_faces_are_measured_over_networks_that_took_no_part(bundle: Bundle) -> None:
+    realism = bundle.config["evaluation"]["realism"]
+    outside = [row for row in realism["networks"].values() if not row["in_training"]]
+    assert {row["extractor"] for row in outside} == {"mobilenet-v2", "inception-v3"}
+    assert all(row["kid"] > row["kid_floor"] and row["probe_auc"] < 0.95 for row in outside)
+    assert set(realism["crops"]) == {"eyes", "mouth", "background"}
+    assert bundle.realism.measured and bundle.realism.enough
+    assert bundle.config["training"]["features"] == ["efficientnet-lite0"]
+    assert bundle.config["judge"]["shape"]["trunk"] == "mobilenet-v2", "the judge reads what trained nothing"
+    assert bundle.heads() is not None, "training goes on with them"
+
+
 def test_a_precision_that_can_be_had_and_one_that_cannot(tmp_path: Path) -> None:
     good = cfgan("generate", "-a", "Male", "-n", 8, "--precision", 0.97, "--out", tmp_path / "good", "-q")
     assert good.returncode == 0, good.stderr
