@@ -16,6 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cfgan.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from cfgan.api.faces import Batch, Face, Faces
     from cfgan.api.model import Model, load
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
         TrainingError,
         VocabularyError,
     )
-
-__version__ = "0.3.0"
 
 _HOME = {
     "cfgan.api.faces": ("Batch", "Face", "Faces"),

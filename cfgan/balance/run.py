@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cfgan
 from cfgan.attributes.request import format_request
 from cfgan.balance.data import BalanceData
 from cfgan.balance.plan import Job, plan_figures
@@ -46,6 +45,7 @@ from cfgan.io.files import (
 from cfgan.io.progress import Progress
 from cfgan.io.reading import read_regular
 from cfgan.model.bundle import Bundle
+from cfgan.version import __version__
 
 FORMAT = "cfgan-balance/1"
 LINKS = ("symlink", "hard")
@@ -136,7 +136,7 @@ def _header(bundle: Bundle, job: Job, link: str | None, parquet: bool) -> dict[s
     """What identifies a balance: a folder with another header is never written into."""
     header = {
         "format": FORMAT,
-        "cfgan": cfgan.__version__,
+        "cfgan": __version__,
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "data": {"digest": job.data.digest, "kind": "store" if job.data.folder is None else "files"},
         "spec": job.spec.model_dump(exclude_defaults=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import cfgan
 from cfgan.attributes.spec import Plan, RequestCell, make_plan
 from cfgan.attributes.spec_files import as_stored
 from cfgan.errors import FolderError, InputError, RequestError
@@ -23,6 +22,7 @@ from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.verify.gate import gate_of
+from cfgan.version import __version__
 
 _ESTIMATED_CELLS = 16  # in larger plans requests of three and more attributes are judged by their rarest pair
 
@@ -83,7 +83,7 @@ def generate(
         raise RequestError("nothing is asked for.", field="attrs")
     header = {
         "bundle": {"name": bundle.name, "digest": bundle.digest},
-        "cfgan": cfgan.__version__,
+        "cfgan": __version__,
         "spec": plan.resolved,
     }
     writer = BatchWriter(out, header, len(plan.cells))
@@ -257,7 +257,7 @@ def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, of
             files.append(f"images/{offset + tally.accepted:06d}.png")
             tally.accepted += 1
     text = {
-        "software": f"cfgan {cfgan.__version__}",
+        "software": f"cfgan {__version__}",
         "synthetic": True,
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "spec": {

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-import cfgan
+from cfgan.version import __version__
 from cfgan_cli import attributes, balance, batch, bundle, data, evaluate, generate, report, spec, testset, train, verify
 
 # Read by OpenMP when torch is loaded later: threads that wait for each other sleep instead of spinning, so that
@@ -37,7 +37,7 @@ app.add_typer(train.app, name="train")
 
 def _version(asked: bool) -> None:
     if asked:
-        typer.echo(f"cfgan {cfgan.__version__}")
+        typer.echo(f"cfgan {__version__}")
         raise typer.Exit
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import cfgan
+from cfgan.version import __version__
 from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, MaxDraws, QuietButWarnings
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
@@ -169,7 +169,7 @@ def _folder_name(plan: Plan, bundle: Bundle, spec: str | None) -> str:
             for name, value in plan.cells[0].request.items()
         )
     words = re.sub(r"[^A-Za-z0-9.+-]+", "-", what.replace("_", "")).strip("+.-")[:60] or "any"
-    key = json.dumps([plan.resolved, bundle.digest, cfgan.__version__], sort_keys=True)
+    key = json.dumps([plan.resolved, bundle.digest, __version__], sort_keys=True)
     return f"{words}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-import cfgan
 from cfgan.attributes.vocabulary import CELEBA
 from cfgan.data.drawn.face import face_image, face_labels
 from cfgan.data.labelled_images import SPLITS, LabelledImages
@@ -19,6 +18,7 @@ from cfgan.io.files import is_unused, make_folder, replace_folder, write_bytes, 
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
+from cfgan.version import __version__
 
 MOST = 1_000_000
 """Faces in a drawn data set at most: their names have six digits."""
@@ -85,7 +85,7 @@ def write_drawn(table: LabelledImages, out: Path, seed: int, progress: Progress 
                 stop.raise_if_asked("nothing was written")
                 pixels = np.asarray(table.open(row)).transpose(2, 0, 1)
                 about = {
-                    "software": f"cfgan {cfgan.__version__}",
+                    "software": f"cfgan {__version__}",
                     "synthetic": True,
                     "drawn": {"seed": seed, "face": row},
                 }

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cfgan
 from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.progress import Progress, silent, within
@@ -31,6 +30,7 @@ from cfgan.reports.batch.sections import SECTIONS
 from cfgan.reports.section import figures_of
 from cfgan.stats.rates import LEAST
 from cfgan.verify.real_faces import RealFaces, real_faces
+from cfgan.version import __version__
 
 if TYPE_CHECKING:
     from cfgan.external.classifier import ExternalClassifier
@@ -113,7 +113,7 @@ def build_report(
     lines = verdict.summary(data, overview, deciding, exact, len(totals.tested))
     result = {
         "format": FORMAT,
-        "cfgan": cfgan.__version__,
+        "cfgan": __version__,
         **verdict.judged(data, overview, deciding, len(totals.tested), None if realism.enough else realism.sentence),
         "summary": [*lines, realism.sentence, *sentences(found["witnesses"])],
         "bundle": _bundle_facts(bundle, real),

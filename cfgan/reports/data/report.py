@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cfgan
 from cfgan.data.profile.duplicates import LIKENESS
 from cfgan.data.profile.image_scan import LEAST_IMAGES
 from cfgan.data.sources.base import Source
@@ -14,6 +13,7 @@ from cfgan.reports.data.findings import findings
 from cfgan.reports.data.look import DataReport, Look, Settings
 from cfgan.reports.data.sections import SECTIONS
 from cfgan.reports.section import figures_of
+from cfgan.version import __version__
 
 __all__ = ["DataReport", "Settings", "build_data_report"]
 
@@ -57,7 +57,7 @@ def _report(look: Look) -> DataReport:
 def _about(source: Source, settings: Settings) -> dict[str, Any]:
     return {
         "format": FORMAT,
-        "cfgan": cfgan.__version__,
+        "cfgan": __version__,
         "source": {
             "kind": source.kind,
             "name": source.name,

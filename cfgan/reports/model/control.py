@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import cfgan
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.cells import CellWriter
 from cfgan.io.png import encode_png, grid
@@ -20,6 +19,7 @@ from cfgan.reports.model.request_suite import suite_row
 from cfgan.reports.page import environment
 from cfgan.reports.plots import control_plot
 from cfgan.verify.real_faces import real_faces
+from cfgan.version import __version__
 
 if TYPE_CHECKING:
     from cfgan.evaluation.control import Control
@@ -41,7 +41,7 @@ def control_files(bundle: Bundle, control: Control, seed: int, suite: Sequence[S
     """
     real = real_faces(bundle)
     about = {"name": bundle.name, "digest": bundle.digest}
-    data = {"format": FORMAT, "cfgan": cfgan.__version__, "bundle": about, "seed": seed, **plain(control.to_dict())}
+    data = {"format": FORMAT, "cfgan": __version__, "bundle": about, "seed": seed, **plain(control.to_dict())}
     data["requests"] = plain([suite_row(part, real) for part in suite])
     return {
         "report.html": _page(data, control, about, seed).encode("utf-8"),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cfgan
 from cfgan.attributes.prior import check_exclusive
 from cfgan.attributes.spec import RequestCell
 from cfgan.data.image_files import find_images
@@ -28,6 +27,7 @@ from cfgan.testsets.building.user_images import check_brought
 from cfgan.testsets.building.writer import TestsetWriter
 from cfgan.testsets.folder import PROTOCOL
 from cfgan.testsets.spec import MatchedModel, Plan
+from cfgan.version import __version__
 
 if TYPE_CHECKING:
     from cfgan.external.face_embedder import FaceEmbedder
@@ -177,7 +177,7 @@ def _header(bundle: Bundle, plan: Plan, embedder: FaceEmbedder | None) -> dict[s
     """What identifies a set: the same header, the same bytes."""
     return {
         "bundle": {"name": bundle.name, "digest": bundle.digest},
-        "cfgan": cfgan.__version__,
+        "cfgan": __version__,
         "spec": plan.resolved,
         "embedder": {"name": embedder.name, "digest": embedder.digest} if embedder else None,
         "brought": _digest(plan.user_images) if plan.user_images is not None else None,

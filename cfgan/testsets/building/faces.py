@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-import cfgan
 from cfgan.attributes.spec import RequestCell
 from cfgan.external.operating_points import similarity_at
 from cfgan.generate.sampling import CHUNK, Sampler, chunk_end, latents, render
@@ -21,6 +20,7 @@ from cfgan.testsets.building.writer import Face, Tally, TestsetWriter, alike
 from cfgan.testsets.spec import Plan
 from cfgan.verify.gate import Candidates, Gate, gate_of, probabilities
 from cfgan.verify.reader import readers_of
+from cfgan.version import __version__
 
 if TYPE_CHECKING:
     from cfgan.external.face_embedder import FaceEmbedder
@@ -249,7 +249,7 @@ class FaceMaker:
         if not self._marked:
             return encode_png(pixels, compress=0, marked=False)
         text: dict[str, Any] = {
-            "software": f"cfgan {cfgan.__version__}",
+            "software": f"cfgan {__version__}",
             "synthetic": True,
             "bundle": {"name": self.bundle.name, "digest": self.bundle.digest},
             "spec": {"request": face.requested, "truncation": self.plan.model.truncation},

@@ -19,7 +19,6 @@ from typing import Any
 
 import PIL
 
-import cfgan
 from cfgan.errors import FolderError, InputError, nearest
 from cfgan.io.files import is_unused, read_json_object, replace_folder, sha256_of, write_json, write_text
 from cfgan.io.progress import Progress
@@ -30,6 +29,7 @@ from cfgan.testsets.export.source import ExportOptions, Plan, Source
 from cfgan.testsets.export.tables import plan_huggingface, plan_parquet
 from cfgan.testsets.folder import CHECKSUMS, Testset
 from cfgan.testsets.tables import read_checksums, set_digest
+from cfgan.version import __version__
 
 FORMAT = "cfgan-export/1"
 ABOUT, README = "export.json", "README.txt"
@@ -141,7 +141,7 @@ def _foreign(out: Path) -> str | None:
 
 
 def _about(testset: Testset, kind: str, options: ExportOptions, plan: Plan) -> dict[str, Any]:
-    versions = {"cfgan": cfgan.__version__, "pillow": PIL.__version__}
+    versions = {"cfgan": __version__, "pillow": PIL.__version__}
     if kind == "parquet":
         from importlib.metadata import version
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-import cfgan
 from cfgan.errors import InputError
 from cfgan.io.files import sha256_of
 from cfgan.io.progress import Progress
@@ -36,6 +35,7 @@ from cfgan.testsets.scores.paired import paired_contrasts
 from cfgan.testsets.scores.rows import make_rows, rate_masks
 from cfgan.testsets.scores.tables import ScoreTable
 from cfgan.testsets.tables import require_own_images
+from cfgan.version import __version__
 
 FORMAT = "cfgan-score/1"
 _CURVE = 200  # corners of a DET curve kept
@@ -103,7 +103,7 @@ def score_testset(
     )
     data: dict[str, Any] = {
         "format": FORMAT,
-        "cfgan": cfgan.__version__,
+        "cfgan": __version__,
         "testset": _about(testset, comparisons),
         "scores": {
             "file": table.path.name,
