@@ -29,11 +29,11 @@ from cfgan.errors import InputError, nearest
 from cfgan.evaluation.accuracy import plain
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import classifier_figures, fit_calibration
+from cfgan.model.config import GATES
 from cfgan.training.classifier import predict
 from cfgan.training.data import load_split
 from cfgan.training.prior import load_prior
 
-GATES = ("request", "value")
 _KINDS = {"verifier": "classifier", "judge": "judge"}
 """Role of a classifier -> kind of the run that trains one."""
 _OPTIONAL = ("judge",)

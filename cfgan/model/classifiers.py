@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,11 +54,16 @@ class Classifier:
     validation: Callable[[], Validation | None]
 
     def held_out(self) -> npt.NDArray[np.float32] | None:
-        """Its calibrated probabilities (N, A) for held-out real images; None in a bundle that does not keep them.
+        """Its calibrated probabilities (N, A) for held-out real images, computed once; None in a bundle that does not
+        keep them.
 
         Raises:
             BundleError: the file is damaged.
         """
+        return self._held_out
+
+    @cached_property
+    def _held_out(self) -> npt.NDArray[np.float32] | None:
         validation = self.validation()
         if validation is None or self.role not in validation.logits:
             return None

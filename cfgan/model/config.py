@@ -12,6 +12,9 @@ from cfgan.model.calibration import Calibration
 from cfgan.model.classifiers import calibrations_of
 from cfgan.networks.shape import GanShape
 
+GATES = ("value", "request")
+"""What a draw must be as sure as: real faces that carry each value, or the request as a whole."""
+
 _NETWORKS = {"judge", "guide", "heads"}  # beside generator and verifier, which every bundle has
 _LONGEST = 16  # entries of a list in a network's shape: stages, sides, maps
 _LARGEST = 4096  # channels, sides in pixels and lengths in a network's shape
@@ -26,8 +29,8 @@ def checked_config(config: Mapping[str, Any]) -> tuple[Vocabulary, dict[str, Cal
         _check_shape(shape)
     GanShape(**generator)
     LatentRule.from_dict(config.get("latents", {}))
-    if config.get("gate", "value") not in ("value", "request"):
-        raise ValueError(f"gate is {config['gate']!r}, neither value nor request")
+    if config.get("gate", "value") not in GATES:
+        raise ValueError(f"gate is {config['gate']!r}, neither {' nor '.join(GATES)}")
     if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
         raise ValueError("the name is no plain name")
     if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):

@@ -171,7 +171,8 @@ def verifier_gate(bundle: Bundle, cell: RequestCell) -> VerifierGate:
     if cell.verify.enabled and cell.verify.precision is not None:
         points = points_for_request(bundle, cell.request, cell.verify.precision)
     elif bundle.gates_requests and (validation := bundle.validation()) is not None:
-        real = bundle.calibration.probabilities(validation.logits["verifier"]), validation.labels
+        read = bundle.classifiers["verifier"].held_out()
+        real = None if read is None else (read, validation.labels)
     return VerifierGate.for_cell(cell, bundle.vocabulary, bundle.calibration, points, real)
 
 

@@ -72,14 +72,13 @@ def points_for_request(bundle: Bundle, request: Mapping[str, float], precision: 
         RequestError: the verifier reaches it at no threshold for some value (names it and the best that it reaches), or
             the bundle does not keep validation readings.
     """
-    validation = bundle.validation()
-    if validation is None:
+    validation, probability = bundle.validation(), bundle.classifiers["verifier"].held_out()
+    if validation is None or probability is None:
         raise RequestError(
             f"{bundle.name} does not keep what its verifier read in real faces; give a threshold instead.",
             field="precision",
             value=precision,
         )
-    probability = bundle.calibration.probabilities(validation.logits["verifier"])
     found: dict[str, OperatingPoint] = {}
     for name, value in request.items():
         if abs(value) != 1:

@@ -67,25 +67,6 @@ def request_thresholds(probability: Floats, labels: Floats, wanted: Bools, best:
     return least
 
 
-def request_recall(
-    probability: Floats, labels: Floats, wanted: Bools, best: Floats, *, seed: int = 0
-) -> tuple[int, int]:
-    """How many real faces that carry the request pass thresholds that were made without them, and of how many.
-
-    Two halves of all faces, each measured at the thresholds of the other.
-    """
-    half = np.random.default_rng(seed).permutation(len(labels)) % 2 == 0
-    signs = np.where(wanted, 1, -1)
-    hits = n = 0
-    for fit, use in ((half, ~half), (~half, half)):
-        least = request_thresholds(probability[fit], labels[fit], wanted, best)
-        rows = use & (labels * signs > 0).all(1)
-        q = np.where(wanted, probability[rows], 1 - probability[rows])
-        hits += int((q >= least).all(1).sum())
-        n += int(rows.sum())
-    return hits, n
-
-
 def _shared_quantile(x: Floats) -> float:
     """The largest share such that :data:`GATE_RECALL` of the rows reach that quantile of every column at once."""
     low, high = 0.0, 1 - GATE_RECALL
