@@ -305,6 +305,12 @@ class Fidelity:
         return {"distance_name": self.distance_name, **asdict(self)}
 
 
+def equal_counts(sets: Sequence[Features], rng: np.random.Generator) -> tuple[int, list[Features]]:
+    """As many rows of each set as the smallest has, drawn by ``rng``, in their order; and how many."""
+    n = min(map(len, sets))
+    return n, [rows[np.sort(rng.permutation(len(rows))[:n])] for rows in sets]
+
+
 def measure_fidelity(
     extractor: str, real: Features, fake: Features, *, others: Features | None = None, k: int = 5, seed: int = 0
 ) -> Fidelity:
@@ -323,9 +329,7 @@ def measure_fidelity(
         DataError: too few rows, dimensions differ, values not finite.
     """
     sets = [real, fake] if others is None else [real, fake, others]
-    n = min(map(len, sets))
-    rng = np.random.default_rng(seed)
-    real, fake, *rest = (rows[np.sort(rng.permutation(len(rows))[:n])] for rows in sets)
+    n, (real, fake, *rest) = equal_counts(sets, np.random.default_rng(seed))
     kernel, error = kid(real, fake, seed=seed)
     return Fidelity(
         extractor=extractor,

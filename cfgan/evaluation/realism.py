@@ -18,7 +18,7 @@ from cfgan.data.store import PackedDataset
 from cfgan.errors import DataError
 from cfgan.evaluation.crops import PARTS, PartExtractor
 from cfgan.evaluation.extractors import Extractor, extract
-from cfgan.evaluation.fidelity import frechet_distance, kid
+from cfgan.evaluation.fidelity import equal_counts, frechet_distance, kid
 from cfgan.evaluation.probe import probe_auc
 from cfgan.evaluation.reference import reference_features
 from cfgan.external.detector import FaceDetector
@@ -127,9 +127,7 @@ def difference(
         DataError: too few images, dimensions differ, values not finite.
     """
     sets = [real, drawn] if others is None else [real, drawn, others]
-    n = min(map(len, sets))
-    rng = np.random.default_rng([seed, 3])
-    real, drawn, *rest = (rows[np.sort(rng.permutation(len(rows))[:n])] for rows in sets)
+    n, (real, drawn, *rest) = equal_counts(sets, np.random.default_rng([seed, 3]))
     kernel, error = kid(real, drawn, seed=seed)
     floor = rest[0] if rest else None
     return Difference(

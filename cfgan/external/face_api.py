@@ -15,11 +15,11 @@ from __future__ import annotations
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -28,6 +28,7 @@ from torch.nn import functional as F
 from cfgan.errors import InputError
 from cfgan.external.classifier import Probabilities, digest_of
 from cfgan.external.detector import Boxes, Levels, check_levels, enlarged, found
+from cfgan.external.tensorflow_js import unpack
 from cfgan.io.files import sha256_of
 
 PACKAGE = "@vladmandic/face-api@1.7.15"
@@ -72,7 +73,7 @@ class _FaceApi(ABC):
         for name in names:
             _check(models / name, folder)
         manifest, raw = ((models / name).read_bytes() for name in names)
-        self._weights = unpack(json.loads(manifest), raw)
+        self._weights = filters_turned(unpack(json.loads(manifest), raw))
 
     @torch.inference_mode()
     def __call__(self, levels: Levels, boxes: Boxes) -> Probabilities:
@@ -159,32 +160,16 @@ def gender(weights: Weights, faces: Tensor) -> Tensor:
     return torch.softmax(_linear(weights, "fc/gender", x.mean((2, 3))), 1)  # N 2
 
 
-def unpack(manifest: Sequence[Mapping[str, Any]], raw: bytes) -> dict[str, Tensor]:
-    """Weights as TensorFlow.js keeps them: one after the other, as float32 or as bytes with a scale and a minimum.
-
-    Args:
-        manifest: groups, each with ``weights``: name, shape and, of bytes, quantization.
-        raw: what its files hold, joined.
-
-    Returns:
-        Name -> float32, filters turned into torch's order.
-    """
-    found, place = {}, 0
-    for weight in (weight for group in manifest for weight in group["weights"]):
-        count = math.prod(weight["shape"])
-        if quantization := weight.get("quantization"):
-            values = np.frombuffer(raw, np.uint8, count, place).astype(np.float32)
-            values = values * np.float32(quantization["scale"]) + np.float32(quantization["min"])
-            place += count
-        else:
-            values = np.frombuffer(raw, "<f4", count, place).astype(np.float32)
-            place += 4 * count
-        tensor = torch.from_numpy(values).reshape(weight["shape"])
-        if weight["name"].endswith("/depthwise_filter"):  # H W C 1
+def filters_turned(weights: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, Tensor]:
+    """Weights with TensorFlow's axes as tensors with torch's: filters (out, in, height, width)."""
+    found = {}
+    for name, values in weights.items():
+        tensor = torch.from_numpy(values)
+        if name.endswith("/depthwise_filter"):  # H W C 1
             tensor = tensor.permute(2, 3, 0, 1)
         elif tensor.ndim == 4:  # H W in out
             tensor = tensor.permute(3, 2, 0, 1)
-        found[weight["name"]] = tensor.contiguous()
+        found[name] = tensor.contiguous()
     return found
 
 

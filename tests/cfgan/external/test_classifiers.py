@@ -14,9 +14,10 @@ from cfgan.external import dlib_gender
 from cfgan.external.classifier import ExternalClassifier, sees
 from cfgan.external.detector import FaceFinder, found
 from cfgan.external.dlib_gender import DlibGender
-from cfgan.external.face_api import FaceApiGender, FaceApiSmile, expression, gender, unpack
+from cfgan.external.face_api import FaceApiGender, FaceApiSmile, expression, filters_turned, gender
 from cfgan.external.opening import open_external_classifiers
 from cfgan.external.real_faces import RealReadings, count_readings, real_figures, to_json
+from cfgan.external.tensorflow_js import unpack
 from cfgan.model.bundle import open_bundle
 
 Arrays = dict[str, np.ndarray]
@@ -123,8 +124,10 @@ def drawn(shapes: dict[str, tuple[int, ...]], seed: int) -> tuple[Arrays, dict[s
     """Weights by name, and the same as the package would hold them, unpacked again."""
     rng = np.random.default_rng(seed)
     arrays = {name: rng.normal(0, 0.5, shape).astype(np.float32) for name, shape in shapes.items()}
-    manifest = [{"weights": [{"name": name, "shape": list(value.shape)} for name, value in arrays.items()]}]
-    return arrays, unpack(manifest, b"".join(value.astype("<f4").tobytes() for value in arrays.values()))
+    known = {"dtype": "float32"}
+    manifest = [{"weights": [{"name": name, "shape": list(value.shape), **known} for name, value in arrays.items()]}]
+    raw = b"".join(value.astype("<f4").tobytes() for value in arrays.values())
+    return arrays, filters_turned(unpack(manifest, raw))
 
 
 def test_the_expression_network_is_what_its_definition_says() -> None:
@@ -185,11 +188,12 @@ def test_the_gender_network_is_what_its_definition_says() -> None:
 def test_quantised_weights_are_scaled_and_turned() -> None:
     filters = np.arange(12, dtype=np.uint8)
     bias = np.array([1.5, -2.0], "<f4")
+    bytes_ = {"dtype": "uint8", "scale": 0.5, "min": -1.0}
     manifest = [
-        {"weights": [{"name": "c/filters", "shape": [1, 2, 3, 2], "quantization": {"scale": 0.5, "min": -1.0}}]},
-        {"weights": [{"name": "c/bias", "shape": [2]}]},
+        {"weights": [{"name": "c/filters", "shape": [1, 2, 3, 2], "dtype": "float32", "quantization": bytes_}]},
+        {"weights": [{"name": "c/bias", "shape": [2], "dtype": "float32"}]},
     ]
-    found_ = unpack(manifest, filters.tobytes() + bias.tobytes())
+    found_ = filters_turned(unpack(manifest, filters.tobytes() + bias.tobytes()))
     assert found_["c/filters"].shape == (2, 3, 1, 2) and found_["c/bias"].tolist() == [1.5, -2.0]
     assert found_["c/filters"][1, 2, 0, 1].item() == pytest.approx(0.5 * 11 - 1)
     assert found_["c/filters"][0, 1, 0, 0].item() == pytest.approx(0.5 * 2 - 1)

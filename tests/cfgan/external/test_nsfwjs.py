@@ -13,6 +13,7 @@ from nsfwjs_helpers import Arrays, layer, small_network, use_small_package, writ
 from cfgan.errors import DataError, InputError
 from cfgan.external import nsfwjs
 from cfgan.external.keras_layers import LayersModel
+from cfgan.external.tensorflow_js import unpack
 
 
 @pytest.fixture
@@ -115,10 +116,10 @@ def test_missing_weights_are_named() -> None:
 
 def test_bytes_and_manifest_must_fit() -> None:
     manifest = [{"weights": [{"name": "a", "shape": [3], "dtype": "float32"}]}]
-    np.testing.assert_array_equal(nsfwjs.unpack(manifest, np.arange(3, dtype="<f4").tobytes())["a"], [0, 1, 2])
+    np.testing.assert_array_equal(unpack(manifest, np.arange(3, dtype="<f4").tobytes())["a"], [0, 1, 2])
     for raw in (b"\0" * 8, b"\0" * 16):
         with pytest.raises(DataError, match="weights"):
-            nsfwjs.unpack(manifest, raw)
+            unpack(manifest, raw)
 
 
 def test_a_literal_is_read_as_data_whatever_its_strings_hold(tmp_path: Path) -> None:
