@@ -16,7 +16,6 @@ after the chunk's images are on the disk.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import re
@@ -35,19 +34,15 @@ from cfgan.io import journal
 from cfgan.io.cells import CellWriter
 from cfgan.io.files import (
     atomic_write,
-    is_unused,
-    lock_folder,
-    make_folder,
     read_json_object,
-    remove_partials,
     sha256_of,
     sync_folder,
     write_bytes,
     write_json,
     write_text,
 )
-from cfgan.io.journal import Journal
 from cfgan.io.png import encode_png, grid
+from cfgan.io.resumable import ResumableFolder
 from cfgan.io.yaml import dump_yaml
 
 FORMAT = "cfgan-batch/1"
@@ -109,7 +104,7 @@ class Face:
         }
 
 
-class BatchWriter:
+class BatchWriter(ResumableFolder):
     """Creates or resumes a batch folder. Nothing is written before :meth:`begin`.
 
     Args:
@@ -123,50 +118,21 @@ class BatchWriter:
     """
 
     def __init__(self, out: Path, header: Mapping[str, Any], cells: int) -> None:
-        self.out = out
-        other = "another batch (other request, settings or bundle)"
-        self._journal = Journal(out, {"format": FORMAT, **header}, other)
         self.tallies = [CellTally() for _ in range(cells)]
-        self.complete = False
-        self._open = contextlib.ExitStack()
-        if self._journal.exists():
-            self._replay(repair=False)
-        elif (out / "batch.json").exists():
-            about = _read_batch_json(out)
-            self._journal.require_same(about.get("header"))
-            try:
-                self.tallies = [CellTally(**cell["tally"]) for cell in about["cells"]]
-            except (KeyError, TypeError) as error:
-                raise FolderError(f"{out}/batch.json is damaged ({error}).", field="out", value=out) from None
-            self.complete = True
-        elif not is_unused(out):
-            raise FolderError(f"{out} already holds something else.", field="out", value=out)
+        other = "another batch (other request, settings or bundle)"
+        super().__init__(out, {"format": FORMAT, **header}, other, "batch.json")
+
+    def _take_finished(self) -> None:
+        about = _read_batch_json(self.out)
+        self._journal.require_same(about.get("header"))
+        try:
+            self.tallies = [CellTally(**cell["tally"]) for cell in about["cells"]]
+        except (KeyError, TypeError) as error:
+            raise FolderError(f"{self.out}/batch.json is damaged ({error}).", field="out", value=self.out) from None
 
     def begin(self) -> None:
-        """Make the folder and its journal, or repair what a killed process left; from here on the folder is locked.
-
-        Raises:
-            FolderError: another process is writing into the folder.
-            StorageError: the disk refused.
-        """
-        make_folder(self.out)
-        self._open.enter_context(lock_folder(self.out))
-        remove_partials(self.out)
-        if self._journal.exists():
-            self.tallies = [CellTally() for _ in self.tallies]
-            self._replay(repair=True)
-        elif (self.out / "batch.json").exists():
-            raise FolderError(f"another process has just finished {self.out}.", field="out", value=self.out)
-        else:
-            self._journal.start()
-        make_folder(self.out / "images")
-        remove_partials(self.out / "images")
+        super().begin()
         self._pool = self._open.enter_context(ThreadPoolExecutor(_WRITERS))
-
-    @property
-    def header(self) -> dict[str, Any]:
-        """What identifies the batch."""
-        return self._journal.header
 
     @property
     def accepted(self) -> int:
@@ -174,7 +140,7 @@ class BatchWriter:
         return sum(tally.accepted for tally in self.tallies)
 
     def _replay(self, *, repair: bool) -> None:
-        """Take up what the journal says; when repairing, up to the first chunk whose images are not all there."""
+        self.tallies = [CellTally() for _ in self.tallies]
 
         def take(entry: dict[str, Any]) -> None:
             self.tallies[entry["cell"]] = CellTally(**entry["tally"])
@@ -199,10 +165,6 @@ class BatchWriter:
         png = face.png()
         write_bytes(self.out / face.file, png)
         return face.row(png)
-
-    def close(self) -> None:
-        """Let go of the folder and of the threads that write."""
-        self._open.close()
 
     def finish(
         self,

@@ -7,10 +7,9 @@ gave, appended only after their images are on the disk. Everything else is worke
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +20,14 @@ import numpy.typing as npt
 from cfgan.errors import FolderError
 from cfgan.io import journal
 from cfgan.io.files import (
-    is_unused,
-    lock_folder,
     make_folder,
     read_json_object,
-    remove_partials,
     sha256_of,
     sync_folder,
     write_bytes,
     write_text,
 )
-from cfgan.io.journal import Journal
+from cfgan.io.resumable import ResumableFolder
 from cfgan.testsets.folder import CHECKSUMS, FORMAT, MANIFEST, subject_of
 
 
@@ -94,7 +90,7 @@ Tally = dict[str, int]
 """Counts of one role; what they count, :mod:`cfgan.testsets.building.faces` says."""
 
 
-class TestsetWriter:
+class TestsetWriter(ResumableFolder):
     """Creates or resumes the folder of a test set. Nothing is written before :meth:`begin`.
 
     Args:
@@ -109,49 +105,20 @@ class TestsetWriter:
     __test__ = False  # not for pytest, whatever its name
 
     def __init__(self, out: Path, header: Mapping[str, Any]) -> None:
-        self.out = out
-        self._journal = Journal(out, {"format": FORMAT, **header}, "another test set (other spec, bundle or embedder)")
         self.faces: dict[str, list[Face]] = {}
         self.tallies: dict[str, Tally] = {}
-        self.complete = False
         self._images: Counter[str] = Counter()  # of each subject
-        self._open = contextlib.ExitStack()
-        if self._journal.exists():
-            self._replay(repair=False)
-        elif (out / MANIFEST).exists():
-            try:
-                self._journal.require_same(read_json_object(out / MANIFEST).get("header"))
-            except ValueError as error:
-                raise FolderError(f"{out} is damaged: {error}.", field="out", value=out) from None
-            self.complete = True
-        elif not is_unused(out):
-            raise FolderError(f"{out} already holds something else.", field="out", value=out)
+        other = "another test set (other spec, bundle or embedder)"
+        super().__init__(out, {"format": FORMAT, **header}, other, MANIFEST)
 
-    def begin(self) -> None:
-        """Make the folder and its journal, or repair what a killed process left; from here on the folder is locked.
+    def _take_finished(self) -> None:
+        try:
+            self._journal.require_same(read_json_object(self._finished).get("header"))
+        except ValueError as error:
+            raise FolderError(f"{self.out} is damaged: {error}.", field="out", value=self.out) from None
 
-        Raises:
-            FolderError: another process is writing into the folder.
-            StorageError: the disk refused.
-        """
-        make_folder(self.out)
-        self._open.enter_context(lock_folder(self.out))
-        for folder in (self.out, *(path for path in self.out.rglob("*") if path.is_dir())):
-            remove_partials(folder)
-        if self._journal.exists():
-            self._replay(repair=True)
-        else:
-            self._journal.start()
-        make_folder(self.out / "images")
-
-    def close(self) -> None:
-        """Let go of the folder."""
-        self._open.close()
-
-    @property
-    def header(self) -> dict[str, Any]:
-        """What identifies the set."""
-        return self._journal.header
+    def _folders(self) -> Iterable[Path]:
+        return (self.out, *(path for path in self.out.rglob("*") if path.is_dir()))
 
     def stored(self, role: str) -> list[Face]:
         """The faces of a role so far, in the order they were added."""
@@ -228,7 +195,6 @@ class TestsetWriter:
         self.complete = True
 
     def _replay(self, *, repair: bool) -> None:
-        """Take up what the journal says; when repairing, up to the first step whose images are not all there."""
         self.faces, self.tallies = {}, {}
         self._images.clear()
 
