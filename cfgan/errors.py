@@ -107,6 +107,13 @@ class CfganWarning(UserWarning):
     """Something that a person should know while the work goes on."""
 
 
+def unknown(kind: str, value: str, valid: Iterable[str], *, field: str) -> InputError:
+    """The error for a name that is none of the valid ones: it lists them, and carries the nearest."""
+    names = list(valid)
+    text = f"there is no {kind} {value!r}; there are {', '.join(names)}."
+    return InputError(text, field=field, value=value, nearest=nearest(value, names))
+
+
 def nearest(value: str, valid: Iterable[str], count: int = 3) -> list[str]:
     """The up to ``count`` valid names most like ``value``, best first; case and separators do not count."""
 

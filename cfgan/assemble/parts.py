@@ -25,7 +25,7 @@ from cfgan.assemble.run_files import (
 from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.store import PackedDataset
-from cfgan.errors import InputError, nearest
+from cfgan.errors import InputError, unknown
 from cfgan.evaluation.accuracy import plain
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import classifier_figures, fit_calibration
@@ -189,12 +189,7 @@ def gate_rule(keep: Bundle | None, gate: str | None) -> str:
     if gate is None:
         return "request" if keep is None or keep.gates_requests else "value"
     if gate not in GATES:
-        raise InputError(
-            f"there is no gate {gate!r}; there are {', '.join(GATES)}.",
-            field="--gate",
-            value=gate,
-            nearest=nearest(gate, GATES),
-        )
+        raise unknown("gate", gate, GATES, field="--gate")
     return gate
 
 

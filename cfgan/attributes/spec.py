@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from cfgan.attributes.latents import FIRST_RULE, WIDEST, LatentRule, stream_seed
 from cfgan.attributes.request import Request, format_request, request_from
@@ -24,6 +24,22 @@ MAX_COUNT = 10_000_000
 MAX_CELLS = 4096
 UNSPECIFIED_WORDS = ("sample", "zero")
 """What can be said of all attributes that are not requested."""
+
+
+def _cut_off(value: Any) -> Any:
+    if value is None or isinstance(value, str) and value.casefold() == "none":
+        return value and "none"
+    try:
+        cut = float(value)
+    except (TypeError, ValueError):
+        cut = 0.0
+    if not 0 < cut <= WIDEST:
+        raise ValueError(f"must be a number of standard deviations above 0 and at most {WIDEST:g}, or none")
+    return cut
+
+
+Truncation = Annotated[Annotated[float, Field(gt=0, le=WIDEST)] | Literal["none"] | None, BeforeValidator(_cut_off)]
+"""Where latents are cut off, in standard deviations; "none": nowhere; None: where the bundle says."""
 
 
 class VerifySpec(BaseModel):
@@ -66,7 +82,7 @@ class SpecModel(BaseModel):
         description="other attributes: sample, drawn as they go together in real faces; zero, all 0; or fixed values "
         "for some, as in attributes",
     )
-    truncation: Annotated[float, Field(gt=0, le=WIDEST)] | Literal["none"] | None = Field(
+    truncation: Truncation = Field(
         None,
         description="latents are drawn from a normal cut off at this many standard deviations, or none; default: the "
         "bundle's",

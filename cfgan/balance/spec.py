@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cfgan.attributes.request import parse_request
-from cfgan.attributes.spec import VerifySpec
+from cfgan.attributes.spec import Truncation, VerifySpec
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.balance.target import AtLeast, Equal, Ratio, Target
 from cfgan.errors import SpecError
@@ -41,9 +41,7 @@ class BalanceSpec(BaseModel):
         "unknown", description="labels of attributes that were not asked for: none, as read, or as given"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same faces")
-    truncation: Annotated[float, Field(gt=0, le=10)] | Literal["none"] | None = Field(
-        None, description="as in an attribute spec"
-    )
+    truncation: Truncation = Field(None, description="as in an attribute spec")
     verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
 
     def target(self, vocabulary: Vocabulary) -> Target:

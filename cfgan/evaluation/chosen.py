@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cfgan.errors import InputError, nearest
+from cfgan.errors import InputError, unknown
 from cfgan.evaluation.extractors import ClassifierExtractor, EfficientNetExtractor, Extractor, open_extractor
 from cfgan.evaluation.outside import outside_extractors
 from cfgan.model.bundle import Bundle
@@ -29,12 +29,7 @@ def extractors_for(
     found: list[Extractor] = []
     for name in dict.fromkeys(names):
         if name not in CHOICES:
-            raise InputError(
-                f"there is no extractor {name!r}; there are {', '.join(CHOICES)}.",
-                field="--extractor",
-                value=name,
-                nearest=nearest(name, CHOICES),
-            )
+            raise unknown("extractor", name, CHOICES, field="--extractor")
         if name == "judge":
             judge = bundle.judge()
             if judge is None:

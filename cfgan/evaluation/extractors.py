@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cfgan.errors import ConfigError, DataError, InputError, nearest
+from cfgan.errors import ConfigError, DataError, InputError, unknown
 from cfgan.io.files import sha256_of
 from cfgan.io.progress import Progress
 from cfgan.networks import efficientnet
@@ -227,12 +227,7 @@ def open_extractor(
         if network is None:
             raise InputError("the extractor 'classifier' needs a classifier.", field="extractor", value=name)
         return ClassifierExtractor(network, device=device)
-    raise InputError(
-        f"there is no extractor {name!r}; there are {', '.join(NAMES)}.",
-        field="extractor",
-        value=name,
-        nearest=nearest(name, NAMES),
-    )
+    raise unknown("extractor", name, NAMES, field="extractor")
 
 
 def extract(

@@ -8,7 +8,7 @@ images moved by half a stride at each of five halvings.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -73,6 +73,17 @@ class InvertedResidual(nn.Module):
             self.expand_conv, self.bn0 = fused(self.expand_conv, self.bn0)
         self.depthwise_conv, self.bn1 = fused(self.depthwise_conv, self.bn1)
         self.project_conv, self.bn2 = fused(self.project_conv, self.bn2)
+
+
+def maps_of(conv_stem: nn.Module, blocks: nn.Sequential, x: Tensor, places: Container[int]) -> list[Tensor]:
+    """Images (N, 3, H, W), scaled as the weights expect them, to the maps after some blocks, in order."""
+    x = F.relu6(conv_stem(x))  # N 32 H/2 W/2
+    found = []
+    for place, block in enumerate(blocks):
+        x = block(x)
+        if place in places:
+            found.append(x)
+    return found
 
 
 class EfficientNetLite0(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cfgan.networks.efficientnet import EfficientNetLite0
+from cfgan.networks.efficientnet import EfficientNetLite0, maps_of
 
 _LAST = {2: 24, 4: 40, 10: 112}
 """Blocks whose maps are read, the last of their stages, and their channels: at 1/4, 1/8 and 1/16 of the side."""
@@ -39,10 +39,4 @@ class ImageNetMaps(nn.Module):
             images = F.interpolate(images, size=(self.side, self.side), mode="bilinear", align_corners=False)
         # Pixel levels as the weights expect them: (level - 127) / 128.
         x = images.mul(127.5 / 128).add(0.5 / 128).contiguous(memory_format=torch.channels_last)
-        x = F.relu6(self.conv_stem(x))  # N 32 S/2 S/2
-        found = []
-        for place, block in enumerate(self.blocks.children()):
-            x = block(x)
-            if place in _LAST:
-                found.append(x)
-        return found
+        return maps_of(self.conv_stem, self.blocks, x, _LAST)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cfgan.networks.efficientnet import EfficientNetLite0
+from cfgan.networks.efficientnet import EfficientNetLite0, maps_of
 from cfgan.networks.mobilenet import MobileNetV2
 
 
@@ -103,13 +103,8 @@ class Trunk(nn.Module):
         levels = images.add(1).mul(127.5)
         x = F.interpolate(levels, size=(self.side, self.side), mode="bicubic", antialias=True)
         x = ((x - self._kind.centre) / self._kind.spread).contiguous(memory_format=torch.channels_last)
-        x = F.relu6(self.conv_stem(x))  # N 32 S/2 S/2
-        fine = x
-        for place, block in enumerate(self.blocks.children()):
-            x = block(x)  # down to S/16
-            if place == self._kind.fine:
-                fine = F.avg_pool2d(x, 2)  # at S/16
-        return torch.cat([fine, x], 1)
+        fine, coarse = maps_of(self.conv_stem, self.blocks, x, (self._kind.fine, self._kind.coarse))
+        return torch.cat([F.avg_pool2d(fine, 2), coarse], 1)  # both at S/16
 
 
 class Head(nn.Module):

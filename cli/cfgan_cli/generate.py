@@ -85,7 +85,7 @@ def generate(
             "count": count,
             "seed": seed,
             "unspecified": unspecified or free,
-            "truncation": _truncation(truncation),
+            "truncation": truncation,
             "same_latents": same_latents,
         }
         verify = {
@@ -118,19 +118,6 @@ def generate(
             style="yellow",
         )
         raise typer.Exit(EXIT_SHORT)
-
-
-def _truncation(text: str | None) -> float | str | None:
-    from cfgan.errors import SpecError
-
-    if text is None or text.casefold() == "none":
-        return text and "none"
-    try:
-        return float(text)
-    except ValueError:
-        raise SpecError(
-            "must be a number of standard deviations above 0, or none.", field="--truncation", value=text
-        ) from None
 
 
 def _plan(
