@@ -31,6 +31,20 @@ class LatentRule:
         if cut is not None and not (math.isfinite(cut) and 0 < cut <= WIDEST):
             raise ValueError(f"truncation must be above 0 and at most {WIDEST:g}, not {cut!r}")
 
+    def stated(self, truncation: float | None, shared: bool) -> dict[str, Any]:
+        """What a spec must say of a request's latents for this rule to give them again, whatever the rule is.
+
+        What was the only rule once, wide latents that requests share, is said only where the bundle has another, so
+        that what older bundles make stays as it was, byte for byte.
+        """
+        ruled = self != FIRST_RULE
+        words: dict[str, Any] = {}
+        if ruled or truncation is not None:
+            words["truncation"] = "none" if truncation is None else truncation
+        if ruled or not shared:
+            words["same_latents"] = shared
+        return words
+
     def to_dict(self) -> dict[str, Any]:
         return {"truncation": self.truncation, "shared": self.shared}
 

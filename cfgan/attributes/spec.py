@@ -325,20 +325,12 @@ def _cell_seed(seed: int, request: int, combination: int) -> int:
 
 
 def _resolved(cells: list[RequestCell], top: SpecFileModel, latents: LatentRule) -> dict[str, Any]:
-    """The plan as a spec file that names every cell and setting: reading it gives the same plan.
-
-    What was the only rule once, wide latents that requests share, is named only for bundles that have another, so that
-    what older bundles make stays as it was, byte for byte.
-    """
+    """The plan as a spec file that names every cell and setting: reading it gives the same plan."""
     entries: list[dict[str, Any]] = []
     for cell in cells:
         entry: dict[str, Any] = {"name": cell.name[:80], "attributes": dict(cell.request), "count": cell.count}
         entry |= {"seed": cell.seed, "free": as_stored(cell.unspecified)}
-        ruled = latents != FIRST_RULE
-        if ruled or cell.truncation is not None:
-            entry["truncation"] = "none" if cell.truncation is None else cell.truncation
-        if ruled or not cell.same_latents:
-            entry["same_latents"] = cell.same_latents
+        entry |= latents.stated(cell.truncation, cell.same_latents)
         entry["verify"] = {k: v for k, v in cell.verify.model_dump().items() if v is not None}
         entries.append(entry)
     head = {k: v for k, v in (("name", top.name), ("description", top.description)) if v}

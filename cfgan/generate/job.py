@@ -263,8 +263,8 @@ def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, of
         "spec": {
             "request": cell.request,
             "free": as_stored(cell.unspecified),
-            "truncation": cell.truncation,
-            **({} if cell.same_latents else {"same_latents": False}),
+            "truncation": None,
+            **bundle.latents.stated(cell.truncation, cell.same_latents),
             "verify": {k: v for k, v in cell.verify.model_dump().items() if k != "max_draws"},
         },
     }

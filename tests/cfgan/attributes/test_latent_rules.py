@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cfgan.attributes.latents import LatentRule, stream_seed
 from cfgan.attributes.spec import make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import SpecError
+from cfgan.generate.job import generate
 from cfgan.generate.sampling import latents
+from cfgan.model.bundle import Bundle, write_bundle
 
 NAMES = Vocabulary(("Red", "Round", "Cat"))
 OWN = LatentRule(1.5, shared=False)
@@ -74,3 +79,22 @@ def test_a_rule_that_cannot_be_is_refused(data: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):
         LatentRule.from_dict(data)
     assert LatentRule.from_dict(OWN.to_dict()) == OWN
+
+
+@pytest.mark.parametrize("stated", [{}, {"truncation": "none"}, {"same_latents": True}])
+@pytest.mark.parametrize("rule", [LatentRule(), OWN])
+def test_what_stands_in_an_image_gives_its_latent_again(
+    tmp_path: Path, tiny_bundle: Bundle, rule: LatentRule, stated: dict[str, Any]
+) -> None:
+    config = {key: value for key, value in tiny_bundle.config.items() if key != "format"} | {"latents": rule.to_dict()}
+    weights = {name: tiny_bundle.file(name).read_bytes() for name in tiny_bundle.sums if name.endswith("tensors")}
+    bundle = write_bundle(tmp_path / "bundle", config, weights, "")
+    values = {"attributes": "Red", "count": 1, "verify": {"enabled": False}, **stated}
+    plan = make_plan(values, bundle.vocabulary, latents=bundle.latents)
+    generate(bundle, plan, tmp_path / "batch")
+    with Image.open(tmp_path / "batch" / "images" / "000000.png") as image:
+        said = json.loads(image.text["cfgan"])["spec"]
+    told = {"attributes": said["request"], **{key: said[key] for key in ("truncation", "same_latents") if key in said}}
+    (again,) = make_plan(told, bundle.vocabulary, latents=bundle.latents).cells
+    (cell,) = plan.cells
+    assert (again.stream, again.truncation) == (cell.stream, cell.truncation)
