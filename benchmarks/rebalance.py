@@ -148,7 +148,7 @@ def synthetic_faces(bundle: Bundle, store: PackedDataset, task: Task, out: Path)
     count = plan_balance(target, store.labels[task.train], store.vocabulary).missing
     requests = [{"attributes": {task.name: True}, "count": count}, {"attributes": {task.name: False}, "count": count}]
     seed = 1000 * store.vocabulary.index(task.name) + task.seed
-    plan = make_plan({"seed": seed, "requests": requests}, bundle.vocabulary)
+    plan = make_plan({"seed": seed, "requests": requests}, bundle.vocabulary, latents=bundle.latents)
     folder = out / "synthetic" / f"{task.name}-{task.seed}"
     summary = generate(bundle, plan, folder, device="cpu")
     if not summary.complete:

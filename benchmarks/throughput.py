@@ -44,7 +44,9 @@ def bare_rate(bundle: Bundle, draws: int) -> float:
 
 def whole_rate(bundle: Bundle, faces: int, folder: Path) -> tuple[float, int]:
     """Draws a second of the whole job without rejection, and the peak resident memory in MiB."""
-    plan = make_plan({"count": faces, "seed": 1, "verify": {"enabled": False}}, bundle.vocabulary)
+    plan = make_plan(
+        {"count": faces, "seed": 1, "verify": {"enabled": False}}, bundle.vocabulary, latents=bundle.latents
+    )
     start = time.perf_counter()
     generate(bundle, plan, folder)
     seconds = time.perf_counter() - start

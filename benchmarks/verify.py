@@ -52,7 +52,9 @@ def bare_rate(bundle: Bundle, by: str, images: int) -> tuple[float, float]:
 
 def draw_folder(bundle: Bundle, drawn: int, images: int, scratch: Path) -> Path:
     """A folder of ``images`` PNGs, ``drawn`` of them different."""
-    plan = make_plan({"count": drawn, "seed": 1, "verify": {"enabled": False}}, bundle.vocabulary)
+    plan = make_plan(
+        {"count": drawn, "seed": 1, "verify": {"enabled": False}}, bundle.vocabulary, latents=bundle.latents
+    )
     generate(bundle, plan, scratch / "batch")
     faces = sorted((scratch / "batch" / "images").iterdir())
     folder = scratch / "folder"
