@@ -13,7 +13,7 @@ from cfgan.assemble.parts import Parts, assemble
 from cfgan.assemble.run_files import read_log
 from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
 from cfgan.evaluation.card import Plan, default_requests, measure
-from cfgan.evaluation.chosen import extractors_for, realism_extractors
+from cfgan.evaluation.extractor_names import extractors_for, realism_extractors
 from cfgan.evaluation.identity import IdentityExtractor
 from cfgan.external.detector import FaceDetector
 from cfgan.external.opening import open_external_classifiers

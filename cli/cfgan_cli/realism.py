@@ -38,7 +38,7 @@ def open_outside(wanted: bool, nsfwjs: Path | None, device: str) -> list[Extract
     if not wanted:
         return []
     from cfgan.errors import ConfigError
-    from cfgan.evaluation.chosen import realism_extractors
+    from cfgan.evaluation.extractor_names import realism_extractors
     from cfgan.networks.devices import pick_device
 
     try:

@@ -17,7 +17,7 @@ from cfgan.data.store import PackedDataset, pack
 from cfgan.errors import InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.evaluation.card import Plan, measure
-from cfgan.evaluation.chosen import extractors_for
+from cfgan.evaluation.extractor_names import extractors_for
 from cfgan.model.bundle import Bundle
 from cfgan.networks.devices import pick_device
 from cfgan.reports.model.distances import distance_histograms
@@ -79,6 +79,8 @@ def test_data_that_does_not_fit_is_refused_by_name(
         measure(judged, store, Plan(split="test"), [], device="cpu")
     with pytest.raises(InputError, match="there is no extractor 'juge'.*judge"):
         extractors_for(judged, ["juge"], device)
+    with pytest.raises(InputError, match="inception-weights"):
+        extractors_for(judged, ["inception"], device)
     plain_bundle = make_bundle(tmp_path / "plain", prior.vocabulary, prior)
     with pytest.raises(InputError, match="has no judge"):
         extractors_for(plain_bundle, ["judge"], device)

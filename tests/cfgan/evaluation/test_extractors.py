@@ -18,15 +18,9 @@ from torch import nn
 from cfgan.data.read.celeba import read_celeba
 from cfgan.data.store import PackedDataset, open_store, pack
 from cfgan.errors import ConfigError, DataError, InputError
-from cfgan.evaluation import extractors, reference
-from cfgan.evaluation.extractors import (
-    ClassifierExtractor,
-    EfficientNetExtractor,
-    Extractor,
-    InceptionExtractor,
-    extract,
-    open_extractor,
-)
+from cfgan.evaluation import extractors, inception, reference
+from cfgan.evaluation.extractors import ClassifierExtractor, EfficientNetExtractor, Extractor, extract
+from cfgan.evaluation.inception import InceptionExtractor
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.efficientnet import EfficientNetLite0, SameConv
 
@@ -88,7 +82,7 @@ def test_efficientnet_sees_a_palace_in_a_photograph_of_one() -> None:
 
 @needs_weights
 def test_features_do_not_depend_on_the_batch() -> None:
-    extractor, images = open_extractor("efficientnet-lite0"), levels(5)
+    extractor, images = EfficientNetExtractor(), levels(5)
     one = extract(extractor, images, batch=1)
     np.testing.assert_allclose(extract(extractor, images, batch=5), one, atol=1e-4)
     assert one.dtype == np.float32 and one.std(0).max() > 0.01
@@ -151,16 +145,6 @@ def test_extracting_from_a_mapped_file_tells_how_far_it_is(tmp_path: Path) -> No
     assert calls == [(2, 5), (4, 5), (5, 5)]
 
 
-def test_an_unknown_extractor_or_one_without_what_it_needs() -> None:
-    with pytest.raises(InputError, match="Did you mean inception"):
-        open_extractor("incepton")
-    with pytest.raises(InputError, match="inception-weights"):
-        open_extractor("inception")
-    with pytest.raises(InputError, match="classifier"):
-        open_extractor("classifier")
-    assert open_extractor("classifier", network=classifier()).dimensions == 8
-
-
 def test_other_inception_weights_are_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "pt_inception-2015-12-05-6726825d.pth"
     with pytest.raises(InputError, match="no file"):
@@ -192,7 +176,7 @@ def inception_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[
     def write(content: object) -> Path:
         path = tmp_path / "weights.pth"
         torch.save(content, path)
-        monkeypatch.setattr(extractors, "_INCEPTION_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
+        monkeypatch.setattr(inception, "_SHA256", hashlib.sha256(path.read_bytes()).hexdigest())
         return path
 
     return write
@@ -204,7 +188,7 @@ def test_inception_reads_the_file_without_unpickling(
     seen: dict[str, object] = {}
     monkeypatch.setitem(sys.modules, "torch_fidelity", types.ModuleType("torch_fidelity"))
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", fake_torch_fidelity(seen))
-    extractor = open_extractor("inception", inception_weights=inception_file({"fc": torch.ones(2)}))
+    extractor = InceptionExtractor(inception_file({"fc": torch.ones(2)}))
     assert extract(extractor, levels(3)).shape == (3, 2048) and list(seen) == ["fc"]
     with pytest.raises(Exception, match="(?i)weights_only"):
         InceptionExtractor(inception_file(Path("/an/object")))
