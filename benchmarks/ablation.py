@@ -32,6 +32,7 @@ from cfgan.external.detector import FaceDetector
 from cfgan.generate.sampling import latents
 from cfgan.io.files import read_json_object, write_json, write_text
 from cfgan.model.calibration import fit_calibration
+from cfgan.model.torch_engine import TorchGenerator, TorchNetwork
 from cfgan.networks.classifier import load_frozen
 from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
@@ -121,7 +122,7 @@ class Measure:
         network = load_classifier(str(witness), "witness", torch.device("cpu"))
         with np.load(witness / "validation.npz", allow_pickle=False) as kept:
             calibration = fit_calibration(kept["logits"], kept["labels"])
-        self.reader = Reader("witness", network, calibration, torch.device("cpu"))
+        self.reader = Reader("witness", TorchNetwork(network, torch.device("cpu")), calibration)
         self.extractor = ClassifierExtractor(network, "witness", size=store.size)
         self.features = extract(self.extractor, self.real)
         self.other = extract(self.extractor, store.images, rows=store.rows("train")[: len(rows)])
@@ -152,7 +153,7 @@ class Measure:
         z = latents(0, range(len(self.labels)), about["shape"]["z_dim"])
         drawn = RequestSet([{}] * len(z), self.labels.astype(np.float32), z)
         return {
-            **self.of(draw_levels(generator, drawn, torch.device("cpu"))),
+            **self.of(draw_levels(TorchGenerator(generator, torch.device("cpu")), drawn)),
             "seconds": training_seconds(run),
             **read_log(run)[-1],
         }

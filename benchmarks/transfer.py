@@ -34,6 +34,7 @@ from cfgan.evaluation.requests import RequestSet
 from cfgan.generate.sampling import latents
 from cfgan.io.files import make_folder, read_json_object, write_json, write_text
 from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.model.torch_engine import TorchGenerator
 from cfgan.networks.classifier import load_frozen
 from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
@@ -98,7 +99,7 @@ class Target:
         found = []
         for seed in range(LATENTS):
             z = latents(seed, range(len(self.labels)), shape.z_dim)
-            levels = draw_levels(generator, RequestSet([{}] * len(z), self.labels, z), CPU)
+            levels = draw_levels(TorchGenerator(generator, CPU), RequestSet([{}] * len(z), self.labels, z))
             found.append(float(frechet_distance(self._real, extract(self._extractor, levels))))
         return found
 

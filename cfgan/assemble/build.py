@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cfgan.assemble.onnx_check import check_graphs
+from cfgan.assemble.onnx_networks import graphs_of
 from cfgan.assemble.parts import Parts, assemble
 from cfgan.assemble.run_files import read_log
 from cfgan.evaluation.accuracy import plain, unfiltered_accuracy
@@ -69,9 +71,11 @@ def build_bundle(
     identity = IdentityExtractor() if faces and privacy_images else None
     external_classifiers, _ = open_external_classifiers(face_api) if faces else ([], [])
     outside = realism_extractors(nsfwjs, pick_device("auto")) if parts.store is not None else []
+    files |= graphs_of(config, files)
     files["training.svg"] = training_curves(read_log(parts.gan))
     with tempfile.TemporaryDirectory() as scratch:  # what stands at ``out`` stays until the new one is measured
         bundle = write_bundle(Path(scratch) / "bundle", config, files, "being measured")
+        check_graphs(bundle)
         files["samples.png"] = sample_sheet(bundle)
         if parts.keep is not None and can_be_compared(parts.keep, bundle):
             files["before_after.png"] = before_and_after(parts.keep, bundle)

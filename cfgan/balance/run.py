@@ -45,6 +45,7 @@ from cfgan.io.files import (
 from cfgan.io.progress import Progress
 from cfgan.io.reading import read_regular
 from cfgan.model.bundle import Bundle
+from cfgan.model.engines import open_engine
 from cfgan.version import __version__
 
 FORMAT = "cfgan-balance/1"
@@ -114,12 +115,10 @@ def balance(
     finished = _look(out, header)
     if not finished:
         if job.faces is not None:
-            from cfgan.networks.devices import pick_device
-
             # A damaged bundle or a wrong device is found before anything is written.
             for part in ("generator", "verifier", "prior"):
                 bundle.file(f"{part}.safetensors")
-            pick_device(device)
+            open_engine(bundle, device)
         make_folder(out)
     with lock_folder(out):
         finished = finished or _look(out, header)  # another process may have finished it meanwhile

@@ -25,15 +25,15 @@ from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, re
 from cfgan.evaluation.result import FORMAT
 from cfgan.external.classifier import ExternalClassifier
 from cfgan.external.detector import FaceDetector
-from cfgan.generate.sampling import latents, render
+from cfgan.generate.sampling import latents
 from cfgan.io.progress import Progress, named, silent
 from cfgan.model.bundle import Bundle
-from cfgan.networks.devices import pick_device
+from cfgan.model.engine import Generator
+from cfgan.model.engines import open_engine
 from cfgan.verify.reader import readers_of
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
+    pass
 
 Levels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
@@ -120,15 +120,14 @@ def measure(
     Raises:
         InputError: the store has other attributes, another size or no images of that split.
     """
-    where = pick_device(device)
+    engine = open_engine(bundle, device)
     real, labels = _real(bundle, store, plan)
-    generator = bundle.generator().to(where)
-    prior = bundle.prior()
-    readers = readers_of(bundle, where)
+    render, prior = engine.generator(), bundle.prior()
+    readers = readers_of(bundle, engine)
     names = bundle.vocabulary.names
 
     def draw(drawn: RequestSet, stage: str) -> Levels:
-        return draw_levels(generator, drawn, where, named(progress, stage))
+        return draw_levels(render, drawn, named(progress, stage))
 
     cut = bundle.latents.truncation
     sets = {
@@ -238,14 +237,12 @@ def _real(bundle: Bundle, store: PackedDataset, plan: Plan) -> tuple[Levels, npt
     return np.asarray(store.images[rows]), np.asarray(store.labels[rows])
 
 
-def draw_levels(
-    generator: nn.Module, drawn: RequestSet, device: torch.device, progress: Progress | None = None
-) -> Levels:
+def draw_levels(render: Generator, drawn: RequestSet, progress: Progress | None = None) -> Levels:
     """Generated faces as pixel levels, uint8 (N, 3, H, W)."""
     parts = []
     for start in range(0, len(drawn), _BATCH):
         part = slice(start, start + _BATCH)
-        parts.append(render(generator, drawn.z[part], drawn.conditions[part], device)[1])
+        parts.append(render(drawn.z[part], drawn.conditions[part]))
         if progress:
             progress("drawing", min(start + _BATCH, len(drawn)), len(drawn))
     return np.concatenate(parts) if parts else np.zeros((0, 3, 1, 1), np.uint8)

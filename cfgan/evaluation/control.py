@@ -19,7 +19,7 @@ from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.requests import RequestSet, from_prior
 from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import Bundle
-from cfgan.networks.devices import pick_device
+from cfgan.model.engines import open_engine
 from cfgan.verify.reader import readers_of
 
 Floats = npt.NDArray[np.float64]
@@ -121,8 +121,8 @@ def measure_control(
     Raises:
         BundleError: a file of the bundle is damaged.
     """
-    where = pick_device(device)
-    generator, reader = bundle.generator().to(where), readers_of(bundle, where)[-1]
+    engine = open_engine(bundle, device)
+    render, reader = engine.generator(), readers_of(bundle, engine)[-1]
     prior = bundle.prior()
     base = from_prior(prior, latents, bundle.z_dim, seed, bundle.latents.truncation)
     names = bundle.vocabulary.names
@@ -133,7 +133,7 @@ def measure_control(
         levels, seen = [], []
         for value in (-1.0, 1.0):
             conditions = _with(prior, base.conditions, names[i], value, seed)
-            faces = draw_levels(generator, RequestSet(base.requests, conditions, base.z), where)
+            faces = draw_levels(render, RequestSet(base.requests, conditions, base.z))
             levels.append(faces[:_STRIP])
             seen.append(reader.seen(faces).astype(np.float64))
         moved[i], error[i] = _shift(seen[1] - seen[0])

@@ -11,7 +11,7 @@ from cfgan.evaluation.card import draw_levels
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare
 from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import Bundle
-from cfgan.networks.devices import pick_device
+from cfgan.model.engines import open_engine
 from cfgan.verify.reader import readers_of
 
 PAIRS = 20
@@ -58,8 +58,8 @@ def request_suite(
     Raises:
         BundleError: a file of the bundle is damaged.
     """
-    where = pick_device(device)
-    generator, reader, prior = bundle.generator().to(where), readers_of(bundle, where)[-1], bundle.prior()
+    engine = open_engine(bundle, device)
+    render, reader, prior = engine.generator(), readers_of(bundle, engine)[-1], bundle.prior()
     each = max(1, draws // (2 * len(bundle.vocabulary)))
     sets = {
         "as in the data": from_prior(prior, draws, bundle.z_dim, seed, bundle.latents.truncation),
@@ -71,7 +71,7 @@ def request_suite(
         if not len(drawn):
             continue
         start = done
-        levels = draw_levels(generator, drawn, where, _after(progress, start, total))
+        levels = draw_levels(render, drawn, _after(progress, start, total))
         suite.append(SuitePart(name, reader.name, _asked(bundle, drawn), reader.seen(levels)))
         done += len(drawn)
     return suite

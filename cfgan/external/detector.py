@@ -41,7 +41,7 @@ class FaceFinder:
 
     name = "dlib-hog"
 
-    def __init__(self, extra: str = "witness") -> None:
+    def __init__(self, extra: str = "external") -> None:
         try:
             import dlib
         except ImportError as error:

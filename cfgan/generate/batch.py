@@ -119,7 +119,7 @@ class BatchWriter(ResumableFolder):
 
     def __init__(self, out: Path, header: Mapping[str, Any], cells: int) -> None:
         self.tallies = [CellTally() for _ in range(cells)]
-        other = "another batch (other request, settings or bundle)"
+        other = "another batch (other request, settings, bundle or engine)"
         super().__init__(out, {"format": FORMAT, **header}, other, "batch.json")
 
     def _take_finished(self) -> None:

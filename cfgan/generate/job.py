@@ -21,6 +21,7 @@ from cfgan.io import journal
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
+from cfgan.model.engines import open_engine
 from cfgan.verify.gate import gate_of
 from cfgan.version import __version__
 
@@ -81,9 +82,11 @@ def generate(
     check_plan(plan, bundle)
     if not plan.cells:
         raise RequestError("nothing is asked for.", field="attrs")
+    engine = open_engine(bundle, device)  # a wrong device is found before anything is written
     header = {
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "cfgan": __version__,
+        "engine": engine.name,
         "spec": plan.resolved,
     }
     writer = BatchWriter(out, header, len(plan.cells))
@@ -95,7 +98,7 @@ def generate(
                 value=out,
             )
     else:
-        sampler = Sampler(bundle, device)  # a damaged bundle or a wrong device is found before anything is written
+        sampler = Sampler(bundle, engine)  # and so is a damaged bundle
         # The folder is let go of last: after the thread that writes, and after everything is written.
         with StopRequest() as stop, contextlib.closing(writer), ThreadPoolExecutor(1) as disk:
             writer.begin()
@@ -194,7 +197,7 @@ def fill_cell(
     while tally.accepted < cell.count and tally.next_draw < cell.max_draws and not stop.asked:
         draws, last = _next_draws(cell, tally)
         chunk = sampler.draw(cell, draws, last)
-        taken = _take(sampler.bundle, cell, chunk, tally, before)
+        taken = _take(sampler, cell, chunk, tally, before)
         tally = taken.tally
         if pending is not None:
             pending.result()  # at most one chunk waits: memory stays bounded, and a full disk is heard of at once
@@ -223,8 +226,9 @@ class _Taken:
     seed: int
 
 
-def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, offset: int) -> _Taken:
+def _take(sampler: Sampler, cell: RequestCell, chunk: Draws, before: CellTally, offset: int) -> _Taken:
     """Go through a chunk in draw order until the cell is full; later draws were made in vain and are not counted."""
+    bundle = sampler.bundle
     tally = replace(
         before,
         passed=dict(before.passed),
@@ -258,6 +262,7 @@ def _take(bundle: Bundle, cell: RequestCell, chunk: Draws, before: CellTally, of
             tally.accepted += 1
     text = {
         "software": f"cfgan {__version__}",
+        "engine": sampler.engine.name,
         "synthetic": True,
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "spec": {

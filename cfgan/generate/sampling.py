@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,10 @@ from cfgan.attributes.prior import Prior, stream
 from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
-from cfgan.verify.gate import Candidates, Gate, gate_of, probabilities
+from cfgan.model.engine import Engine
+from cfgan.model.engines import open_engine
+from cfgan.verify.gate import Candidates, Gate, gate_of
+from cfgan.verify.reader import reader_of
 
 CHUNK = 32
 """Draws made at a time. On two CPU cores 32 is the fastest: more spill out of the caches."""
@@ -24,10 +26,6 @@ BLOCK = 256
 
 Inputs = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 """Latents (n, Z) and conditions (n, A)."""
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
 
 
 def latents(seed: int, draws: Sequence[int], z_dim: int, truncation: float | None = None) -> npt.NDArray[np.float32]:
@@ -102,28 +100,6 @@ class DrawInputs:
         return latents(cell.stream, draws, self._z_dim, cell.truncation), conditions(self._prior, cell, draws)
 
 
-def to_levels(images: torch.Tensor) -> torch.Tensor:
-    """(N, 3, H, W) in -1..1 to whole pixel levels 0..255, still floating-point."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255)
-
-
-def render(
-    generator: nn.Module, z: npt.NDArray[np.float32], condition: npt.NDArray[np.float32], device: torch.device
-) -> tuple[torch.Tensor, npt.NDArray[np.uint8]]:
-    """Run the generator.
-
-    Returns:
-        The images as the PNG will hold them: float32 (n, 3, H, W) in -1..1 on the device, rounded to whole levels so
-        that what is verified is what is written; and uint8 (n, 3, H, W).
-    """
-    import torch
-
-    with torch.inference_mode():
-        levels = to_levels(generator(torch.from_numpy(z).to(device), torch.from_numpy(condition).to(device)))
-        pixels: npt.NDArray[Any] = levels.to(torch.uint8).cpu().numpy()
-        return levels.mul(2 / 255).sub(1), pixels
-
-
 def chunk_end(draw: int) -> int:
     """The first draw after the chunk that a draw lies in."""
     return (draw // CHUNK + 1) * CHUNK
@@ -134,21 +110,20 @@ class Sampler:
 
     Args:
         bundle: the model.
-        device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:N".
+        device: where and with what to compute, as :func:`cfgan.model.engines.open_engine` takes it; or what that gave.
 
     Raises:
         BundleError: a file of the bundle is damaged.
         InputError: the device cannot be used.
+        ConfigError: an extra is missing.
     """
 
-    def __init__(self, bundle: Bundle, device: str = "auto") -> None:
-        from cfgan.networks.devices import pick_device
-
+    def __init__(self, bundle: Bundle, device: str | Engine = "auto") -> None:
         self.bundle = bundle
-        self.device: torch.device = pick_device(device)
+        self.engine = open_engine(bundle, device) if isinstance(device, str) else device
         self.prior: Prior = bundle.prior()
-        self.generator = bundle.generator().to(self.device)
-        self._verifier = bundle.verifier().to(self.device)
+        self.render = self.engine.generator()
+        self.verifier = reader_of(bundle, self.engine, "verifier")
         self._inputs = DrawInputs(self.prior, bundle.z_dim)
         self._gate: tuple[RequestCell, Gate] | None = None
 
@@ -176,8 +151,8 @@ class Sampler:
         self, cell: RequestCell, draws: range, last: int
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
         z, condition = self._inputs.get(cell, draws, last)
-        images, pixels = render(self.generator, z, condition, self.device)
-        return condition, pixels, probabilities(self._verifier, self.bundle.calibration, images)
+        pixels = self.render(z, condition)
+        return condition, pixels, self.verifier.probability(pixels)
 
 
 @dataclass(frozen=True)

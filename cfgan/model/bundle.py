@@ -20,13 +20,13 @@ from cfgan.errors import BundleError, FolderError, InputError, VocabularyError, 
 from cfgan.io.files import (
     is_safe_name,
     is_unused,
+    json_bytes,
     read_json_object,
     replace_folder,
     sha256_of,
     user_path,
     write_bytes,
     write_json,
-    write_text,
 )
 from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
@@ -294,18 +294,29 @@ def write_bundle(out: Path, config: Mapping[str, Any], weights: Mapping[str, byt
         FolderError: the folder holds something else.
         StorageError: the disk refused; an old bundle stays as it was.
     """
+    about = {"config.json": json_bytes({"format": FORMAT, **config}), "README.md": card.encode("utf-8")}
+    write_files(out, {**about, **weights})
+    return open_bundle(out)
+
+
+def write_files(out: Path, files: Mapping[str, bytes], check: Callable[[Bundle], None] | None = None) -> None:
+    """Write the files of a bundle and their manifest beside its place, then move them there.
+
+    Args:
+        out: new or empty folder, or a bundle that is replaced.
+        files: file name -> content.
+        check: looks at the bundle before it is moved, and raises where it is not to be.
+    """
     out = out.resolve()
 
     def fill(folder: Path) -> None:
-        write_json(folder / "config.json", {"format": FORMAT, **config})
-        write_text(folder / "README.md", card)
-        for name, data in weights.items():
+        for name, data in files.items():
             write_bytes(folder / name, data)
-        names = sorted(["config.json", "README.md", *weights])
-        write_json(folder / "manifest.json", {"sha256": {name: sha256_of(folder / name) for name in names}})
+        write_json(folder / "manifest.json", {"sha256": {name: sha256_of(folder / name) for name in sorted(files)}})
+        if check is not None:
+            check(open_bundle(folder))
 
     replace_folder(out, fill, lambda: require_bundle_or_unused(out))
-    return open_bundle(out)
 
 
 def require_bundle_or_unused(out: Path) -> None:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError
-from cfgan.generate.sampling import to_levels
 from cfgan.io.files import write_bytes
 from cfgan.io.png import encode_png, grid
 from cfgan.io.progress import Progress
+from cfgan.model.torch_engine import to_levels
 from cfgan.networks.shape import GanShape
 from cfgan.training import state as saved
 from cfgan.training.config import GanConfig

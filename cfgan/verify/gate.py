@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,23 +19,6 @@ from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
 from cfgan.verify.precision import OperatingPoint, points_for_request
 from cfgan.verify.request_gate import request_thresholds
-
-if TYPE_CHECKING:
-    import torch
-
-
-class Network(Protocol):
-    """Anything that maps images (N, 3, H, W) in -1..1 to logits (N, A)."""
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor: ...
-
-
-def probabilities(network: Network, calibration: Calibration, images: torch.Tensor) -> npt.NDArray[np.float32]:
-    """Calibrated probability of every attribute: images (N, 3, H, W) in -1..1 to float32 (N, A)."""
-    import torch
-
-    with torch.inference_mode():
-        return calibration.probabilities(network(images).float().cpu().numpy())
 
 
 @dataclass(frozen=True)

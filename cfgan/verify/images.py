@@ -22,14 +22,15 @@ from cfgan.errors import DataError, InputError, RequestError, nearest
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
+from cfgan.model.calibration import Calibration
 from cfgan.model.classifiers import Classifier
-from cfgan.verify.gate import probabilities
+from cfgan.model.engine import Network, Workers
+from cfgan.model.engines import open_engine
 from cfgan.verify.reader import Reader, reader_of
 
 READERS = ("verifier", "judge")
 MAX_BATCH = 4096
 
-_BATCH = {"cpu": 32, "cuda": 256}  # on a CPU more spill out of the caches
 _WORKERS = 4  # decoding threads at most; one image of at most 64 million pixels is open in each
 
 Bools = npt.NDArray[np.bool_]
@@ -138,12 +139,11 @@ def open_reader(bundle: Bundle, by: str, device: str = "auto") -> Reader:
 
     Raises:
         InputError: no such reader here, or the device cannot be used.
+        ConfigError: an extra is missing.
         BundleError: a file is damaged.
     """
-    from cfgan.networks.devices import pick_device
-
-    place = pick_device(device)
-    return reader_of(_classifier(bundle, by), place)
+    _classifier(bundle, by)
+    return reader_of(bundle, open_engine(bundle, device), by)
 
 
 def _classifier(bundle: Bundle, by: str) -> Classifier:
@@ -194,17 +194,21 @@ def verify_images(
             value=batch,
             nearest=[1 if batch < 1 else MAX_BATCH],
         )
-    step = batch or _BATCH.get(reader.device.type, 32)
     _keep_freed_memory()
     started = time.monotonic()
     outcome = Outcome(np.zeros(len(columns.names), np.int64), meets=None if columns.wanted is None else 0)
-    with StopRequest() as stop, _pools(reader) as (decoders, classifiers, batches):
+    with (
+        StopRequest() as stop,
+        reader.network.workers() as workers,
+        _pools(workers) as (decoders, classifiers, batches),
+    ):
+        step = batch or workers.batch
 
         def decode(start: int) -> _Decoded:
             return _decode(files[start : start + step], size, crop, stop)
 
         def classify(decoded: Future[_Decoded]) -> Readings:
-            return _read(reader, decoded.result(), columns)
+            return _read(workers.network, reader.calibration, decoded.result(), columns)
 
         def begin(start: int) -> Future[Readings]:
             return classifiers.submit(classify, decoders.submit(decode, start))
@@ -230,29 +234,16 @@ def verify_images(
 
 
 @contextlib.contextmanager
-def _pools(reader: Reader) -> Iterator[tuple[Executor, Executor, int]]:
-    """Threads that decode, threads that classify, and how many batches may be under way, which bounds the memory.
-
-    On a CPU as many batches are classified at once as torch has threads, each by one of them. All of torch's threads on
-    one batch would wait for each other after every layer, and whenever a decoder has taken the place of one of them.
-    """
-    import torch
-
-    threads = torch.get_num_threads()
-    several = reader.device.type == "cpu" and threads > 1
-    decoding, classifying = min(_WORKERS, os.cpu_count() or 1), threads if several else 1
+def _pools(workers: Workers) -> Iterator[tuple[Executor, Executor, int]]:
+    """Threads that decode, threads that classify, and how many batches may be under way, which bounds the memory."""
+    decoding = min(_WORKERS, os.cpu_count() or 1)
     decoders = ThreadPoolExecutor(decoding, "decode")
-    if several:
-        classifiers = ThreadPoolExecutor(classifying, "classify", torch.set_num_threads, (1,))
-    else:
-        classifiers = ThreadPoolExecutor(classifying, "classify")
+    classifiers = ThreadPoolExecutor(workers.count, "classify", workers.begin)
     try:
-        yield decoders, classifiers, decoding + classifying + 1
+        yield decoders, classifiers, decoding + workers.count + 1
     finally:
         decoders.shutdown(wait=True, cancel_futures=True)
         classifiers.shutdown(wait=True, cancel_futures=True)
-        if several:
-            torch.set_num_threads(threads)
 
 
 def _keep_freed_memory() -> None:
@@ -289,17 +280,12 @@ def _decode(files: Sequence[ImageFile], size: int, crop: str, stop: StopRequest)
     return _Decoded([file.name for file in files], levels[:good], errors)
 
 
-def _read(reader: Reader, decoded: _Decoded, columns: Columns) -> Readings:
+def _read(network: Network, calibration: Calibration, decoded: _Decoded, columns: Columns) -> Readings:
     readable = np.asarray([error is None for error in decoded.errors], dtype=bool)
     probability = np.full((len(readable), len(columns.names)), np.nan, np.float32)
     if readable.any():
-        import torch
-
-        levels = torch.from_numpy(decoded.levels).to(reader.device)
-        # The very arithmetic that drew faces are verified with, so that a batch's manifest is met again. Seen from
-        # here, rows of RGB pixels are a tensor in channels_last: nothing is moved.
-        images = levels.permute(0, 3, 1, 2).float().mul_(2 / 255).sub_(1)
-        probability[readable] = probabilities(reader.network, reader.calibration, images)[:, columns.places]
+        levels = decoded.levels.transpose(0, 3, 1, 2)
+        probability[readable] = calibration.probabilities(network.logits(levels))[:, columns.places]
     seen = probability >= columns.threshold  # False where it is NaN
     meets = None if columns.wanted is None else readable & (seen == columns.wanted).all(1)
     return Readings(decoded.files, probability, seen, decoded.errors, meets)

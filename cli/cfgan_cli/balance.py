@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, MaxDraws, QuietButWarnings
+from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, EngineName, MaxDraws, QuietButWarnings, on
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def balance(
     ] = None,
     max_draws: MaxDraws = None,
     bundle: BundleOption = "celeba64",
+    engine: EngineName = "auto",
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
     as_json: AsJson = False,
@@ -81,6 +82,7 @@ def balance(
     Exits 3 if draws run out before all faces are found; what was found is kept.
     """
     with exit_codes():
+        device = on(engine, device)
         from cfgan.errors import SpecError
 
         if out is None and not dry_run:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan.io.progress import Progress
-from cfgan_cli.external import FaceApi, open_if
-from cfgan_cli.options import AsJson, BundleArgument, Device
+from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
+from cfgan_cli.options import AsJson, BundleArgument, Device, EngineName, on
 from cfgan_cli.output import Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.realism import Nsfwjs, open_outside, show_fidelity, show_realism
 
@@ -47,9 +47,8 @@ def evaluate(
         int,
         typer.Option(min=0, help="Of --data: training images (and as many draws) compared by face embedding; 0: none."),
     ] = 3000,
-    witness: Annotated[
-        bool, typer.Option("--witness", help="Of --data: external classifiers look too; needs the extra 'witness'.")
-    ] = False,
+    external: ExternalClassifiers = False,
+    witness: Witness = False,
     face_api: FaceApi = None,
     nsfwjs: Nsfwjs = None,
     realism: Annotated[
@@ -57,6 +56,7 @@ def evaluate(
     ] = True,
     draws: Annotated[int, typer.Option("--draws", "-n", min=100, help="Draws to measure.")] = 2720,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same draws.")] = 0,
+    engine: EngineName = "auto",
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Also write everything as one JSON file.")] = None,
     force: Force = False,
@@ -71,6 +71,7 @@ def evaluate(
     rates on real faces, and diversity.
     """
     with exit_codes():
+        device = on(engine, device)
         from cfgan.evaluation.accuracy import plain
         from cfgan.evaluation.result import result_file, write_result
         from cfgan.model.bundle import open_bundle
@@ -90,7 +91,9 @@ def evaluate(
                     inception_weights,
                     attrs,
                     lambda: {
-                        **_lookers(look_for_faces, privacy_images if opened.of_faces else 0, witness, face_api),
+                        **_lookers(
+                            look_for_faces, privacy_images if opened.of_faces else 0, external or witness, face_api
+                        ),
                         "outside": open_outside(realism, nsfwjs, device),
                     },
                     device,
@@ -149,7 +152,7 @@ def _against(
     return measure(bundle, store, plan, opened, **lookers(), device=device, progress=progress)
 
 
-def _lookers(detector: bool, privacy_images: int, witness: bool, face_api: Path | None) -> dict[str, Any]:
+def _lookers(detector: bool, privacy_images: int, external: bool, face_api: Path | None) -> dict[str, Any]:
     """What looks at the faces beside the bundle's own classifiers, as arguments of ``measure``."""
     from cfgan.errors import ConfigError
     from cfgan.evaluation.identity import IdentityExtractor
@@ -161,7 +164,7 @@ def _lookers(detector: bool, privacy_images: int, witness: bool, face_api: Path 
             found["identity"] = IdentityExtractor()
         except ConfigError as error:
             message(f"No comparison with training images by face embedding: {error}", style="yellow")
-    return {**found, "external_classifiers": open_if(witness, face_api)[0] or ()}
+    return {**found, "external_classifiers": open_if(external, face_api)[0] or ()}
 
 
 def _show_accuracy(table: Mapping[str, Any]) -> None:
@@ -208,8 +211,8 @@ def _show_card(card: Mapping[str, Any]) -> None:
             for word in ("yes", "no")
         ]
         out.print(
-            f"witness {name}: {row['attribute']} seen in {parts[0]} of {row['yes']['n']:,} draws that were to have it, "
-            f"unseen in {parts[1]} of {row['no']['n']:,} others; no face found in {row['unsaid']:,}"
+            f"external classifier {name}: {row['attribute']} seen in {parts[0]} of {row['yes']['n']:,} draws that were "
+            f"to have it, unseen in {parts[1]} of {row['no']['n']:,} others; no face found in {row['unsaid']:,}"
         )
     readers = list(card["accuracy"])
     for title, key in (("requests as in the data: mean agreement", "agreement"), ("mean balanced", "balanced")):

@@ -20,6 +20,11 @@ FaceApi = Annotated[
 ]
 """The option that names the folder of ``@vladmandic/face-api``."""
 
+ExternalClassifiers = Annotated[
+    bool, typer.Option("--external", help="External classifiers look too; needs the extra 'external'.")
+]
+Witness = Annotated[bool, typer.Option("--witness", help="Older name of --external.", hidden=True)]
+
 
 def open_if(wanted: bool, face_api: Path | None) -> tuple[list[ExternalClassifier] | None, list[str]]:
     """The external classifiers, and a sentence about each that is missing, told on stderr too; None where not wanted.

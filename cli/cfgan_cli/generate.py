@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan.version import __version__
-from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, MaxDraws, QuietButWarnings
+from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, EngineName, MaxDraws, QuietButWarnings, on
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ def generate(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse a bundle whose draws do not look real, instead of warning.")
     ] = False,
+    engine: EngineName = "auto",
     device: Device = "auto",
     as_json: AsJson = False,
     quiet: QuietButWarnings = False,
@@ -76,6 +77,7 @@ def generate(
     all faces are found; what was found is kept.
     """
     with exit_codes():
+        device = on(engine, device)
         from cfgan.generate.job import check_plan
         from cfgan.generate.job import generate as run
         from cfgan.model.bundle import open_bundle

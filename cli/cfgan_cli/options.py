@@ -10,6 +10,15 @@ import typer
 BundleArgument = Annotated[str, typer.Argument(help="A shipped bundle's name, or a folder.")]
 BundleOption = Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+EngineName = Annotated[
+    str, typer.Option("--engine", help="What computes: auto, onnxruntime or torch. Bytes are the same within one.")
+]
+
+
+def on(engine: str, device: str) -> str:
+    """Engine and device as the library takes them, in one."""
+    return device if engine == "auto" else f"{engine}:{device}"
+
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 

@@ -32,6 +32,9 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the file at --out,
 
 EXIT_FAILED, EXIT_INPUT, EXIT_SHORT = 1, 2, 3
 
+_EXTRAS = {"torch": "train", "onnx": "train", "torchvision": "vision", "dlib": "identity"}
+"""Package -> the extra that brings it."""
+
 _LONGEST = 4000  # characters of an error: ten bad files with a reason each fit
 
 
@@ -101,6 +104,12 @@ def exit_codes() -> Iterator[None]:
         # The reader of our output went away (`| head`): nothing is wrong, and nothing more can be said.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - must outlive this block
         raise typer.Exit(0) from None
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        message(f"Error: this needs {error.name}: pip install 'cfgan[{extra}]'.", style="bold red")
+        raise typer.Exit(EXIT_INPUT) from None
     except (CfganError, OSError, MemoryError) as error:
         if stop.asked():  # a library made its own error of the stop: nothing that it names is to blame
             raise stop.Stopped from error

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cfgan_cli.external import FaceApi, open_if
-from cfgan_cli.options import BundleArgument, Device, ReportOut, Silent
+from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
+from cfgan_cli.options import BundleArgument, Device, EngineName, ReportOut, Silent, on
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, print_text, progress_bar
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
@@ -47,11 +47,11 @@ def batch(
         typer.Option(help="Whose judge reads the faces: a name or a folder. Default: the shipped one that made them."),
     ] = None,
     redraw: Annotated[int, typer.Option(min=0, help="Draws of each request made again at most; 0: none.")] = 2000,
-    witness: Annotated[
-        bool, typer.Option("--witness", help="External classifiers look too; needs the extra 'witness'.")
-    ] = False,
+    external: ExternalClassifiers = False,
+    witness: Witness = False,
     face_api: FaceApi = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 1 unless the verdict is that they hold.")] = False,
+    engine: EngineName = "auto",
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the verdict as one JSON object.")] = False,
     quiet: Silent = False,
@@ -63,6 +63,7 @@ def batch(
     and CSV tables, all or nothing. The verdict: holds, falls short, fails or unproven.
     """
     with exit_codes():
+        device = on(engine, device)
         from cfgan.model.bundle import open_bundle
         from cfgan.reports.folder import check_out
 
@@ -72,13 +73,13 @@ def batch(
         from cfgan.reports.batch.report import build_report
         from cfgan.reports.folder import write_report
 
-        external, missing = open_if(witness, face_api)
+        classifiers, missing = open_if(external or witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as progress:
             report = build_report(
                 batches,
                 opened,
                 redraw=redraw,
-                external_classifiers=external,
+                external_classifiers=classifiers,
                 missing=missing,
                 device=device,
                 progress=progress,
@@ -108,6 +109,7 @@ def control(
         int, typer.Option(min=0, help="Draws for requests as in the data, balanced and rare, each; 0: none.")
     ] = 640,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same faces.")] = 0,
+    engine: EngineName = "auto",
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
     quiet: Silent = False,
@@ -119,6 +121,7 @@ def control(
     Writes report.html, control.json and control.csv, all or nothing.
     """
     with exit_codes():
+        device = on(engine, device)
         from cfgan.model.bundle import open_bundle
         from cfgan.reports.folder import check_out, replace_report
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cfgan_cli import testset_export, testset_score
-from cfgan_cli.options import BundleOption, Device, Silent
+from cfgan_cli.options import BundleOption, Device, EngineName, Silent, on
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 
 app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
@@ -30,6 +30,7 @@ def build(
     gallery: Annotated[str | None, typer.Option(help="Of `gallery`: a folder of people, or a CSV.")] = None,
     bona_fide: Annotated[str | None, typer.Option(help="Of `detection`: a folder of real faces.")] = None,
     screen: Annotated[bool, typer.Option("--identity/--no-identity", help="Use the face embedder.")] = True,
+    engine: EngineName = "auto",
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one JSON object.")] = False,
     quiet: Silent = False,
@@ -40,6 +41,7 @@ def build(
     same command again after Ctrl-C or a kill: it goes on where it was. Exit code 3: a quota was not met.
     """
     with exit_codes():
+        device = on(engine, device)
         from cfgan.model.bundle import open_bundle
         from cfgan.testsets.spec import read_testset_spec
 

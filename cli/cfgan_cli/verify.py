@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import AsJson, BundleOption, Device
+from cfgan_cli.options import AsJson, BundleOption, Device, EngineName, on
 from cfgan_cli.output import (
     EXIT_FAILED,
     Force,
@@ -66,6 +66,7 @@ def verify(
     ] = None,
     force: Force = False,
     recursive: Annotated[bool, typer.Option(help="Also read subfolders.")] = True,
+    engine: EngineName = "auto",
     device: Device = "auto",
     batch: Annotated[
         int | None,
@@ -84,6 +85,7 @@ def verify(
     Exits 1 if an image could not be read (the others are in the table all the same), 2 if none could.
     """
     with exit_codes():
+        device = on(engine, device)
         from cfgan.data.decode import check_crop
         from cfgan.data.image_files import find_images
         from cfgan.model.bundle import open_bundle

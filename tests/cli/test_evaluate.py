@@ -92,10 +92,12 @@ def test_what_is_missing_is_a_line_and_not_an_error(
     )
     monkeypatch.setitem(sys.modules, "dlib", None)
     common = ["evaluate", judged.path, "--data", store.path, "--split", "train", "-n", 100, "--each", 2]
-    result = run(*common, "--no-detector", "--witness", "--json")
+    result = run(*common, "--no-detector", "--external", "--json")
     assert result.exit_code == 0, result.output
     said = " ".join(result.stderr.split())
-    assert "by face embedding" in said and "cfgan[identity]" in said and "cfgan[witness]" in said and "npm pack" in said
+    assert (
+        "by face embedding" in said and "cfgan[identity]" in said and "cfgan[external]" in said and "npm pack" in said
+    )
     assert "No realism over outside networks" in said and "cfgan[evaluate]" in said
     assert not json.loads(result.stdout)["realism"]["networks"]
     assert "privacy" not in json.loads(result.stdout) and "witnesses" not in json.loads(result.stdout)

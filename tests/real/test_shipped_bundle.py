@@ -242,4 +242,4 @@ def test_the_card_says_how_near_training_images_are_and_what_witnesses_see() -> 
     assert "| some gender | Male | 95.1 of 1000 | 93.0-97.0 | 94.4 of 1004 |" in card and "| 7 (54) |" in card
     without = {k: v for k, v in bundle.config["evaluation"].items() if k not in ("privacy", "witnesses")}
     plain = model_card({**bundle.config, "evaluation": without}, bundle)
-    assert "by features of the judge" in plain and "distances.svg" not in plain and "witness" not in plain
+    assert "by features of the judge" in plain and "distances.svg" not in plain and "xternal classifier" not in plain

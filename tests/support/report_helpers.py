@@ -11,7 +11,6 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-import torch
 from helpers import make_bundle
 from safetensors.numpy import save
 
@@ -24,6 +23,7 @@ from cfgan.errors import StorageError
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import Calibration
+from cfgan.model.engine import Engine, Network
 from cfgan.reports.batch.output import report_schema
 from cfgan.reports.batch.report import Report, build_report
 from cfgan.verify.reader import Reader
@@ -62,17 +62,26 @@ def batch_maker(folder: Path, bundle: Bundle) -> Make:
     return batch
 
 
+class Exchanged:
+    """A network whose attributes stand in another order."""
+
+    def __init__(self, network: Network, order: list[int]) -> None:
+        self._network, self._order = network, order
+
+    def logits(self, levels: np.ndarray) -> np.ndarray:
+        return self._network.logits(levels)[:, self._order]
+
+
 def judge_with(monkeypatch: pytest.MonkeyPatch, order: list[int] | None) -> None:
     """The verifier's word as the judge's, under its own names or with the attributes' names exchanged."""
 
-    def readers(bundle: Bundle, device: torch.device) -> list[Reader]:
-        network, calibration = bundle.verifier(), bundle.calibration
-        first = Reader("verifier", network, calibration, device)
+    def readers(bundle: Bundle, engine: Engine) -> list[Reader]:
+        network, calibration = engine.classifier("verifier"), bundle.calibration
+        first = Reader("verifier", network, calibration)
         if order is None:
-            return [first, Reader("judge", network, calibration, device)]
+            return [first, Reader("judge", network, calibration)]
         parts = (part[order] for part in (calibration.slope, calibration.intercept, calibration.threshold))
-        exchanged = lambda images: network(images)[:, order]  # noqa: E731
-        return [first, Reader("judge", exchanged, Calibration(*parts), device)]  # type: ignore[arg-type]
+        return [first, Reader("judge", Exchanged(network, order), Calibration(*parts))]
 
     monkeypatch.setattr(cfgan.verify.reader, "readers_of", readers)
 

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from cfgan.io.progress import Progress
 from cfgan.model.bundle import Bundle
+from cfgan.model.engine import CPU_BATCH
+from cfgan.model.engines import open_engine
 from cfgan.reports.batch.folder import BatchFolder, Content
 
 NEAR = 0.5
@@ -71,16 +73,12 @@ def near_duplicates(
         BundleError: the judge is damaged.
     """
     files = [file for faces in content.cells for file in faces.files]
-    judge = bundle.judge() if len(files) > 1 else None
-    if judge is None:
+    if len(files) < 2 or "judge" not in bundle.classifiers:
         return None
-    from cfgan.evaluation.extractors import ClassifierExtractor, extract
-    from cfgan.networks.devices import pick_device
-
-    extractor = ClassifierExtractor(judge, "judge", size=bundle.size, device=pick_device(device))
-    parts = []
+    judge, parts = open_engine(bundle, device).classifier("judge"), []
     for start in range(0, len(files), _CHUNK):
-        parts.append(extract(extractor, batch.pixels(files[start : start + _CHUNK], bundle.size)))
+        pixels = batch.pixels(files[start : start + _CHUNK], bundle.size)
+        parts += [judge.features(pixels[k : k + CPU_BATCH]) for k in range(0, len(pixels), CPU_BATCH)]
         if progress:
             progress("comparing faces", min(start + _CHUNK, len(files)), len(files))
     return nearest_pair(np.concatenate(parts), files, _limit(bundle))

@@ -75,7 +75,7 @@ def external_figures(
                 if classifier.name in probabilities:
                     probabilities[classifier.name].append(classifier(images, boxes))
             done += len(images)
-            progress("witnesses look", done, total)
+            progress("external classifiers look", done, total)
         for classifier in fitting:
             if parts := probabilities.get(classifier.name):
                 rows.append(_row(classifier, key, values[classifier.attribute], np.concatenate(parts)))
@@ -98,7 +98,7 @@ def sentences(figures: Mapping[str, Any] | None) -> list[str]:
             seen = f"sees {row['attribute']} in" if row["value"] > 0 else f"finds {row['attribute']} absent from"
             share, n = percent(row["delivered"]["rate"]), row["delivered"]["n"]
             real = f", {percent(row['real']['rate'])} of real faces labelled so" if row["real"] else ""
-            lines.append(f"Witness {row['witness']} {seen} {share} of {n:,} faces{real}.")
+            lines.append(f"The external classifier {row['witness']} {seen} {share} of {n:,} faces{real}.")
     return lines
 
 

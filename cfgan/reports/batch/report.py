@@ -8,16 +8,19 @@ same bundle give the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cfgan.errors import InputError
+from cfgan.errors import ConfigError, InputError
 from cfgan.evaluation.accuracy import plain
 from cfgan.io.progress import Progress, silent, within
 from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles
 from cfgan.model.classifiers import NETWORKS
+from cfgan.model.engine import Engine
+from cfgan.model.engines import ENGINES, open_engine, split_device
 from cfgan.reports.batch import verdict
 from cfgan.reports.batch.duplicates import near_duplicates
 from cfgan.reports.batch.examples import Picture, each_of, pictures_of
@@ -153,10 +156,19 @@ def _shipped(batches: Sequence[BatchFolder]) -> Bundle:
 
 
 def _readers(bundle: Bundle, device: str) -> dict[str, Reader]:
-    from cfgan.networks.devices import pick_device
     from cfgan.verify.reader import readers_of
 
-    return {reader.name: reader for reader in readers_of(bundle, pick_device(device))}
+    return {reader.name: reader for reader in readers_of(bundle, open_engine(bundle, device))}
+
+
+def _engine_of(batch: BatchFolder, bundle: Bundle, device: str) -> Engine:
+    """The engine that made a batch, where it is at hand; those of older versions were made by torch."""
+    made_by = str(batch.about["header"].get("engine", "torch"))
+    engine, place = split_device(device)
+    if engine == "auto" and made_by in ENGINES:
+        with contextlib.suppress(ConfigError, InputError):
+            return open_engine(bundle, f"{made_by}:{place}")
+    return open_engine(bundle, device)
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -209,7 +221,7 @@ def _read(
         if redraw:
             from cfgan.generate.sampling import Sampler
 
-            sampler = Sampler(bundle, device)
+            sampler = Sampler(bundle, _engine_of(batch, bundle, device))
         else:
             left_out.append("No draw was made again, as was asked for: unfiltered figures by the judge are left out.")
     else:

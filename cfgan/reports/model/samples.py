@@ -46,7 +46,7 @@ def _draws(bundle: Bundle, asking: Bundle, count: int, seed: int) -> np.ndarray[
     """Pixel levels (count, 3, H, W) of a bundle, conditions from the prior of ``asking``."""
     from cfgan.evaluation.card import draw_levels
     from cfgan.evaluation.requests import from_prior
-    from cfgan.networks.devices import pick_device
+    from cfgan.model.engines import open_engine
 
     drawn = from_prior(asking.prior(), count, bundle.z_dim, seed, bundle.latents.truncation)
-    return draw_levels(bundle.generator(), drawn, pick_device("cpu"))
+    return draw_levels(open_engine(bundle, "torch:cpu").generator(), drawn)

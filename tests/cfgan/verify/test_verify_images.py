@@ -22,6 +22,7 @@ from cfgan.data.image_files import ImageFile, find_images
 from cfgan.errors import InputError, RequestError, StoppedError, StorageError, VocabularyError
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle
+from cfgan.model.torch_engine import TorchNetwork
 from cfgan.verify.images import Readings, choose_columns, open_reader, verify_images
 from cfgan.verify.reader import Reader
 from cfgan.verify.table import column_titles, open_table
@@ -159,6 +160,9 @@ class Watched:
 
         monkeypatch.setattr(module, "read_square", counted)
 
+    def to(self, device: torch.device) -> Watched:
+        return self
+
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         self.classified += len(images)
         with self._grown:
@@ -173,7 +177,8 @@ def test_decoding_goes_on_meanwhile_and_not_too_far(
 ) -> None:
     files = noise(tmp_path / "in", 8) * 15
     network = Watched(monkeypatch, len(files))
-    reader = replace(open_reader(bundle, "verifier", "cpu"), network=network)  # type: ignore[arg-type]
+    watched = TorchNetwork(network, torch.device("cpu"))  # type: ignore[arg-type]
+    reader = replace(open_reader(bundle, "verifier", "cpu"), network=watched)
     outcome = verify_images(reader, 16, files, choose_columns(bundle), [], batch=4)
     assert outcome.read == network.classified == 120
     workers = min(4, os.cpu_count() or 1)

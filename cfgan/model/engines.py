@@ -1,0 +1,84 @@
+"""Choosing what a bundle computes with."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from cfgan.errors import ConfigError, InputError, unknown
+from cfgan.model.bundle import Bundle
+from cfgan.model.engine import Engine
+
+ENGINES = ("auto", "onnxruntime", "torch")
+
+
+def open_engine(bundle: Bundle, device: str = "auto") -> Engine:
+    """What a bundle computes with.
+
+    Args:
+        bundle: the model.
+        device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"; with an engine before it where that
+            matters: "torch:cuda:0", "onnxruntime:cpu", "torch:auto". By itself the engine is onnxruntime where it is
+            installed and the bundle has graphs for it, and torch on a GPU or where it is not.
+
+    Raises:
+        InputError: there is no such engine or device, or the bundle has no graphs for onnxruntime.
+        ConfigError: an extra is missing.
+    """
+    wanted, place = split_device(device)
+    chosen = _choose(bundle, place) if wanted == "auto" else wanted
+    if chosen == "torch":
+        if importlib.util.find_spec("torch") is None:
+            raise ConfigError(f"{_why_torch(bundle)} needs torch: pip install 'cfgan[train]'.", field="engine")
+        from cfgan.model.torch_engine import TorchEngine
+
+        return TorchEngine(bundle, place)
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise ConfigError("the engine onnxruntime is not installed: pip install onnxruntime.", field="engine")
+    if not _has_graphs(bundle):
+        raise InputError(
+            f"{bundle.name} has no graphs for onnxruntime: it was built without, or its generator is of a family that "
+            "has none.",
+            field="engine",
+            value="onnxruntime",
+            nearest=["torch"],
+        )
+    from cfgan.model.onnx_engine import OnnxEngine
+
+    return OnnxEngine(bundle, place)
+
+
+def split_device(device: str) -> tuple[str, str]:
+    """ "torch:cuda:0" to ("torch", "cuda:0"); without an engine before it, the engine is "auto".
+
+    Raises:
+        InputError: there is no such engine.
+    """
+    first, _, rest = device.partition(":")
+    if first in ("cpu", "cuda") or device == "auto":
+        return "auto", device
+    if first not in ENGINES:
+        raise unknown("engine or device", first, [*ENGINES, "cpu", "cuda"], field="device")
+    return first, rest or "auto"
+
+
+def _choose(bundle: Bundle, place: str) -> str:
+    """The engine, where a person leaves it open."""
+    torch, onnxruntime = (importlib.util.find_spec(name) is not None for name in ("torch", "onnxruntime"))
+    if torch and (place.startswith("cuda") or (place == "auto" and _has_gpu())):
+        return "torch"
+    return "onnxruntime" if onnxruntime and _has_graphs(bundle) else "torch"
+
+
+def _has_gpu() -> bool:
+    """Whether torch is worth asking for a GPU, which takes seconds."""
+    return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _has_graphs(bundle: Bundle) -> bool:
+    return all(f"{part}.onnx" in bundle.sums for part in ("generator", *bundle.classifiers))
+
+
+def _why_torch(bundle: Bundle) -> str:
+    return "the engine torch" if _has_graphs(bundle) else f"{bundle.name}, which has no graphs for onnxruntime,"
