@@ -1,4 +1,4 @@
-# Two commands: `make faces` makes the first batch, `make test` checks the project.
+# Two commands: `make faces` makes the first batch, without torch; `make test` checks the project, with it.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

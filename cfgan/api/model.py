@@ -27,7 +27,8 @@ class Model:
 
     Args:
         bundle: what is on the disk.
-        device: where to compute: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        device: where to compute: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"; "torch:cpu" or
+            "onnxruntime:cpu" where the engine matters.
 
     Example:
         >>> model.name, model.attributes[:3], model.size
@@ -263,7 +264,8 @@ def load(name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
 
     Args:
         name_or_path: "celeba64", "digits32", or a folder.
-        device: where to compute: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N".
+        device: where to compute: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"; "torch:cpu" or
+            "onnxruntime:cpu" where the engine matters.
 
     Raises:
         InputError: no such bundle, with the nearest names.

@@ -36,7 +36,7 @@ def open_engine(bundle: Bundle, device: str = "auto") -> Engine:
         return TorchEngine(bundle, place)
     if importlib.util.find_spec("onnxruntime") is None:
         raise ConfigError("the engine onnxruntime is not installed: pip install onnxruntime.", field="engine")
-    if not _has_graphs(bundle):
+    if not has_graphs(bundle):
         raise InputError(
             f"{bundle.name} has no graphs for onnxruntime: it was built without, or its generator is of a family that "
             "has none.",
@@ -68,7 +68,7 @@ def _choose(bundle: Bundle, place: str) -> str:
     torch, onnxruntime = (importlib.util.find_spec(name) is not None for name in ("torch", "onnxruntime"))
     if torch and (place.startswith("cuda") or (place == "auto" and _has_gpu())):
         return "torch"
-    return "onnxruntime" if onnxruntime and _has_graphs(bundle) else "torch"
+    return "onnxruntime" if onnxruntime and has_graphs(bundle) else "torch"
 
 
 def _has_gpu() -> bool:
@@ -76,9 +76,10 @@ def _has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
-def _has_graphs(bundle: Bundle) -> bool:
+def has_graphs(bundle: Bundle) -> bool:
+    """Whether a bundle draws and reads without torch."""
     return all(f"{part}.onnx" in bundle.sums for part in ("generator", *bundle.classifiers))
 
 
 def _why_torch(bundle: Bundle) -> str:
-    return "the engine torch" if _has_graphs(bundle) else f"{bundle.name}, which has no graphs for onnxruntime,"
+    return "the engine torch" if has_graphs(bundle) else f"{bundle.name}, which has no graphs for onnxruntime,"

@@ -49,17 +49,29 @@ def info(
 @app.command("verify", hidden=True)  # what it was called first
 @app.command("check")
 def check(bundle: BundleArgument = "celeba64") -> None:
-    """Compare every file of a bundle with its checksum and load all its networks."""
+    """Compare every file of a bundle with its checksum and load all its networks.
+
+    Without torch those are loaded that draw and read; what only training needs is compared with its checksum.
+    """
     with exit_codes():
+        from importlib.util import find_spec
+
         from cfgan.model.bundle import open_bundle
+        from cfgan.model.engines import has_graphs, open_engine
 
         opened = open_bundle(bundle)
         opened.verify()
         opened.prior()
-        for load in (opened.generator, opened.discriminator, opened.guide, opened.heads):
-            load()
-        for classifier in opened.classifiers.values():
-            classifier.load()
+        if has_graphs(opened) or find_spec("torch") is None:
+            engine = open_engine(opened, "onnxruntime:cpu")
+            engine.generator()
+            for role in opened.classifiers:
+                engine.classifier(role)
+        if find_spec("torch") is not None:
+            for load in (opened.generator, opened.discriminator, opened.guide, opened.heads):
+                load()
+            for classifier in opened.classifiers.values():
+                classifier.load()
         console().print(f"{opened.path}: complete and unchanged, {opened.digest}", markup=False, soft_wrap=True)
 
 
