@@ -8,6 +8,7 @@ rather than clipped.
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +72,11 @@ def check_crop(crop: str) -> None:
         )
 
 
-def read_square(path: Path, size: int, crop: str = "center") -> npt.NDArray[np.uint8]:
+def read_square(path: Path | bytes, size: int, crop: str = "center") -> npt.NDArray[np.uint8]:
     """Decode an image completely, make it square and resize it with an antialiasing filter.
 
     Args:
-        path: a JPEG, PNG, WebP or BMP file of any size and mode; of several frames the first is taken.
+        path: a JPEG, PNG, WebP or BMP file of any size and mode, or its bytes; of several frames the first is taken.
         size: side of the result in pixels.
         crop: one of :data:`CROPS`.
 
@@ -143,10 +144,10 @@ def to_square(image: Image.Image, size: int, box: Box | None = None) -> npt.NDAr
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path | bytes) -> Iterator[Image.Image]:
     """An image file whose header was read; what goes wrong inside becomes a DataError that does not name the file."""
     try:
-        with open_regular(path, MAX_BYTES) as handle:
+        with io.BytesIO(path) if isinstance(path, bytes) else open_regular(path, MAX_BYTES) as handle:
             if handle.read(1) == b"":
                 raise DataError("the file is empty.")
             handle.seek(0)
@@ -168,9 +169,9 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"broken image ({said(error)}).") from None
 
 
-def _what_it_is(path: Path) -> str:
+def _what_it_is(path: Path | bytes) -> str:
     """A remark such as ", but GIF: convert it first" by how the file begins; empty where that is unknown."""
-    with contextlib.suppress(OSError), open_regular(path) as handle:
+    with contextlib.suppress(OSError), io.BytesIO(path) if isinstance(path, bytes) else open_regular(path) as handle:
         start = handle.read(32)
         for name, place, magic in _FOREIGN:
             if start[place:].startswith(magic):

@@ -291,6 +291,20 @@ def _read(network: Network, calibration: Calibration, decoded: _Decoded, columns
     return Readings(decoded.files, probability, seen, decoded.errors, meets)
 
 
+def read_one(
+    reader: Reader, size: int, columns: Columns, image: bytes, crop: str = "center"
+) -> npt.NDArray[np.float32]:
+    """Calibrated probabilities (k,) of one image, given as the bytes of its file.
+
+    Raises:
+        InputError: an unknown crop.
+        DataError: no image of an allowed format, too large, or broken.
+    """
+    check_crop(crop)
+    levels = read_square(image, size, crop).transpose(2, 0, 1)[None]
+    return np.asarray(reader.probability(levels)[0, columns.places])
+
+
 def _count(outcome: Outcome, readings: Readings) -> None:
     failed = [(name, error) for name, error in zip(readings.files, readings.errors, strict=True) if error is not None]
     outcome.failed += failed

@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from cfgan.version import __version__
-from cfgan_cli import attributes, balance, batch, bundle, data, evaluate, generate, report, spec, testset, train, verify
+from cfgan_cli import (
+    attributes,
+    balance,
+    batch,
+    bundle,
+    data,
+    evaluate,
+    generate,
+    report,
+    serve,
+    spec,
+    testset,
+    train,
+    verify,
+)
 
 # Read by OpenMP when torch is loaded later: threads that wait for each other sleep instead of spinning, so that
 # encoding and writing images get the processor meanwhile. On two cores the main job ran 15 % faster.
@@ -26,6 +40,7 @@ app.command("attributes")(attributes.attributes)
 app.command("evaluate")(evaluate.evaluate)
 app.command("verify")(verify.verify)
 app.command("balance")(balance.balance)
+app.command("serve")(serve.serve)
 app.add_typer(spec.app, name="spec")
 app.add_typer(batch.app, name="batch")
 app.add_typer(report.app, name="report")

@@ -32,7 +32,14 @@ Force = Annotated[bool, typer.Option("--force", help="Replace the file at --out,
 
 EXIT_FAILED, EXIT_INPUT, EXIT_SHORT = 1, 2, 3
 
-_EXTRAS = {"torch": "train", "onnx": "train", "torchvision": "vision", "dlib": "identity"}
+_EXTRAS = {
+    "torch": "train",
+    "onnx": "train",
+    "torchvision": "vision",
+    "dlib": "identity",
+    "fastapi": "serve",
+    "uvicorn": "serve",
+}
 """Package -> the extra that brings it."""
 
 _LONGEST = 4000  # characters of an error: ten bad files with a reason each fit
