@@ -199,11 +199,12 @@ def _packed_already(table: LabelledImages, out: Path, size: int) -> tuple[Packed
     )
     path = out / "skipped.txt"
     bad = read_regular(path).decode("utf-8").splitlines() if path.exists() else []
-    crop = read_json_object(out / "store.json").get("crop")
+    about = read_json_object(out / "store.json")
     if (
         not same
         or len(table.files) != len(store.files) + len(bad)
-        or crop != (list(table.crop) if table.crop else None)
+        or about.get("crop") != (list(table.crop) if table.crop else None)
+        or about.get("framing", "") != table.framing
     ):
         raise FolderError(f"{out} is a finished store of other images; choose another --out.", field="out", value=out)
     return store, bad
@@ -211,7 +212,9 @@ def _packed_already(table: LabelledImages, out: Path, size: int) -> tuple[Packed
 
 def _digest(table: LabelledImages) -> str:
     """Names the images and labels of a packing, so that another one never goes on in its folder."""
-    digest = hashlib.sha256(json.dumps([table.files, table.vocabulary.to_dict(), table.crop]).encode())
+    # Stores that were begun before faces could be aligned go on.
+    how = [table.crop, table.framing] if table.framing else [table.crop]
+    digest = hashlib.sha256(json.dumps([table.files, table.vocabulary.to_dict(), *how]).encode())
     digest.update(table.labels.tobytes() + table.split.tobytes())
     return digest.hexdigest()
 
@@ -299,6 +302,7 @@ def _finish(table: LabelledImages, out: Path, size: int, bad: list[str]) -> None
         "count": len(table.files),
         "size": size,
         "crop": list(table.crop) if table.crop else None,
+        **({"framing": table.framing} if table.framing else {}),
         "vocabulary": table.vocabulary.to_dict(),
         "sha256": {name: sha256_of(out / name) for name in _FILES},
     }

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cfgan_cli.options import Quiet, SkipBad, StoreOut, Workers
+from cfgan_cli.framing import aligned
+from cfgan_cli.options import Align, Faces, Quiet, SkipBad, StoreOut, Workers
 from cfgan_cli.output import console, exit_codes, message, name_left_out, progress_bar
 
 
@@ -44,6 +45,8 @@ def import_data(
     test: Annotated[float, typer.Option(help="The same for the test split; both go by the file name alone.")] = 0.1,
     root: Annotated[Path | None, typer.Option(help="Of torchvision: the folder that its class reads.")] = None,
     download: Annotated[bool, typer.Option("--download", help="Let torchvision fetch what is not there.")] = False,
+    align: Align = False,
+    faces: Faces = "largest",
     skip_bad: SkipBad = False,
     workers: Workers = 2,
     quiet: Quiet = False,
@@ -64,6 +67,8 @@ def import_data(
         shares = Shares(validation, test)
         options = Options(layout, labels, named, shares=shares, root=root, download=download)
         opened = open_source(source, options)
+        if align:
+            opened = aligned(opened, faces)
         table = opened.labelled(shares, together=group_column is not None)
         with progress_bar(quiet=quiet, unit="images") as progress:
             store, bad = pack(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import AsJson, Quiet, Workers
+from cfgan_cli.framing import aligned
+from cfgan_cli.options import Align, AsJson, Faces, Quiet, Workers
 from cfgan_cli.output import console, exit_codes, name_left_out, percent, print_text, progress_bar
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def stats(
         float, typer.Option(help="Exceptions that an exclusive or implied pair may have: share of the rarer value.")
     ] = 0.01,
     distance: Annotated[int, typer.Option(help="Bits of 256 that near duplicates differ in at most.")] = 16,
+    align: Align = False,
+    faces: Faces = "largest",
     workers: Workers = 2,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")
@@ -77,6 +80,8 @@ def stats(
         if labels is not None and not Path(source).exists():  # before the table beside it is blamed
             raise InputError(f"there is no file and no folder {str(source)!r}.", field="SOURCE", value=source)
         opened = open_source(source, Options(labels=labels, columns=chosen, identity=identity))
+        if align and images:
+            opened = aligned(opened, faces)
         if not quiet:
             name_left_out(opened.left_out)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.

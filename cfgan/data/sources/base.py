@@ -81,7 +81,7 @@ class Source:
         ignored: other files in the folder, by suffix.
         left_out: what was not used.
         folder: where the files lie; None where there are none of their own.
-        crop, image_size, opener, sound: as in :class:`cfgan.data.labelled_images.LabelledImages`.
+        crop, image_size, opener, sound, framing: as in :class:`cfgan.data.labelled_images.LabelledImages`.
         requested: whether the labels are the requests of a batch.
     """
 
@@ -103,6 +103,7 @@ class Source:
     image_size: tuple[int, int] | None = None
     opener: Callable[[str], Image.Image] | None = None
     sound: bool = False
+    framing: str = ""
     requested: bool = False
 
     @property
@@ -169,6 +170,7 @@ class Source:
             self.image_size,
             self.opener,
             self.sound,
+            self.framing,
         )
 
 
