@@ -41,6 +41,7 @@ class Options:
         layout: of a folder, one of :data:`cfgan.data.source.LAYOUTS`.
         labels: the label table of a folder of images.
         columns: of a table.
+        pattern: how labels stand in names; see :mod:`cfgan.data.sources.patterns`.
         vocabulary: the attributes that a table may have; None: any.
         ignore_unknown: leave out columns of labels that are not in the vocabulary.
         identity: a file of lines "file person", as ``identity_CelebA.txt``, which a CelebA folder has of its own.
@@ -53,6 +54,7 @@ class Options:
     layout: str = "auto"
     labels: Path | None = None
     columns: Columns = field(default_factory=Columns)
+    pattern: str | None = None
     vocabulary: Vocabulary | None = None
     ignore_unknown: bool = True
     identity: Path | None = None

@@ -52,7 +52,8 @@ def test_fifty_images_find_a_threshold_that_holds_on_others() -> None:
 def test_a_reader_that_is_right_already_is_hardly_moved() -> None:
     p, truth = readings(400, 0.5, 0.0)
     fitted = fit(p, truth, 0.5)
-    assert fitted.threshold == pytest.approx(0.5, abs=0.1) and 0.6 < fitted.slope < 2.5
+    assert fitted.threshold == pytest.approx(0.5, abs=0.1)
+    assert fitted.after == pytest.approx(fitted.before, abs=0.01) and not fitted.is_rough
 
 
 @pytest.fixture
@@ -85,9 +86,8 @@ def collect(bundle: Bundle, n: int) -> UserCalibration:
 
 def test_what_cannot_be_learnt_stays_as_shipped_and_is_named(learnt: UserCalibration) -> None:
     assert "Red" in learnt.attributes and learnt.left["Cat"] == TOO_FEW
-    assert (
-        learnt.left.get("Round") == NO_BETTER or learnt.attributes["Round"].after >= learnt.attributes["Round"].before
-    )
+    noise = learnt.attributes.get("Round")
+    assert learnt.left["Round"] == NO_BETTER if noise is None else noise.after >= noise.before
     assert learnt.attributes["Red"].images == 60
 
 
