@@ -163,16 +163,18 @@ def _with_bins(frame: pd.DataFrame, columns: Columns, name: str) -> tuple[pd.Dat
     """The table with classes in place of the numbers that have bins."""
     if not columns.bins:
         return frame, columns
+    import pandas as pd
+
     plain = {plain_title(title): title for title in frame.columns}
-    made, classes = {}, [*columns.classes]
+    frame, classes = frame.copy(), [*columns.classes]
     for given, edges in columns.bins.items():
         title = plain.get(plain_title(given))
         if title is None:
             close = nearest(given, list(frame.columns))
             raise InputError(f"{name} has no column {given!r}.", field="--bins", value=given, nearest=close)
-        made[title] = binned(given, frame[title].tolist(), edges)
+        frame[title] = pd.Series(binned(given, frame[title].tolist(), edges), index=frame.index, dtype=object)
         classes += [title] if title not in classes else []
-    return frame.assign(**made), replace(columns, classes=tuple(classes), bins={})
+    return frame, replace(columns, classes=tuple(classes), bins={})
 
 
 def _labels(frame: pd.DataFrame, roles: Roles, columns: Columns, name: str) -> tuple[Vocabulary, Floats]:

@@ -63,7 +63,7 @@ def _with_official_splits(path: Path, options: Options, field: str) -> LabelTabl
     """Labels with the splits of a second table beside them, image by image."""
     frame, beside = (read_frame(place, field=field) for place in (path, path.parent / _KAGGLE[1]))
     official = dict(zip(words(beside.iloc[:, 0].tolist()), words(beside.iloc[:, 1].tolist()), strict=True))
-    frame = frame.assign(partition=[official.get(name) for name in words(frame.iloc[:, 0].tolist())])
+    frame = frame.assign(partition=[official.get(name, "") for name in words(frame.iloc[:, 0].tolist())])
     return frame_labels(
         frame, path, options.columns, options.vocabulary, ignore_unknown=options.ignore_unknown, field=field
     )
