@@ -14,6 +14,11 @@ from cfgan.io.outputs import OutputFile, starts_with
 LISTED = 10
 """Names that a sentence lists."""
 
+IGNORED = "as asked"
+"""Why a column is left out that was named for it."""
+ASKED = frozenset({IGNORED, *(f"listed again; --duplicates {which}" for which in ("first", "last", "majority"))})
+"""Reasons that a person gave."""
+
 _NOUNS = {"columns": "column", "rows": "row", "images": "image", "folders": "folder level"}
 
 
@@ -51,6 +56,10 @@ class LeftOut:
                 plural = "" if len(names) == 1 else "s"
                 found.append(f"{len(names):,} {noun}{plural} left out ({reason}): {listed(names)}")
         return found
+
+    def any_unasked(self) -> bool:
+        """Whether anything is left out that nobody asked to leave out."""
+        return any(reason not in ASKED for kind in _NOUNS for reason in getattr(self, kind).values())
 
     def to_dict(self) -> dict[str, Any]:
         """``columns``, ``rows``, ``images`` and ``folders``, each with its count and the first names and reasons."""

@@ -123,7 +123,7 @@ def _kind(path: Path, options: Options) -> Kind:
     without = f", and {loose} does not lie in a class folder" if loose else ""
     raise DataError(
         f"nothing says what the images in {path} show: it is not a packed store or a CelebA folder, it has no "
-        f"labels.csv or metadata.csv{without}; name its label table.",
+        f"labels.csv or metadata.csv{without}; name its label table, or say with --pattern how names tell it.",
         field="--labels",
         value=path,
     )

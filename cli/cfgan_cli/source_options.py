@@ -64,7 +64,7 @@ Values = Annotated[
 ]
 Root = Annotated[Path | None, typer.Option(help="Of torchvision: the folder that its class reads.")]
 Download = Annotated[bool, typer.Option("--download", help="Let torchvision fetch what is not there.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was left out.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was left out unasked.")]
 LeftOutFile = Annotated[
     Path | None,
     typer.Option("--left-out", help="File that names all that was left out, with the reason: .csv."),
@@ -129,12 +129,11 @@ def check_left_out_file(path: Path | None) -> None:
 
 
 def tell_left_out(left_out: LeftOut, path: Path | None, *, quiet: bool = False) -> bool:
-    """Name what was left out, the first few on stderr, all in a file. Returns whether anything was."""
+    """Name what was left out, the first few on stderr, all in a file. Returns whether anything was unasked."""
     from cfgan.data.left_out import left_out_csv, left_out_file
 
-    lines = left_out.lines()
-    for line in () if quiet else lines:
+    for line in () if quiet else left_out.lines():
         message(f"{line}.", style="yellow")
     if path is not None:
         left_out_file(path).write(left_out_csv(left_out))
-    return bool(lines)
+    return left_out.any_unasked()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.image_files import is_manifest
+from cfgan.data.left_out import IGNORED
 from cfgan.data.read.classes import attribute_name
 from cfgan.data.read.frames import UNTITLED, plain_title
 from cfgan.data.read.label_values import is_text, words
@@ -27,7 +28,6 @@ NOTES = ("synthetic", "request", "draw")
 """Columns that `cfgan balance` writes beside labels: no labels, unless somebody names them as such."""
 
 TEXT, INDEX, UNKNOWN, NOTE = "text, not labels", "row numbers", "unknown to the model", "a note of cfgan's own"
-IGNORED = "as asked"
 """Why a column is left out."""
 
 _REQUESTED = "requested."

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from data_helpers import pattern as drawn
 
-from cfgan.data.left_out import left_out_csv
+from cfgan.data.left_out import LeftOut, left_out_csv
 from cfgan.data.read.bins import parse_bins
 from cfgan.data.read.columns import Columns
 from cfgan.data.source import open_source
@@ -169,6 +169,7 @@ def test_a_file_that_is_listed_several_times_by_choice(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="--duplicates: 'frist' is none of .*Did you mean first"):
         labels("frist")
     left = read_labels(tmp_path / "t.csv", Columns(duplicates="first")).left_out
+    assert not left.any_unasked() and LeftOut(images={"a.png": "not in the table"}).any_unasked()
     assert left.lines() == ["2 rows left out (listed again; --duplicates first): a, c"]
     assert left_out_csv(left).decode().splitlines()[1:] == [f"row,{n},listed again; --duplicates first" for n in "ac"]
 
