@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,6 @@ from cfgan_cli.options import Align, AsJson, BundleOption, Device, Faces
 from cfgan_cli.output import (
     EXIT_FAILED,
     Force,
-    console,
     exit_codes,
     message,
     percent,
@@ -23,6 +22,7 @@ from cfgan_cli.output import (
     progress_bar,
     stdout_bytes,
 )
+from cfgan_cli.verify_report import show_report
 
 if TYPE_CHECKING:
     from cfgan.data.framing.faces import Framer
@@ -168,7 +168,7 @@ def verify(
         elif fit is not None and calibration is not None:
             show_calibration(learnt, calibration)
         elif score is not None and not as_json:
-            _show_report(result["report"], columns.reader, opened.name)
+            show_report(result["report"], columns.reader, opened.name)
         if not quiet and not as_json:
             _show_notes(outcome, columns, found, opened, out)
         if framed is not None and not as_json and not quiet:
@@ -345,65 +345,3 @@ def _show_notes(outcome: Outcome, columns: Columns, found: Found, bundle: Bundle
         lines.append(str(out))
     for line in lines:
         message(line)
-
-
-def _show_report(report: Mapping[str, Any], reader: str, bundle: str) -> None:
-    from rich.markup import escape
-    from rich.table import Table as RichTable
-
-    shown = RichTable(box=None, pad_edge=False)
-    for k, title in enumerate(
-        ("attribute", "n", "has it", "accuracy", "(real)", "balanced", "(real)", "recall", "95 %", "(real)")
-        + ("specificity", "95 %", "(real)", "AUC", "(real)", "calibr.\nerror", "(real)")
-    ):
-        shown.add_column(title, justify="left" if k == 0 else "right", no_wrap=k == 0)
-    shown.columns[0].min_width = max(len(name) for name in report["attributes"])
-    for name, row in report["attributes"].items():
-        real = row["real"] or {}
-        cells = [f"{row['n']:,}", f"{row['positives']:,}"]
-        for key in ("accuracy", "balanced_accuracy", "recall", "specificity"):
-            cells.append(_share(row[key]))
-            if f"{key}_interval" in row:
-                cells.append(_interval(row[f"{key}_interval"]))
-            cells.append(f"({_share(real.get(key))})")
-        for key in ("auc", "calibration_error"):
-            cells += [_figure(row[key]), f"({_figure(real.get(key))})"]
-        shown.add_row(escape(name), *cells)
-    out = console()
-    out.print(shown)
-    mean = report["mean"]
-    out.print(
-        f"\n{report['images']:,} labelled images by the {reader} of {bundle}: mean accuracy "
-        f"{percent(mean['accuracy']['here'])} (real {percent(mean['accuracy']['real'])}), mean balanced "
-        f"{percent(mean['balanced_accuracy']['here'])} (real {percent(mean['balanced_accuracy']['real'])}, "
-        f"{mean['balanced_accuracy']['attributes']} attributes). In brackets: the {reader}'s own figures on held-out "
-        "real faces, its ceiling.",
-        soft_wrap=True,
-        markup=False,
-    )
-    if report["requested"] and reader == "verifier":
-        out.print(
-            "These are requests, and the verifier decides which draws of a batch are kept: only draws that nothing "
-            "rejected, or --by judge, say how good the generator is.",
-            soft_wrap=True,
-        )
-    for key, what in (("without_labels", "images without labels"), ("without_image", "labels without an image")):
-        if report[key]["count"]:
-            names = ", ".join(report[key]["names"])
-            more = ", ..." if report[key]["count"] > len(report[key]["names"]) else ""
-            message(f"{report[key]['count']:,} {what}: {names}{more}", style="yellow")
-    for line in report["left_out"]:
-        message(f"{line}.", style="yellow")
-
-
-def _share(value: float | None) -> str:
-    return percent(value).removesuffix(" %")
-
-
-def _interval(pair: list[float | None]) -> str:
-    low, high = pair
-    return "-" if low is None or high is None else f"{100 * low:.0f}-{100 * high:.0f}"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
