@@ -185,18 +185,21 @@ class Model:
         *,
         by: str = "verifier",
         crop: str = "center",
+        align: bool = False,
         recursive: bool = True,
         progress: Progress | None = None,
     ) -> Readings:
         """Read the attributes of any images, generated here or not.
 
-        Faces are not looked for: they should fill the picture as in the images that the model was trained on.
+        Without ``align`` faces should fill the picture as in the images that the model was trained on.
 
         Args:
             paths: images, folders of images, batch folders; one or several.
             request: only these attributes, and whether an image shows all of it: "Male,-Smiling".
             by: who reads: "verifier", or "judge" where the bundle has one.
             crop: how images are made square: "center", "none" (squeezed), or "celeba" (the box of its aligned images).
+            align: find the largest face of each picture and bring it into CelebA's frame first; a picture without one
+                cannot be read. Needs the extra ``cfgan[identity]``.
             recursive: whether subfolders are gone into.
             progress: called with stage, done, total and a remark.
 
@@ -205,6 +208,7 @@ class Model:
 
         Raises:
             InputError: no image there, or a reader, crop or request that cannot be used.
+            ConfigError: ``align`` without the extra.
 
         Example:
             >>> _ = model.generate("Red", count=4, seed=1, out="red")
@@ -218,7 +222,15 @@ class Model:
 
         several = [paths] if isinstance(paths, str | Path) else list(paths)
         return read_images(
-            self.bundle, several, request, by, crop=crop, recursive=recursive, device=self.device, progress=progress
+            self.bundle,
+            several,
+            request,
+            by,
+            crop=crop,
+            align=align,
+            recursive=recursive,
+            device=self.device,
+            progress=progress,
         )
 
     def _plan(

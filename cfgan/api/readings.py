@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.data.decode import check_crop
+from cfgan.data.framing.faces import Framer
 from cfgan.data.image_files import find_images
 from cfgan.io.progress import Progress
 from cfgan.model.bundle import Bundle
@@ -99,6 +100,7 @@ def read_images(
     by: str,
     *,
     crop: str,
+    align: bool,
     recursive: bool,
     device: str,
     progress: Progress | None,
@@ -108,7 +110,8 @@ def read_images(
     columns = choose_columns(bundle, by, request)
     files = find_images(paths, recursive=recursive).files
     readings = Readings(columns)
+    framer = Framer() if align else None
     reader = open_reader(bundle, by, device)
-    verify_images(reader, bundle.size, files, columns, [readings], crop=crop, progress=progress)
+    verify_images(reader, bundle.size, files, columns, [readings], crop=crop, framer=framer, progress=progress)
     readings.close()
     return readings

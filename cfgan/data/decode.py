@@ -217,12 +217,13 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 @dataclass(frozen=True)
 class Seen:
     """A picture and what its file says of it: ``format`` such as "JPEG", Pillow's ``mode``, stored ``size`` (width,
-    height)."""
+    height), the XMP packet, empty where there is none."""
 
     image: Image.Image
     format: str
     mode: str
     size: tuple[int, int]
+    xmp: bytes = b""
 
 
 def see_picture(path: Path) -> Seen:
@@ -231,4 +232,7 @@ def see_picture(path: Path) -> Seen:
     with _opened(path) as image:
         form, mode, size = image.format or "", image.mode, image.size
         image.load()
-        return Seen(_upright(_rgb(image), _orientation(image)), form, mode, size)
+        xmp = image.info.get("xmp", b"")
+        return Seen(
+            _upright(_rgb(image), _orientation(image)), form, mode, size, xmp if isinstance(xmp, bytes) else b""
+        )

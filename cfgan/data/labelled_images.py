@@ -32,6 +32,7 @@ class LabelledImages:
         opener: gives the RGB image of a name, where it is no plain file of the folder; raises DataError without the
             name.
         sound: whether no image can be bad (they are made in memory), so that none is opened only to be checked.
+        framing: how faces were found and chosen where they are aligned on the way; "" where images stay as they are.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class LabelledImages:
     image_size: tuple[int, int] | None = None
     opener: Callable[[str], Image.Image] | None = None
     sound: bool = False
+    framing: str = ""
 
     def select(self, keep: npt.NDArray[np.bool_]) -> LabelledImages:
         """The rows where ``keep`` (N,) is true."""

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+from cfgan.io.cells import CellWriter
+from cfgan.io.outputs import OutputFile, starts_with
 
 LISTED = 10
 """Names that a sentence lists."""
+
+IGNORED = "as asked"
+"""Why a column is left out that was named for it."""
+ASKED = frozenset({IGNORED, *(f"listed again; --duplicates {which}" for which in ("first", "last", "majority"))})
+"""Reasons that a person gave."""
 
 _NOUNS = {"columns": "column", "rows": "row", "images": "image", "folders": "folder level"}
 
@@ -47,6 +57,10 @@ class LeftOut:
                 found.append(f"{len(names):,} {noun}{plural} left out ({reason}): {listed(names)}")
         return found
 
+    def any_unasked(self) -> bool:
+        """Whether anything is left out that nobody asked to leave out."""
+        return any(reason not in ASKED for kind in _NOUNS for reason in getattr(self, kind).values())
+
     def to_dict(self) -> dict[str, Any]:
         """``columns``, ``rows``, ``images`` and ``folders``, each with its count and the first names and reasons."""
         return {
@@ -54,6 +68,24 @@ class LeftOut:
             for kind in _NOUNS
             for named in (getattr(self, kind),)
         }
+
+
+_HEADER = b"kind,name,reason\n"
+
+
+def left_out_csv(left_out: LeftOut) -> bytes:
+    """All of it as CSV: kind, name, reason."""
+    text = io.StringIO()
+    writer = CellWriter(text, paths=2)
+    writer.writerow(("kind", "name", "reason"))
+    for kind, noun in _NOUNS.items():
+        writer.writerows((noun, name, reason) for name, reason in getattr(left_out, kind).items())
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def left_out_file(path: Path) -> OutputFile:
+    """A file for it. Raises InputError as :class:`~cfgan.io.outputs.OutputFile`."""
+    return OutputFile(path, lambda found: starts_with(found, _HEADER), field="--left-out")
 
 
 def listed(names: list[str], most: int = LISTED) -> str:

@@ -21,7 +21,9 @@ from cfgan.data.sources.folders import (
     read_imagefolder,
 )
 from cfgan.data.sources.packages import read_sklearn, read_torchvision
+from cfgan.data.sources.patterns import has_pattern, read_pattern
 from cfgan.data.sources.stores import is_store, read_store
+from cfgan.data.sources.stylegan import has_dataset_json, read_stylegan
 from cfgan.data.sources.tables import has_table, read_folder, read_table
 from cfgan.errors import DataError, InputError, nearest
 from cfgan.io.files import user_path
@@ -49,7 +51,9 @@ class Kind:
 KINDS = (
     Kind("table", "table", "", lambda path, options: not path.is_dir(), read_table),
     Kind("store", "packed store", "", lambda path, options: is_store(path), read_store),
+    Kind("pattern", "labels in names", "pattern", has_pattern, read_pattern),
     Kind("celeba", "CelebA folder", "celeba", is_celeba, read_celeba_folder),
+    Kind("stylegan", "StyleGAN's dataset.json", "stylegan", has_dataset_json, read_stylegan),
     Kind("folder", "folder with a label table", "table", has_table, read_folder),
     Kind("imagefolder", "imagefolder", "imagefolder", has_metadata, read_imagefolder),
     Kind("classes", "folder a class", "classes", has_class_folders, read_class_folders),
@@ -100,6 +104,8 @@ def open_source(path: str | Path, options: Options | None = None) -> Source:
 
 def _kind(path: Path, options: Options) -> Kind:
     layout = options.layout
+    if options.pattern is not None and layout not in ("auto", "pattern"):
+        raise InputError(f"cannot be combined with --layout {layout}.", field="--pattern", value=options.pattern)
     if layout not in LAYOUTS:
         said, close = f"{layout!r} is not one of {', '.join(LAYOUTS)}.", nearest(layout, LAYOUTS)
         raise DataError(said, field="--layout", value=layout, nearest=close)
@@ -117,7 +123,7 @@ def _kind(path: Path, options: Options) -> Kind:
     without = f", and {loose} does not lie in a class folder" if loose else ""
     raise DataError(
         f"nothing says what the images in {path} show: it is not a packed store or a CelebA folder, it has no "
-        f"labels.csv or metadata.csv{without}; name its label table.",
+        f"labels.csv or metadata.csv{without}; name its label table, or say with --pattern how names tell it.",
         field="--labels",
         value=path,
     )

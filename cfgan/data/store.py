@@ -25,6 +25,7 @@ import numpy.typing as npt
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.decode import to_square
 from cfgan.data.labelled_images import SPLITS, LabelledImages, check_image
+from cfgan.data.left_out import LISTED
 from cfgan.errors import DataError, FolderError
 from cfgan.io.files import (
     atomic_write,
@@ -44,6 +45,8 @@ from cfgan.io.seal import is_sealed
 from cfgan.io.signals import StopRequest
 
 FORMAT = "cfgan-store/1"
+FEW_VALIDATION = 20
+"""Validation images of a value under which what a model makes of it cannot be proved."""
 _CHUNK = 256  # images between two entries in the progress file
 _SMALL = ("labels.npy", "split.npy", "files.txt")
 _FILES = ("images.npy", *_SMALL)
@@ -83,6 +86,23 @@ class PackedDataset:
                 more = f" and {len(names) - 5} more" if len(names) > 5 else ""
                 found.append(f"not one {split} image has a known label of {', '.join(names[:5])}{more}")
         return found
+
+    def hard_to_prove(self) -> list[str]:
+        """A sentence on the attributes with few validation images of a value: nothing can be promised of those."""
+        labels = self.labels[self.rows("validation")]
+        few = {
+            f"{sign}{name}": int(count)
+            for k, name in enumerate(self.vocabulary.names)
+            for sign, count in (("", (labels[:, k] > 0).sum()), ("-", (labels[:, k] < 0).sum()))
+            if count < FEW_VALIDATION
+        }
+        if not few or not len(labels):
+            return []
+        shown = ", ".join(f"{value} ({count})" for value, count in list(few.items())[:LISTED])
+        more = f" and {len(few) - LISTED} more" if len(few) > LISTED else ""
+        return [
+            f"under {FEW_VALIDATION} validation images show {shown}{more}: nothing can be promised of faces with it"
+        ]
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Row numbers of a split ("train", "validation" or "test"), ascending."""
@@ -199,11 +219,12 @@ def _packed_already(table: LabelledImages, out: Path, size: int) -> tuple[Packed
     )
     path = out / "skipped.txt"
     bad = read_regular(path).decode("utf-8").splitlines() if path.exists() else []
-    crop = read_json_object(out / "store.json").get("crop")
+    about = read_json_object(out / "store.json")
     if (
         not same
         or len(table.files) != len(store.files) + len(bad)
-        or crop != (list(table.crop) if table.crop else None)
+        or about.get("crop") != (list(table.crop) if table.crop else None)
+        or about.get("framing", "") != table.framing
     ):
         raise FolderError(f"{out} is a finished store of other images; choose another --out.", field="out", value=out)
     return store, bad
@@ -211,7 +232,9 @@ def _packed_already(table: LabelledImages, out: Path, size: int) -> tuple[Packed
 
 def _digest(table: LabelledImages) -> str:
     """Names the images and labels of a packing, so that another one never goes on in its folder."""
-    digest = hashlib.sha256(json.dumps([table.files, table.vocabulary.to_dict(), table.crop]).encode())
+    # Stores that were begun before faces could be aligned go on.
+    how = [table.crop, table.framing] if table.framing else [table.crop]
+    digest = hashlib.sha256(json.dumps([table.files, table.vocabulary.to_dict(), *how]).encode())
     digest.update(table.labels.tobytes() + table.split.tobytes())
     return digest.hexdigest()
 
@@ -299,6 +322,7 @@ def _finish(table: LabelledImages, out: Path, size: int, bad: list[str]) -> None
         "count": len(table.files),
         "size": size,
         "crop": list(table.crop) if table.crop else None,
+        **({"framing": table.framing} if table.framing else {}),
         "vocabulary": table.vocabulary.to_dict(),
         "sha256": {name: sha256_of(out / name) for name in _FILES},
     }

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.left_out import LeftOut
+from cfgan.data.read.bins import binned
 from cfgan.data.read.classes import attribute_name, class_numbers, class_vocabulary, one_hot
 from cfgan.data.read.columns import Columns, Roles, find_roles
-from cfgan.data.read.frames import read_frame
+from cfgan.data.read.duplicates import one_row_each
+from cfgan.data.read.frames import plain_title, read_frame
 from cfgan.data.read.label_values import read_values, words
 from cfgan.data.read.names import Matches, match_names, plain_name
 from cfgan.data.read.splits import common_words
-from cfgan.errors import DataError, VocabularyError
+from cfgan.errors import DataError, InputError, VocabularyError, nearest
 from cfgan.io.files import user_path
 
 if TYPE_CHECKING:
@@ -132,34 +134,47 @@ def frame_labels(
 ) -> LabelTable:
     """The same from a table that is read already; ``path`` is for messages. Raises as :func:`read_labels`."""
     name = path.name
+    frame, columns = _with_bins(frame, columns, name)
     roles = find_roles(frame, columns, vocabulary, ignore_unknown=ignore_unknown, name=name, field=field)
     known, labels = _labels(frame, roles, columns, name)
     if vocabulary is not None:
         known, labels = _within(vocabulary, known, labels, name, field)
+    files: tuple[str, ...] | None = None
+    repeated: dict[str, str] = {}
+    if roles.file is not None:
+        named = tuple(map(plain_name, words(frame[roles.file].tolist())))
+        rows, labels, repeated = one_row_each(named, labels, columns.duplicates, name=name, field=field)
+        files = tuple(named[row] for row in rows.tolist())
+        frame = frame.iloc[rows]
     split = None if roles.split is None else words(frame[roles.split].tolist())
     return LabelTable(
         path,
         known,
         labels,
-        None if roles.file is None else _file_names(frame[roles.file], name, field),
+        files,
         None if split is None else common_words(split),
         None if roles.person is None else words(frame[roles.person].tolist()),
-        LeftOut(columns=roles.left_out),
+        LeftOut(columns=roles.left_out, rows=repeated),
         roles.requested,
     )
 
 
-def _file_names(cells: pd.Series[Any], name: str, field: str) -> tuple[str, ...]:
-    files = tuple(map(plain_name, words(cells.tolist())))
-    if len(set(files)) == len(files) and "" not in files:
-        return files
-    seen: set[str] = set()
-    for row, file in enumerate(files, start=1):
-        if not file or file in seen:
-            what = f"{file} is listed twice" if file else "there is no file name"
-            raise DataError(f"{name} row {row}: {what}.", field=field, value=file)
-        seen.add(file)
-    return files
+def _with_bins(frame: pd.DataFrame, columns: Columns, name: str) -> tuple[pd.DataFrame, Columns]:
+    """The table with classes in place of the numbers that have bins."""
+    if not columns.bins:
+        return frame, columns
+    import pandas as pd
+
+    plain = {plain_title(title): title for title in frame.columns}
+    frame, classes = frame.copy(), [*columns.classes]
+    for given, edges in columns.bins.items():
+        title = plain.get(plain_title(given))
+        if title is None:
+            close = nearest(given, list(frame.columns))
+            raise InputError(f"{name} has no column {given!r}.", field="--bins", value=given, nearest=close)
+        frame[title] = pd.Series(binned(given, frame[title].tolist(), edges), index=frame.index, dtype=object)
+        classes += [title] if title not in classes else []
+    return frame, replace(columns, classes=tuple(classes), bins={})
 
 
 def _labels(frame: pd.DataFrame, roles: Roles, columns: Columns, name: str) -> tuple[Vocabulary, Floats]:
@@ -169,7 +184,7 @@ def _labels(frame: pd.DataFrame, roles: Roles, columns: Columns, name: str) -> t
     sets: dict[str, list[str]] = {}
     taken = {other.casefold() for other in roles.labels}
     for title in roles.classes:
-        numbers, found = class_numbers(frame[title].tolist())
+        numbers, found = class_numbers(frame[title].tolist(), fold_case=columns.fold_case)
         names = [attribute_name(cell) for cell in found]
         if any(each.casefold() in taken for each in names):  # two sets with a class "none", say
             names = [attribute_name(f"{title}_{cell}") for cell in found]

@@ -23,8 +23,9 @@ _FOLDERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a batch", ("batch.json",)),
     ("a batch", ("manifest.csv", "images")),
     ("a test set", ("manifest.json", "protocol.json")),
-    ("an unfinished batch or test set", ("journal.jsonl",)),
+    ("an unfinished batch, test set or alignment", ("journal.jsonl",)),
     ("a balance", ("balance.json",)),
+    ("a folder of aligned faces", ("faces.json", "faces.csv")),
     ("a run", ("model.json",)),
 )
 _RUN = "config.yaml", b"kind: "  # the file and the start of it that a run has from its first minute on

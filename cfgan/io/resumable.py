@@ -57,6 +57,10 @@ class ResumableFolder(ABC):
         """Folders in which a killed process may have left unfinished files."""
         return (self.out, self.out / IMAGES)
 
+    def _make_folders(self) -> None:
+        """Make the folders that images go into. Raises StorageError."""
+        make_folder(self.out / IMAGES)
+
     def begin(self) -> None:
         """Make the folder and its journal, or repair what a killed process left; from here on the folder is locked.
 
@@ -74,7 +78,7 @@ class ResumableFolder(ABC):
             raise FolderError(f"another process has just finished {self.out}.", field="out", value=self.out)
         else:
             self._journal.start()
-        make_folder(self.out / IMAGES)
+        self._make_folders()
 
     @property
     def header(self) -> dict[str, Any]:

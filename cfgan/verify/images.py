@@ -6,17 +6,20 @@ import contextlib
 import os
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.request import parse_request
-from cfgan.data.decode import check_crop, read_square
+from cfgan.data.decode import CROP, check_crop, read_picture, read_square, to_square
+from cfgan.data.framing.faces import Framer, check_faces
+from cfgan.data.framing.sources import ONE_FACE
 from cfgan.data.image_files import ImageFile
 from cfgan.errors import DataError, InputError, RequestError, nearest
 from cfgan.io.progress import Progress
@@ -26,6 +29,7 @@ from cfgan.model.calibration import Calibration
 from cfgan.model.classifiers import Classifier
 from cfgan.model.engine import Network, Workers
 from cfgan.model.engines import open_engine
+from cfgan.verify.framing import FramingLook
 from cfgan.verify.reader import Reader, reader_of
 
 READERS = ("verifier", "judge")
@@ -99,13 +103,16 @@ class Outcome:
     seconds: float = 0.0
 
 
-def choose_columns(bundle: Bundle, by: str = "verifier", attrs: str | None = None) -> Columns:
+def choose_columns(
+    bundle: Bundle, by: str = "verifier", attrs: str | None = None, calibration: Calibration | None = None
+) -> Columns:
     """The columns for a reader, all attributes or those of ``attrs``.
 
     Args:
         bundle: the model.
         by: "verifier" or "judge".
         attrs: attributes such as "Male,-Smiling"; they are also what :attr:`Readings.meets` asks for.
+        calibration: whose thresholds count; by default those of the bundle.
 
     Raises:
         InputError: no such reader, or the bundle has no judge.
@@ -113,7 +120,7 @@ def choose_columns(bundle: Bundle, by: str = "verifier", attrs: str | None = Non
     """
     if by not in READERS:
         raise InputError(f"{by!r} reads no images.", field="--by", value=by, nearest=nearest(by, READERS) or READERS)
-    calibration = _classifier(bundle, by).calibration
+    calibration = calibration or _classifier(bundle, by).calibration
     vocabulary = bundle.vocabulary
     if attrs is None:
         places = np.arange(len(vocabulary))
@@ -134,8 +141,8 @@ def choose_columns(bundle: Bundle, by: str = "verifier", attrs: str | None = Non
     return Columns(by, tuple(request), places, calibration.threshold[places], wanted)
 
 
-def open_reader(bundle: Bundle, by: str, device: str = "auto") -> Reader:
-    """One reader of a bundle on a device.
+def open_reader(bundle: Bundle, by: str, device: str = "auto", calibration: Calibration | None = None) -> Reader:
+    """One reader of a bundle on a device, with its own calibration unless another is given.
 
     Raises:
         InputError: no such reader here, or the device cannot be used.
@@ -143,7 +150,8 @@ def open_reader(bundle: Bundle, by: str, device: str = "auto") -> Reader:
         BundleError: a file is damaged.
     """
     _classifier(bundle, by)
-    return reader_of(bundle, open_engine(bundle, device), by)
+    reader = reader_of(bundle, open_engine(bundle, device), by)
+    return reader if calibration is None else replace(reader, calibration=calibration)
 
 
 def _classifier(bundle: Bundle, by: str) -> Classifier:
@@ -161,12 +169,16 @@ def verify_images(
     sinks: Sequence[Sink],
     *,
     crop: str = "center",
+    framer: Framer | None = None,
+    faces: str = "largest",
+    framing: FramingLook | None = None,
     batch: int | None = None,
     progress: Progress | None = None,
 ) -> Outcome:
     """Read images and hand the readings on, batch by batch. Memory does not grow with their pixels or number.
 
-    Faces are not looked for: they should fill a picture as in the aligned images that the reader was trained on.
+    Without ``framer`` faces are not looked for: they should fill a picture as in the aligned images that the reader was
+    trained on.
 
     Args:
         reader: from :func:`open_reader`.
@@ -175,6 +187,9 @@ def verify_images(
         columns: from :func:`choose_columns`.
         sinks: what takes the readings.
         crop: how they are made square; see :data:`cfgan.data.decode.CROPS`.
+        framer: brings the face of each picture into CelebA's frame first; a picture without one cannot be read.
+        faces: which, where a picture shows several: "largest", or "refuse" to read it.
+        framing: looks at how the faces lie in the images, as the reader sees them.
         batch: images classified at a time, 1..4096; by default what suits the device.
         progress: called with images done and in all.
 
@@ -182,11 +197,12 @@ def verify_images(
         The counts. Images that cannot be read are among them and stop nothing, even if there are no others.
 
     Raises:
-        InputError: an unknown crop, or a batch out of range.
+        InputError: an unknown crop or word for faces, or a batch out of range.
         StoppedError: a stop was asked for; sinks have got a part of the images only.
         Whatever a sink raises.
     """
     check_crop(crop)
+    check_faces(faces, ONE_FACE)
     if batch is not None and not 1 <= batch <= MAX_BATCH:
         raise InputError(
             f"{batch} is not between 1 and {MAX_BATCH}.",
@@ -196,6 +212,7 @@ def verify_images(
         )
     _keep_freed_memory()
     started = time.monotonic()
+    square = _opener(size, crop, framer, faces)
     outcome = Outcome(np.zeros(len(columns.names), np.int64), meets=None if columns.wanted is None else 0)
     with (
         StopRequest() as stop,
@@ -205,7 +222,7 @@ def verify_images(
         step = batch or workers.batch
 
         def decode(start: int) -> _Decoded:
-            return _decode(files[start : start + step], size, crop, stop)
+            return _decode(files[start : start + step], square, size, stop, framing, start)
 
         def classify(decoded: Future[_Decoded]) -> Readings:
             return _read(workers.network, reader.calibration, decoded.result(), columns)
@@ -263,16 +280,37 @@ class _Decoded:
     errors: Sequence[str | None]
 
 
-def _decode(files: Sequence[ImageFile], size: int, crop: str, stop: StopRequest) -> _Decoded:
+Square = Callable[[Path], npt.NDArray[np.uint8]]
+"""An image file to uint8 (S, S, 3); raises DataError."""
+
+
+def _opener(size: int, crop: str, framer: Framer | None, faces: str) -> Square:
+    """How images are opened: made square as they are, or with the face in CelebA's frame."""
+    if framer is None:
+        return lambda path: read_square(path, size, crop)
+
+    def framed(path: Path) -> npt.NDArray[np.uint8]:
+        picture = read_picture(path)
+        face = framer.choose(picture, faces)[0].framed(picture)
+        return to_square(face, size, CROP).transpose(1, 2, 0)
+
+    return framed
+
+
+def _decode(
+    files: Sequence[ImageFile], square: Square, size: int, stop: StopRequest, framing: FramingLook | None, start: int
+) -> _Decoded:
     """Decode a batch. After a stop the rest counts as failed, and nobody looks at it."""
     levels = np.empty((len(files), size, size, 3), np.uint8)
     errors: list[str | None] = []
     good = 0
-    for file in files:
+    for place, file in enumerate(files, start=start):
         problem = "stopped" if stop.asked else file.problem
         if problem is None:
             try:
-                levels[good] = read_square(file.path, size, crop)
+                levels[good] = square(file.path)
+                if framing is not None:
+                    framing.take(place, levels[good])
                 good += 1
             except DataError as error:
                 problem = str(error)

@@ -8,8 +8,31 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import AsJson, Quiet, Workers
-from cfgan_cli.output import console, exit_codes, name_left_out, percent, print_text, progress_bar
+from cfgan_cli.framing import aligned
+from cfgan_cli.options import Align, AsJson, Faces, Quiet, Workers
+from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_text, progress_bar
+from cfgan_cli.source_options import (
+    Bins,
+    ClassColumn,
+    Download,
+    Duplicates,
+    FileColumn,
+    FoldCase,
+    Ignore,
+    LabelColumns,
+    Labels,
+    Layout,
+    LeftOutFile,
+    Pattern,
+    PersonColumn,
+    Root,
+    SplitColumn,
+    Strict,
+    Values,
+    check_left_out_file,
+    make_options,
+    tell_left_out,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,16 +46,21 @@ def stats(
         Path,
         typer.Argument(help="What `data import` takes, a packed store, or a label table alone."),
     ],
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="A folder's label table: CSV, TSV, Parquet, JSON. Default: labels.csv or metadata.csv."),
-    ] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Columns that are labels, such as Hat,Smile. Default: all that remain.")
-    ] = None,
-    file_column: Annotated[str | None, typer.Option(help="Column of the file names.")] = None,
-    split_column: Annotated[str | None, typer.Option(help="Column of the splits. Default: one called split.")] = None,
-    person_column: Annotated[str | None, typer.Option(help="Column that says who is in an image.")] = None,
+    layout: Layout = "auto",
+    labels: Labels = None,
+    pattern: Pattern = None,
+    bins: Bins = None,
+    file_column: FileColumn = None,
+    columns: LabelColumns = None,
+    class_column: ClassColumn = None,
+    ignore: Ignore = None,
+    duplicates: Duplicates = "refuse",
+    fold_case: FoldCase = False,
+    split_column: SplitColumn = None,
+    person_column: PersonColumn = None,
+    values: Values = "auto",
+    root: Root = None,
+    download: Download = False,
     identity: Annotated[
         Path | None,
         typer.Option(help="File of lines 'image person', as identity_CelebA.txt: finds people in two splits."),
@@ -43,6 +71,10 @@ def stats(
         float, typer.Option(help="Exceptions that an exclusive or implied pair may have: share of the rarer value.")
     ] = 0.01,
     distance: Annotated[int, typer.Option(help="Bits of 256 that near duplicates differ in at most.")] = 16,
+    align: Align = False,
+    faces: Faces = "largest",
+    strict: Strict = False,
+    left_out: LeftOutFile = None,
     workers: Workers = 2,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")
@@ -56,9 +88,7 @@ def stats(
     images: where images show people, keep it to yourself.
     """
     with exit_codes():
-        from cfgan.data.read.columns import Columns
         from cfgan.data.source import open_source
-        from cfgan.data.sources.base import Options
         from cfgan.errors import InputError
         from cfgan.reports.data.report import Settings, build_data_report
 
@@ -72,13 +102,31 @@ def stats(
         settings.check()
         if out is not None:
             _check_out(out, source)
-        named = tuple(name.strip() for name in (columns or "").split(",") if name.strip())
-        chosen = Columns(named or None, file=file_column, split=split_column, person=person_column)
+        options = make_options(
+            layout=layout,
+            labels=labels,
+            pattern=pattern,
+            bins=bins,
+            file_column=file_column,
+            columns=columns,
+            class_column=class_column,
+            ignore=ignore,
+            duplicates=duplicates,
+            fold_case=fold_case,
+            split_column=split_column,
+            person_column=person_column,
+            values=values,
+            root=root,
+            download=download,
+            identity=identity,
+        )
+        check_left_out_file(left_out)
         if labels is not None and not Path(source).exists():  # before the table beside it is blamed
             raise InputError(f"there is no file and no folder {str(source)!r}.", field="SOURCE", value=source)
-        opened = open_source(source, Options(labels=labels, columns=chosen, identity=identity))
-        if not quiet:
-            name_left_out(opened.left_out)
+        opened = open_source(source, options)
+        if align and images:
+            opened = aligned(opened, faces)
+        incomplete = tell_left_out(opened.left_out, left_out, quiet=quiet)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         with progress_bar(quiet=quiet or as_json, unit="") as progress:
@@ -96,6 +144,8 @@ def stats(
             _show(report.data)
             if out is not None:
                 console().print(f"\n{out / 'report.html'}", markup=False, soft_wrap=True)
+    if strict and incomplete:
+        raise typer.Exit(EXIT_FAILED)
 
 
 def _sizes(text: str) -> tuple[int, ...]:

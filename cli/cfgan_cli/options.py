@@ -36,3 +36,10 @@ MaxDraws = Annotated[
 
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad images out and list them in skipped.txt.")]
 Workers = Annotated[int, typer.Option(min=1, max=64, help="Decoding threads.")]
+
+Align = Annotated[
+    bool, typer.Option("--align", help="Find the face of each image and bring it into CelebA's frame first.")
+]
+Faces = Annotated[
+    str, typer.Option("--faces", help="With --align, where an image shows several: largest, or refuse it.")
+]

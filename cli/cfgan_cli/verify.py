@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import AsJson, BundleOption, Device, EngineName, on
+from cfgan_cli.options import Align, AsJson, BundleOption, Device, EngineName, Faces, on
 from cfgan_cli.output import (
     EXIT_FAILED,
     Force,
-    console,
     exit_codes,
     message,
     percent,
@@ -23,11 +22,15 @@ from cfgan_cli.output import (
     progress_bar,
     stdout_bytes,
 )
+from cfgan_cli.verify_report import show_report
 
 if TYPE_CHECKING:
+    from cfgan.data.framing.faces import Framer
     from cfgan.data.image_files import Found
     from cfgan.evaluation.labelled import LabelScore
     from cfgan.model.bundle import Bundle
+    from cfgan.model.calibration import Calibration
+    from cfgan.verify.framing import Framing, FramingLook
     from cfgan.verify.images import Columns, Outcome
     from cfgan.verify.table import Table
 
@@ -51,8 +54,22 @@ def verify(
             "a batch's manifest.csv (what was asked for). Prints how well the reader agrees."
         ),
     ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labels of these images, a table as for --labels, to learn thresholds from: ten images of each value "
+            "at least. They are written to --calibration."
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Read with thresholds that --calibrate wrote to this file; with --calibrate, write it."),
+    ] = None,
     ignore_unknown: Annotated[
-        bool, typer.Option("--ignore-unknown", help="Of --labels: leave out columns that the bundle does not know.")
+        bool,
+        typer.Option(
+            "--ignore-unknown", help="Of --labels and --calibrate: leave out columns that the bundle does not know."
+        ),
     ] = False,
     crop: Annotated[
         str,
@@ -61,6 +78,11 @@ def verify(
             "(the box of its aligned 178 x 218 images; others are errors)."
         ),
     ] = "center",
+    align: Align = False,
+    faces: Faces = "largest",
+    framing: Annotated[
+        bool, typer.Option(help="Look at some of the images for whether they are framed as the reader learnt.")
+    ] = True,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Table of all readings: .csv, .json, .jsonl or .parquet.")
     ] = None,
@@ -80,7 +102,7 @@ def verify(
     Without --out and --labels a CSV table goes to stdout: file, calibrated probability of every
     attribute, whether it is seen (at the reader's threshold of best balanced accuracy), error.
 
-    Faces are not looked for: they should fill the picture as in CelebA's aligned images.
+    Without --align, faces should fill the picture as in CelebA's aligned images; a remark says when they do not.
 
     Exits 1 if an image could not be read (the others are in the table all the same), 2 if none could.
     """
@@ -88,21 +110,32 @@ def verify(
         device = on(engine, device)
         from cfgan.data.decode import check_crop
         from cfgan.data.image_files import find_images
+        from cfgan.evaluation.labelled import LabelScore
         from cfgan.model.bundle import open_bundle
+        from cfgan.verify.framing import FramingLook
         from cfgan.verify.images import choose_columns, open_reader, verify_images
+        from cfgan.verify.user_calibration import CalibrationFit, calibration_file
+        from cfgan_cli.calibration import calibration_figures, show_calibration
 
         _check_output(out, labels, force)
+        _check_calibration(calibrate, calibration, labels, force)
         check_crop(crop)
         opened = open_bundle(bundle)
-        columns = choose_columns(opened, by, ",".join(item.removeprefix("=") for item in attrs) if attrs else None)
-        known = _labels(labels, opened, ignore_unknown)
+        frame = "align" if align else crop
+        own = None if calibrate is not None else _own(calibration, opened, by, frame)
+        columns = choose_columns(opened, by, ",".join(item.removeprefix("=") for item in attrs) if attrs else None, own)
+        known = _labels(labels or calibrate, opened, ignore_unknown)
         found = find_images(paths, recursive=recursive)
-        score = _score(opened, columns, known, found)
-        reader = open_reader(opened, by, device)
-        about = _about(opened, columns, crop)
+        names = [file.name for file in found.files]
+        fit = None if calibrate is None else CalibrationFit(opened, columns, known, names, frame)
+        score = LabelScore(opened, columns, known, names) if labels is not None else None
+        framer = _framer(align, faces, crop)
+        look = FramingLook(len(found.files)) if framing and framer is None and opened.of_faces else None
+        reader = open_reader(opened, by, device, own)
+        about = _about(opened, columns, frame)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        to_stdout = out is None and (as_json or labels is None)
+        to_stdout = out is None and calibrate is None and (as_json or labels is None)
         hidden = quiet or as_json or (to_stdout and sys.stdout.isatty())
         with (
             _table(out, force, columns, as_json, to_stdout) as table,
@@ -115,24 +148,60 @@ def verify(
                 opened.size,
                 found.files,
                 columns,
-                [sink for sink in (table, score) if sink is not None],
+                [sink for sink in (table, score, fit) if sink is not None],
                 crop=crop,
+                framer=framer,
+                faces=faces,
+                framing=look,
                 batch=batch,
                 progress=progress,
             )
             _require_any(outcome)
-            result = _result(outcome, columns, found, score)
+            framed = _framing(look)
+            result = _result(outcome, columns, found, score, framed)
+            if fit is not None and calibration is not None:
+                learnt = fit.learnt()
+                calibration_file(calibration, force=force).write(learnt.to_bytes())
+                result["calibration"] = calibration_figures(learnt)
             if table:
                 table.end(result)
-        if as_json and out is not None:
-            print_json({**about, "out": str(out), **result})
+        if as_json and not to_stdout:
+            print_json({**about, **({"out": str(out)} if out is not None else {}), **result})
+        elif fit is not None and calibration is not None:
+            show_calibration(learnt, calibration)
         elif score is not None and not as_json:
-            _show_report(result["report"], columns.reader, opened.name)
+            show_report(result["report"], columns.reader, opened.name)
         if not quiet and not as_json:
             _show_notes(outcome, columns, found, opened, out)
+        if framed is not None and not as_json and not quiet:
+            for remark in framed.remarks():
+                message(f"{remark}: the {columns.reader} did not learn on such; try --align", style="yellow")
     _name_failed(outcome, in_table=out is not None or to_stdout)
     if outcome.failed:
         raise typer.Exit(EXIT_FAILED)
+
+
+def _framer(align: bool, faces: str, crop: str) -> Framer | None:
+    from cfgan.data.framing.faces import Framer, check_faces
+    from cfgan.data.framing.sources import ONE_FACE
+    from cfgan.errors import InputError
+
+    check_faces(faces, ONE_FACE)
+    if not align:
+        return None
+    if crop != "center":
+        raise InputError("cannot be combined with --align, which has a frame of its own.", field="--crop", value=crop)
+    return Framer()
+
+
+def _framing(look: FramingLook | None) -> Framing | None:
+    """How the images are framed; None where that is not asked or dlib is missing."""
+    from cfgan.errors import ConfigError
+
+    try:
+        return None if look is None else look.result()
+    except ConfigError:  # an extra: verifying does not need it
+        return None
 
 
 def _check_output(out: Path | None, labels: Path | None, force: bool) -> None:
@@ -153,14 +222,36 @@ def _labels(path: Path | None, bundle: Bundle, ignore_unknown: bool) -> Any:
     if path is not None:
         return read_labels(path, vocabulary=bundle.vocabulary, ignore_unknown=ignore_unknown)
     if ignore_unknown:
-        raise InputError("means nothing without --labels.", field="--ignore-unknown")
+        raise InputError("means nothing without --labels or --calibrate.", field="--ignore-unknown")
     return None
 
 
-def _score(bundle: Bundle, columns: Columns, known: Any, found: Found) -> LabelScore | None:
-    from cfgan.evaluation.labelled import LabelScore
+def _check_calibration(calibrate: Path | None, calibration: Path | None, labels: Path | None, force: bool) -> None:
+    from cfgan.errors import InputError
+    from cfgan.verify.user_calibration import calibration_file
 
-    return None if known is None else LabelScore(bundle, columns, known, [file.name for file in found.files])
+    if calibrate is None:
+        return
+    if calibration is None:
+        raise InputError("name the file to write.", field="--calibration")
+    if labels is not None:
+        raise InputError(
+            "cannot be combined with --labels: images that thresholds were learnt on say nothing of how good they are.",
+            field="--calibrate",
+            value=calibrate,
+        )
+    calibration_file(calibration, force=force)
+
+
+def _own(path: Path | None, bundle: Bundle, by: str, framing: str) -> Calibration | None:
+    """The reader's calibration with a user's own in its place."""
+    from cfgan.verify.user_calibration import read_user_calibration
+
+    if path is None:
+        return None
+    found = read_user_calibration(path, bundle.vocabulary)
+    found.require(bundle, by, framing, path=path)
+    return found.applied(bundle.classifiers[by].calibration, bundle.vocabulary)
 
 
 @contextlib.contextmanager
@@ -199,7 +290,9 @@ def _about(bundle: Bundle, columns: Columns, crop: str) -> dict[str, Any]:
     return about
 
 
-def _result(outcome: Outcome, columns: Columns, found: Found, score: LabelScore | None) -> dict[str, Any]:
+def _result(
+    outcome: Outcome, columns: Columns, found: Found, score: LabelScore | None, framing: Framing | None
+) -> dict[str, Any]:
     """What came of it: stands below the images in JSON."""
     from cfgan.evaluation.accuracy import plain
 
@@ -210,6 +303,7 @@ def _result(outcome: Outcome, columns: Columns, found: Found, score: LabelScore 
         "ignored": dict(found.ignored),
         "repeated": found.repeated,
         "seconds": round(outcome.seconds, 3),
+        "framing": None if framing is None else framing.to_dict(),
     }
     if outcome.meets is not None:
         result["meets"] = outcome.meets
@@ -253,65 +347,3 @@ def _show_notes(outcome: Outcome, columns: Columns, found: Found, bundle: Bundle
         lines.append(str(out))
     for line in lines:
         message(line)
-
-
-def _show_report(report: Mapping[str, Any], reader: str, bundle: str) -> None:
-    from rich.markup import escape
-    from rich.table import Table as RichTable
-
-    shown = RichTable(box=None, pad_edge=False)
-    for k, title in enumerate(
-        ("attribute", "n", "has it", "accuracy", "(real)", "balanced", "(real)", "recall", "95 %", "(real)")
-        + ("specificity", "95 %", "(real)", "AUC", "(real)", "calibr.\nerror", "(real)")
-    ):
-        shown.add_column(title, justify="left" if k == 0 else "right", no_wrap=k == 0)
-    shown.columns[0].min_width = max(len(name) for name in report["attributes"])
-    for name, row in report["attributes"].items():
-        real = row["real"] or {}
-        cells = [f"{row['n']:,}", f"{row['positives']:,}"]
-        for key in ("accuracy", "balanced_accuracy", "recall", "specificity"):
-            cells.append(_share(row[key]))
-            if f"{key}_interval" in row:
-                cells.append(_interval(row[f"{key}_interval"]))
-            cells.append(f"({_share(real.get(key))})")
-        for key in ("auc", "calibration_error"):
-            cells += [_figure(row[key]), f"({_figure(real.get(key))})"]
-        shown.add_row(escape(name), *cells)
-    out = console()
-    out.print(shown)
-    mean = report["mean"]
-    out.print(
-        f"\n{report['images']:,} labelled images by the {reader} of {bundle}: mean accuracy "
-        f"{percent(mean['accuracy']['here'])} (real {percent(mean['accuracy']['real'])}), mean balanced "
-        f"{percent(mean['balanced_accuracy']['here'])} (real {percent(mean['balanced_accuracy']['real'])}, "
-        f"{mean['balanced_accuracy']['attributes']} attributes). In brackets: the {reader}'s own figures on held-out "
-        "real faces, its ceiling.",
-        soft_wrap=True,
-        markup=False,
-    )
-    if report["requested"] and reader == "verifier":
-        out.print(
-            "These are requests, and the verifier decides which draws of a batch are kept: only draws that nothing "
-            "rejected, or --by judge, say how good the generator is.",
-            soft_wrap=True,
-        )
-    for key, what in (("without_labels", "images without labels"), ("without_image", "labels without an image")):
-        if report[key]["count"]:
-            names = ", ".join(report[key]["names"])
-            more = ", ..." if report[key]["count"] > len(report[key]["names"]) else ""
-            message(f"{report[key]['count']:,} {what}: {names}{more}", style="yellow")
-    for line in report["left_out"]:
-        message(f"{line}.", style="yellow")
-
-
-def _share(value: float | None) -> str:
-    return percent(value).removesuffix(" %")
-
-
-def _interval(pair: list[float | None]) -> str:
-    low, high = pair
-    return "-" if low is None or high is None else f"{100 * low:.0f}-{100 * high:.0f}"
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

@@ -71,10 +71,15 @@ class Pictures(Protocol):
         ...
 
 
+Frame = Callable[[str, Image.Image], Image.Image]
+"""What is made of a picture of some name, RGB and upright, before it is looked at; raises DataError."""
+
+
 @dataclass(frozen=True)
 class FilePictures:
     """Image files. ``crop``: what :func:`cfgan.data.decode.to_square` cuts out where an image is of ``expected`` size;
-    the largest central square elsewhere. ``known``: place -> why a file cannot be read, where that is known already."""
+    the largest central square elsewhere. ``known``: place -> why a file cannot be read, where that is known already.
+    ``frame``: what is made of each picture first; raises DataError."""
 
     names: Sequence[str]
     paths: Sequence[Path]
@@ -82,6 +87,7 @@ class FilePictures:
     crop: Box | None = None
     expected: tuple[int, int] | None = None
     known: dict[int, str] = field(default_factory=dict)
+    frame: Frame | None = None
 
     def look(self, place: int, side: int) -> Look:
         path = self.paths[place]
@@ -97,10 +103,11 @@ class FilePictures:
             return Look(f"cannot be read ({error.strerror}).")
         try:
             seen = see_picture(path)
+            image = seen.image if self.frame is None else self.frame(self.names[place], seen.image)
         except DataError as error:
             return Look(str(error), weight=weight, file_digest=digest)
-        crop = self.crop if seen.size == self.expected else None
-        return _looked(seen.image, side, crop, seen.format, seen.mode, seen.size, weight, digest)
+        crop = self.crop if (seen if self.frame is None else image).size == self.expected else None
+        return _looked(image, side, crop, seen.format, seen.mode, seen.size, weight, digest)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,9 +33,19 @@ def one_hot(classes: Sequence[int], count: int) -> Labels:
     return labels.astype(np.float32)
 
 
-def class_numbers(cells: Sequence[Any]) -> tuple[list[int], list[str]]:
-    """For each cell the number of its class, -1 where nothing is known; and the classes, "2" before "10"."""
+def class_numbers(cells: Sequence[Any], *, fold_case: bool = False) -> tuple[list[int], list[str]]:
+    """For each cell the number of its class, -1 where nothing is known; and the classes, "2" before "10".
+
+    With ``fold_case`` "Hat" and "hat" are one class, spelled as it is most often (the first of equals).
+    """
     found = [_class(cell) for cell in cells]
+    if fold_case:
+        spelled: dict[str, Counter[str]] = defaultdict(Counter)
+        for cell in found:
+            if cell is not None:
+                spelled[cell.casefold()][cell] += 1
+        usual = {key: spellings.most_common(1)[0][0] for key, spellings in spelled.items()}
+        found = [None if cell is None else usual[cell.casefold()] for cell in found]
     titles = sorted({cell for cell in found if cell is not None}, key=_natural)
     number = {title: k for k, title in enumerate(titles)}
     return [-1 if cell is None else number[cell] for cell in found], titles
@@ -61,12 +72,17 @@ def class_vocabulary(
         hints: word that people use -> how to ask for it.
 
     Raises:
-        DataError: a set of fewer than two classes.
+        DataError: a set of fewer than two classes, or two that differ in capitals alone.
         VocabularyError: malformed names, or two that are the same.
     """
     for title, names in sets.items():
         if len(names) < 2:
             raise DataError(f"{title} has {len(names)} class; two are needed at least.", field="classes", value=title)
+        spelled: dict[str, str] = {}
+        for name in names:
+            if (other := spelled.setdefault(name.casefold(), name)) != name:
+                said = f"{other!r} and {name!r} differ in capitals alone; --fold-case makes them one class."
+                raise DataError(said, field="classes", value=name)
     groups = tuple(frozenset(names) for names in sets.values())
     names = (*others, *(name for listed in sets.values() for name in listed))
     titles = {title: tuple(listed) for title, listed in sets.items()}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.image_files import is_manifest
+from cfgan.data.left_out import IGNORED
 from cfgan.data.read.classes import attribute_name
 from cfgan.data.read.frames import UNTITLED, plain_title
 from cfgan.data.read.label_values import is_text, words
@@ -44,6 +45,10 @@ class Columns:
         split: train, validation or test.
         person: who is in an image, or what else stays together.
         values: what numbers mean, one of :data:`cfgan.data.read.label_values.SCALES`.
+        ignore: columns to leave out.
+        duplicates: of a file that is listed several times, one of :data:`cfgan.data.read.duplicates.DUPLICATES`.
+        bins: columns of numbers to be read as classes -> where one ends and the next begins, rising.
+        fold_case: whether classes that differ in capitals alone are one.
 
     Example:
         >>> cfgan.read_labels("labels.csv", cfgan.Columns(labels=["Smile"])).vocabulary.names
@@ -56,6 +61,10 @@ class Columns:
     split: str | None = None
     person: str | None = None
     values: str = "auto"
+    ignore: Sequence[str] = ()
+    duplicates: str = "refuse"
+    bins: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    fold_case: bool = False
 
     def any(self) -> bool:
         """Whether anything is said."""
@@ -128,6 +137,7 @@ class _Finder:
         columns, manifest = self._columns, is_manifest(self._titles)
         chosen = [self._title(title, "--columns") for title in columns.labels or ()]
         classes = [self._title(title, "--class-column") for title in columns.classes]
+        self._drop([self._title(title, "--ignore") for title in columns.ignore], (*chosen, *classes))
         file = self._known(columns.file, FILE_COLUMNS, "--file-column", chosen)
         split = self._known(columns.split, SPLIT_COLUMNS, "--split-column", chosen)
         person = self._known(columns.person, PERSON_COLUMNS, "--person-column", chosen)
@@ -145,6 +155,16 @@ class _Finder:
             why = "".join(f"; {title} is left out ({reason})" for title, reason in list(self._left_out.items())[:5])
             raise DataError(f"{self._name} {what}{why}.", field=self._field, value=self._name)
         return Roles(labels, tuple(classes), file, split, person, self._left_out, manifest)
+
+    def _drop(self, ignored: Sequence[str], used: Sequence[str]) -> None:
+        """Forget columns that nobody wants."""
+        if both := next((title for title in used if title in ignored), None):
+            raise DataError(f"{both} cannot be used and left out.", field="--ignore", value=both)
+        self._titles = [title for title in self._titles if title not in ignored]
+        self._plain = {key: title for key, title in self._plain.items() if title not in ignored}
+        self._left_out.update(dict.fromkeys(ignored, IGNORED))
+        if not self._titles:
+            raise DataError(f"nothing is left of {self._name}.", field="--ignore", value=ignored[0])
 
     def _title(self, name: str, field: str) -> str:
         for key in (plain_title(name), _REQUESTED + plain_title(name)):

@@ -20,6 +20,9 @@ WORDS = {
 }
 """How data sets call their splits, in small letters; the numbers are CelebA's."""
 
+FOLDERS = frozenset(word for word in WORDS if not word.isdigit())
+"""What folders of splits are called: those called 0, 1 and 2 hold classes, or parts of a large data set."""
+
 Splits = npt.NDArray[np.uint8]
 """(N,); 0 train, 1 validation, 2 test."""
 

@@ -41,6 +41,7 @@ class Options:
         layout: of a folder, one of :data:`cfgan.data.source.LAYOUTS`.
         labels: the label table of a folder of images.
         columns: of a table.
+        pattern: how labels stand in names; see :mod:`cfgan.data.sources.patterns`.
         vocabulary: the attributes that a table may have; None: any.
         ignore_unknown: leave out columns of labels that are not in the vocabulary.
         identity: a file of lines "file person", as ``identity_CelebA.txt``, which a CelebA folder has of its own.
@@ -53,6 +54,7 @@ class Options:
     layout: str = "auto"
     labels: Path | None = None
     columns: Columns = field(default_factory=Columns)
+    pattern: str | None = None
     vocabulary: Vocabulary | None = None
     ignore_unknown: bool = True
     identity: Path | None = None
@@ -81,7 +83,7 @@ class Source:
         ignored: other files in the folder, by suffix.
         left_out: what was not used.
         folder: where the files lie; None where there are none of their own.
-        crop, image_size, opener, sound: as in :class:`cfgan.data.labelled_images.LabelledImages`.
+        crop, image_size, opener, sound, framing: as in :class:`cfgan.data.labelled_images.LabelledImages`.
         requested: whether the labels are the requests of a batch.
     """
 
@@ -103,6 +105,7 @@ class Source:
     image_size: tuple[int, int] | None = None
     opener: Callable[[str], Image.Image] | None = None
     sound: bool = False
+    framing: str = ""
     requested: bool = False
 
     @property
@@ -169,6 +172,7 @@ class Source:
             self.image_size,
             self.opener,
             self.sound,
+            self.framing,
         )
 
 

@@ -15,7 +15,7 @@ from cfgan.data.read.classes import attribute_name, class_numbers, class_vocabul
 from cfgan.data.read.columns import FILE_COLUMNS
 from cfgan.data.read.frames import plain_title, read_frame
 from cfgan.data.read.label_values import words
-from cfgan.data.read.splits import WORDS, common_words
+from cfgan.data.read.splits import FOLDERS, common_words
 from cfgan.data.sources.base import Options, Source, numbered, refuse_table
 from cfgan.data.sources.tables import with_images
 from cfgan.data.table import frame_labels
@@ -45,15 +45,16 @@ def read_class_folders(folder: Path, options: Options) -> Source:
         DataError: an image that does not lie in a class folder, or fewer than two classes.
         InputError: there is no image.
     """
-    refuse_table(options, f"{folder} has a folder for each class")
+    fold = options.columns.fold_case
+    refuse_table(replace(options, columns=replace(options.columns, fold_case=False)), f"{folder} has a folder a class")
     found = find_images([folder])
     files = [image.inner for image in found.files]
     parts = [file.split("/") for file in files]
-    above = int(all(path[0].casefold() in WORDS for path in parts))
+    above = int(all(path[0].casefold() in FOLDERS for path in parts))
     for file, path in zip(files, parts, strict=True):
         if len(path) < above + 2:
             raise DataError(f"{file} does not lie in a class folder.", field="SOURCE", value=file)
-    classes, titles = class_numbers([path[above] for path in parts])
+    classes, titles = class_numbers([path[above] for path in parts], fold_case=fold)
     vocabulary = class_vocabulary({"class": [attribute_name(title) for title in titles]})
     split, splits = numbered(common_words([path[0] for path in parts]) if above else None)
     deeper = sorted({"/".join(path[above + 1 : -1]) for path in parts if len(path) > above + 2})
@@ -84,10 +85,19 @@ def has_metadata(folder: Path, options: Options) -> bool:
 
 
 def _find_metadata(folder: Path) -> list[Path]:
-    """The label tables of an ``imagefolder``: one in the folder itself, or one in each split folder that has one."""
-    places = [folder, *sorted(path for path in folder.iterdir() if path.name.casefold() in WORDS and path.is_dir())]
-    found = [next((place / name for name in METADATA if (place / name).is_file()), None) for place in places]
-    return [found[0]] if found[0] is not None else [path for path in found if path is not None]
+    """The label tables of an ``imagefolder``: one in the folder itself, or one in each split folder that has one; all
+    that may also lie below ``data/``, as in data sets of the Hugging Face Hub."""
+    for root in (folder, folder / "data"):
+        if root.is_dir():
+            inside = sorted(path for path in root.iterdir() if path.name.casefold() in FOLDERS and path.is_dir())
+            tables = [path for place in (root, *inside) if (path := _metadata_in(place)) is not None]
+            if tables:
+                return tables[:1] if tables[0].parent == root else tables
+    return []
+
+
+def _metadata_in(folder: Path) -> Path | None:
+    return next((folder / name for name in METADATA if (folder / name).is_file()), None)
 
 
 def read_imagefolder(folder: Path, options: Options) -> Source:
@@ -110,7 +120,8 @@ def read_imagefolder(folder: Path, options: Options) -> Source:
         if path.parent != folder:
             title = _file_title(list(frame.columns), columns.file)
             names = words(frame[title].tolist())
-            frame[title] = [f"{path.parent.name}/{name}" if name else None for name in names]
+            inner = path.parent.relative_to(folder).as_posix()
+            frame[title] = [f"{inner}/{name}" if name else None for name in names]
         frames.append(frame)
     frame = pd.concat(frames, ignore_index=True)
     if columns.labels is None and not columns.classes:

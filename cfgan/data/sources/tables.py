@@ -11,13 +11,16 @@ from cfgan.data.decode import read_picture
 from cfgan.data.image_files import Found, find_images
 from cfgan.data.left_out import LeftOut
 from cfgan.data.profile.image_scan import MISSING, FilePictures
+from cfgan.data.read.frames import read_frame
+from cfgan.data.read.label_values import words
 from cfgan.data.read.names import Matches, is_inside, match_names
-from cfgan.data.read.splits import WORDS, common_words
+from cfgan.data.read.splits import FOLDERS, common_words
 from cfgan.data.sources.base import NO_IMAGE, NOT_IN_TABLE, Options, Source, numbered
-from cfgan.data.table import LabelTable, read_labels
+from cfgan.data.table import LabelTable, frame_labels, read_labels
 from cfgan.errors import DataError, InputError
 
-BESIDE = ("labels.csv", "labels.csv.gz", "labels.tsv", "labels.parquet", "labels.jsonl")
+_KAGGLE = "list_attr_celeba.csv", "list_eval_partition.csv"  # CelebA as Kaggle has it: labels, official splits
+BESIDE = ("labels.csv", "labels.csv.gz", "labels.tsv", "labels.parquet", "labels.jsonl", _KAGGLE[0])
 """What the label table of a folder is called that is found without being named."""
 
 
@@ -51,7 +54,19 @@ def read_folder(folder: Path, options: Options) -> Source:
 
 
 def _read(path: Path, options: Options, field: str) -> LabelTable:
+    if path.name == _KAGGLE[0] and (path.parent / _KAGGLE[1]).is_file():
+        return _with_official_splits(path, options, field)
     return read_labels(path, options.columns, options.vocabulary, ignore_unknown=options.ignore_unknown, field=field)
+
+
+def _with_official_splits(path: Path, options: Options, field: str) -> LabelTable:
+    """Labels with the splits of a second table beside them, image by image."""
+    frame, beside = (read_frame(place, field=field) for place in (path, path.parent / _KAGGLE[1]))
+    official = dict(zip(words(beside.iloc[:, 0].tolist()), words(beside.iloc[:, 1].tolist()), strict=True))
+    frame = frame.assign(partition=[official.get(name, "") for name in words(frame.iloc[:, 0].tolist())])
+    return frame_labels(
+        frame, path, options.columns, options.vocabulary, ignore_unknown=options.ignore_unknown, field=field
+    )
 
 
 def _from_table(kind: str, path: Path, table: LabelTable) -> Source:
@@ -142,6 +157,8 @@ def _is_file(path: Path) -> bool:
 
 
 def _split_of_folders(files: list[str]) -> tuple[str, ...] | None:
-    """The first folder of every name, where all of them are called as splits are."""
+    """The first folder of every name, below ``data/`` if all lie there, where all of them are called as splits are."""
+    if all(file.startswith("data/") for file in files):
+        files = [file.removeprefix("data/") for file in files]
     first = [file.partition("/")[0] if "/" in file else "" for file in files]
-    return common_words(first) if all(word.casefold() in WORDS for word in first) else None
+    return common_words(first) if all(word.casefold() in FOLDERS for word in first) else None

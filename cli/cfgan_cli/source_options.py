@@ -1,0 +1,139 @@
+"""What a person may say of a data set: the same for every command that opens one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cfgan_cli.output import message
+
+if TYPE_CHECKING:
+    from cfgan.data.left_out import LeftOut
+    from cfgan.data.sources.base import Options
+
+Layout = Annotated[
+    str,
+    typer.Option(
+        help="Of a folder: auto, celeba, table (with --labels), imagefolder, classes (one folder each), stylegan "
+        "(dataset.json), pattern (with --pattern)."
+    ),
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        help="A folder's label table: CSV, TSV, Parquet, JSON. Default: labels.csv, metadata.csv and the like in it."
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        help="Labels stand in names: '{age}_{gender}_*', or with folders '{sex}/{hair}/*'. Each name in braces is a "
+        "set of classes; {person} and {split} are known."
+    ),
+]
+Bins = Annotated[
+    list[str] | None,
+    typer.Option(help="Read numbers as classes, such as age=18,40,60: below 18, 18 to 40, ... Repeatable."),
+]
+FileColumn = Annotated[str | None, typer.Option(help="Its column of file names, relative to the folder.")]
+LabelColumns = Annotated[
+    str | None, typer.Option(help="Its columns of labels, such as Red,Round, or '' for none; else all that are left.")
+]
+ClassColumn = Annotated[
+    list[str] | None, typer.Option(help="A column whose values are classes, one attribute each. Repeatable.")
+]
+Ignore = Annotated[str | None, typer.Option(help="Columns to leave out, such as photographer,camera.")]
+Duplicates = Annotated[
+    str, typer.Option(help="Of a file that is listed several times: first, last, majority (by label), refuse.")
+]
+FoldCase = Annotated[bool, typer.Option("--fold-case", help="Classes that differ in capitals alone are one.")]
+SplitColumn = Annotated[
+    str | None, typer.Option(help="A column of train, validation, test. Default: split or partition.")
+]
+PersonColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--group-column", "--person-column", help="A column that names what must stay in one split, a person say."
+    ),
+]
+Values = Annotated[
+    str, typer.Option(help="What numbers mean: auto, zero-one, signed (-1..1), signed-unknown (0 is unknown).")
+]
+Root = Annotated[Path | None, typer.Option(help="Of torchvision: the folder that its class reads.")]
+Download = Annotated[bool, typer.Option("--download", help="Let torchvision fetch what is not there.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was left out unasked.")]
+LeftOutFile = Annotated[
+    Path | None,
+    typer.Option("--left-out", help="File that names all that was left out, with the reason: .csv."),
+]
+
+
+def make_options(
+    *,
+    layout: str,
+    labels: Path | None,
+    pattern: str | None,
+    bins: Sequence[str] | None,
+    file_column: str | None,
+    columns: str | None,
+    class_column: Sequence[str] | None,
+    ignore: str | None,
+    duplicates: str,
+    fold_case: bool,
+    split_column: str | None,
+    person_column: str | None,
+    values: str,
+    root: Path | None,
+    download: bool,
+    validation: float = 0.1,
+    test: float = 0.1,
+    identity: Path | None = None,
+) -> Options:
+    """What was said of a source. Raises InputError."""
+    from cfgan.data.read.bins import parse_bins
+    from cfgan.data.read.columns import Columns
+    from cfgan.data.read.duplicates import check_duplicates
+    from cfgan.data.read.splits import Shares
+    from cfgan.data.sources.base import Options
+
+    check_duplicates(duplicates)
+    named = Columns(
+        None if columns is None else _listed(columns),
+        tuple(class_column or ()),
+        file_column,
+        split_column,
+        person_column,
+        values,
+        _listed(ignore or ""),
+        duplicates,
+        parse_bins(bins or ()),
+        fold_case,
+    )
+    shares = Shares(validation, test)
+    return Options(layout, labels, named, pattern, identity=identity, shares=shares, root=root, download=download)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def check_left_out_file(path: Path | None) -> None:
+    """Raise InputError where the file of what was left out cannot be written, before the work begins."""
+    from cfgan.data.left_out import left_out_file
+
+    if path is not None:
+        left_out_file(path)
+
+
+def tell_left_out(left_out: LeftOut, path: Path | None, *, quiet: bool = False) -> bool:
+    """Name what was left out, the first few on stderr, all in a file. Returns whether anything was unasked."""
+    from cfgan.data.left_out import left_out_csv, left_out_file
+
+    for line in () if quiet else left_out.lines():
+        message(f"{line}.", style="yellow")
+    if path is not None:
+        left_out_file(path).write(left_out_csv(left_out))
+    return left_out.any_unasked()
