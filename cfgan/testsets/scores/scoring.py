@@ -34,6 +34,7 @@ from cfgan.testsets.scores.operating_points import (
 from cfgan.testsets.scores.paired import paired_contrasts
 from cfgan.testsets.scores.rows import make_rows, rate_masks
 from cfgan.testsets.scores.tables import ScoreTable
+from cfgan.testsets.scores.warnings import score_warnings
 from cfgan.testsets.tables import require_own_images
 from cfgan.version import __version__
 
@@ -121,7 +122,8 @@ def score_testset(
             "threshold_from": reference.stratum or "all" if reference else None,
         },
         "support": _support(reference),
-        "points": [_point(point) for point in points],
+        "warnings": score_warnings(testset, comparisons, curves, points),
+        "points": [_point(point, comparisons) for point in points],
         "rows": rows,
         "curves": [_curve(curve, equal[:, k]) for k, curve in enumerate(curves)],
         "differences": make_differences(comparisons, points, contrasts, means, resampled, rates),
@@ -142,14 +144,14 @@ def _check(settings: Settings) -> None:
 
 
 def _operating_points(comparisons: Comparisons, settings: Settings) -> tuple[Reference | None, list[OperatingPoint]]:
-    points = [at_threshold(comparisons, settings.threshold)] if settings.threshold is not None else []
     negatives = comparisons.negative & comparisons.scored
-    if not negatives.any():
+    reference = choose_reference(comparisons, settings.threshold_from) if negatives.any() else None
+    points = [at_threshold(comparisons, settings.threshold, reference)] if settings.threshold is not None else []
+    if reference is None:
         what = "bona fide presentations" if comparisons.detection else "non-mated comparisons"
         if not points:
             raise InputError(f"there are no {what} with a score to choose a threshold on.", field="--threshold")
         return None, points
-    reference = choose_reference(comparisons, settings.threshold_from)
     rates = tuple(dict.fromkeys(settings.rates))
     points += at_rates(comparisons, reference, rates)
     if comparisons.detection and (~comparisons.negative & comparisons.scored).any():
@@ -199,7 +201,8 @@ def _support(reference: Reference | None) -> dict[str, Any] | None:
     }
 
 
-def _point(point: OperatingPoint) -> dict[str, Any]:
+def _point(point: OperatingPoint, comparisons: Comparisons) -> dict[str, Any]:
+    scored = {kind: comparisons.of(kind) & comparisons.scored for kind in comparisons.kinds}
     return {
         "name": point.name,
         "fixed": point.fixed,
@@ -208,6 +211,11 @@ def _point(point: OperatingPoint) -> dict[str, Any]:
         "cross_validated": bool(point.by_fold),
         "thresholds_by_fold": {str(fold): value for fold, value in point.by_fold.items()},
         "supported": point.supported,
+        "at_threshold": [
+            {"kind": kind.key, "errors": int(point.plain[mask].sum()), "rate": float(point.plain[mask].mean())}
+            for kind, mask in scored.items()
+            if mask.any()
+        ],
     }
 
 
@@ -249,7 +257,10 @@ def _notes(data: dict[str, Any], comparisons: Comparisons) -> list[str]:
     if "presumed" in kinds:
         notes.append("Presumed mated: one latent with a changed attribute, not two pictures of one person.")
     if comparisons.detection:
-        notes.append("All attacks are of one instrument species: faces of this generator (ISO/IEC 30107-3).")
+        notes.append(
+            "Manipulated media, not presentation attacks: no artefact was presented to a sensor. APCER and BPCER are used "
+            "as ISO/IEC 30107-3 defines them, with generated images as attacks, all of one species: this generator's."
+        )
     else:
         notes.append(
             "GFAR and GFRR count failures to acquire; failures to enrol are not known here and taken for none."
