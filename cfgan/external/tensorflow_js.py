@@ -16,7 +16,7 @@ _STORED = {"float32": "<f4", "int32": "<i4", "float16": "<f2", "uint8": "u1"}
 
 
 def unpack(manifest: Sequence[Mapping[str, Any]], raw: bytes) -> dict[str, npt.NDArray[np.float32]]:
-    """Weights as TensorFlow.js keeps them, one after the other: float32, int32, float16, or bytes with a scale and a minimum.
+    """Weights as TensorFlow.js keeps them, one after the other: float32, int32, float16, bytes with scale, minimum.
 
     Args:
         manifest: groups, each with ``weights``: name, shape and, of bytes, quantization.

@@ -34,22 +34,22 @@ class IdentitySpec(BaseModel):
     enabled: bool = Field(True, description="false: no embedder; nothing is screened, and `nearest` cannot be had")
     screen: Literal["none", "compared", "all"] | None = Field(
         None,
-        description="none: imposters are compared however alike they are, as a measurement of bias needs; compared: no "
+        description="none: imposters are compared however alike they are, as measuring bias needs; compared: no "
         "non-mated comparison above the embedder's threshold; all: no two subjects above it. Both cut the tail of the "
-        "non-mated scores off, and with it false matches at strict thresholds. By default compared, in `factorial` none",
+        "non-mated scores off, and with it false matches at strict thresholds. Default: compared; in `factorial` none",
     )
     screen_fmr: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.001, description="that threshold: the embedder's at this false match rate on real pairs"
     )
     keep_fmr: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.01,
-        description="presumed mated pairs are kept above the threshold at this false match rate on real pairs, of every "
-        "embedder that looks",
+        description="presumed mated pairs are kept above the threshold at this false match rate on real pairs, of each "
+        "embedder",
     )
     keep_fnmr: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="instead of keep_fmr: the threshold at this false non-match rate. At 1 % half of all random imposters "
-        "pass it, so that it says next to nothing",
+        description="instead of keep_fmr: the threshold at this false non-match rate. At 1 % half of all random "
+        "imposters pass it: it says next to nothing",
     )
     require_face: bool = Field(True, description="leave out faces that its detector does not find")
 
@@ -149,7 +149,7 @@ class GalleryModel(TestsetModel):
 
 
 class DetectionModel(TestsetModel):
-    """Generated faces against the user's real ones, alike in all but that: manipulated media, no presentation attack."""
+    """Generated faces against the user's real ones, alike in all but that: manipulated media."""
 
     design: Literal["detection"]
     attacks: _Count = Field(200, description="generated faces")

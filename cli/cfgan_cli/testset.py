@@ -136,8 +136,8 @@ def _gate(row: dict[str, Any]) -> str:
         return ""
     real = ", ".join(f"{percent(part['real_mated'])} by {part['embedder']}" for part in found["by"])
     return (
-        f"; the gate of identity lets {percent(found['passed'])} of the changed faces pass, {percent(found['imposters'])} of "
-        f"imposters, and of real mated pairs {real}"
+        f"; the gate of identity lets {percent(found['passed'])} of the changed faces pass, "
+        f"{percent(found['imposters'])} of imposters, and of real mated pairs {real}"
     )
 
 

@@ -244,7 +244,7 @@ def _add_changes(
     *,
     search: bool = True,
 ) -> None:
-    """Presumed mated pairs of faces and what each change makes of them; a change that a face lacks is an unmet quota."""
+    """Presumed mated pairs of faces and what each change makes of them; a face without its change is an unmet quota."""
     by_file = {face.file: face for face in bases}
     for name, value in changes(plan, maker.bundle.vocabulary).items():
         role = format_request({name: value})

@@ -62,8 +62,8 @@ def gallery(maker: FaceMaker) -> Built:
     """For each person imposters that match that person's attributes; see :class:`GalleryModel`.
 
     The strata: "gallery", a person against generated faces; "mated", two images of a person; "random", images of two
-    people of one fold. No image of the gallery is copied unless ``copy_gallery`` asks for it. The pairs name the person's image that is
-    most like the imposter, the first one without an embedder.
+    people of one fold. No image of the gallery is copied unless ``copy_gallery`` asks for it. Against generated faces
+    stands the person's image that is most like each, the first one without an embedder.
 
     Raises:
         DataError: an image or a row of the gallery cannot be used; names it.

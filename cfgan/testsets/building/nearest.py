@@ -1,8 +1,8 @@
 """Each face's most similar others out of a whole set, and folds afterwards that keep every pair inside one of them.
 
 Folds that are made first leave each face a small part of the set to look for its double in. So all pairs are looked at,
-the most alike first, and taken as long as the faces that hang together through pairs still fit into one fold (Kruskal's
-rule with a limit on the size of a tree); those groups are then packed into folds. A face is the probe of a few others at
+the most alike first, and taken as long as the faces that hang together through pairs still fit into one fold: Kruskal's
+rule with a limit on the size of a tree. Those groups are then packed into folds. A face is the probe of a few others at
 most: some faces are like many, and a set in which one of them stands everywhere measures that one face.
 """
 

@@ -86,7 +86,7 @@ class Face:
 
 
 def alike(first: Face, second: Face, *, control: bool = False) -> float:
-    """Similarity of two embedded faces: minus the Euclidean distance of their vectors, the chooser's or the control's."""
+    """Similarity of two embedded faces: minus the distance of their vectors, the chooser's or the control's."""
     one, other = (first.control, second.control) if control else (first.vector, second.vector)
     return -float(np.linalg.norm(one - other))
 

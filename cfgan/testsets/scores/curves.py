@@ -1,7 +1,7 @@
 """DET curves and equal error rates, stratum by stratum.
 
-Where a set holds several strata on purpose, imposters of graded hardness say, nothing is pooled over them: an equal error
-rate over as many random as hand-picked imposters is that of a mixture which only the spec of the set has chosen.
+Where a set holds several strata on purpose, imposters of graded hardness say, nothing is pooled over them: an equal
+error rate over as many random as hand-picked imposters is that of a mixture which only the spec of the set has chosen.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ def threshold_at_fnmr(positives: Floats, target: float) -> float:
 def typed(threshold: float, scores: Floats) -> float:
     """The shortest decimal number that decides every one of some scores as a threshold does.
 
-    So a threshold that is printed and typed in again gives the same rates: 51 for 50.00000000000001 among scores in steps
-    of five.
+    So a threshold that is printed and typed in again gives the same rates: 51 for 50.00000000000001 among scores in
+    steps of five.
 
     Args:
         threshold: finite.

@@ -22,6 +22,7 @@ from cfgan.testsets.scores.bootstrap import Means, intervals, plain_interval
 from cfgan.testsets.scores.comparisons import Comparisons
 from cfgan.testsets.scores.curves import StratumCurve, score_curves
 from cfgan.testsets.scores.differences import difference_sides, make_differences
+from cfgan.testsets.scores.differentials import differentials, groups_of
 from cfgan.testsets.scores.operating_points import (
     OperatingPoint,
     Reference,
@@ -54,6 +55,8 @@ class Settings:
         resamples: of subjects.
         seed: of the resamples.
         flag_error_rate: chance that anything is flagged in a system without a difference.
+        by: attributes whose values make the groups that are held against each other; in a factorial set, if empty, the
+            crossed ones.
     """
 
     threshold: float | None = None
@@ -63,6 +66,7 @@ class Settings:
     resamples: int = 1000
     seed: int = 0
     flag_error_rate: float = 0.05
+    by: tuple[str, ...] = ()
 
 
 def score_testset(
@@ -82,6 +86,7 @@ def score_testset(
     """
     _check(settings)
     require_own_images(testset)
+    groups = groups_of(testset, settings.by)
     reference, points = _operating_points(comparisons, settings)
     contrasts = paired_contrasts(comparisons, settings.baseline)
     curves = score_curves(comparisons)
@@ -127,6 +132,14 @@ def score_testset(
         "rows": rows,
         "curves": [_curve(curve, equal[:, k]) for k, curve in enumerate(curves)],
         "differences": make_differences(comparisons, points, contrasts, means, resampled, rates),
+        "differentials": differentials(
+            comparisons,
+            groups,
+            points[0],
+            resamples=settings.resamples,
+            seed=settings.seed,
+            flag_error_rate=settings.flag_error_rate,
+        ),
     }
     data["notes"] = _notes(data, comparisons)
     result: dict[str, Any] = _plain(data)
@@ -258,8 +271,8 @@ def _notes(data: dict[str, Any], comparisons: Comparisons) -> list[str]:
         notes.append("Presumed mated: one latent with a changed attribute, not two pictures of one person.")
     if comparisons.detection:
         notes.append(
-            "Manipulated media, not presentation attacks: no artefact was presented to a sensor. APCER and BPCER are used "
-            "as ISO/IEC 30107-3 defines them, with generated images as attacks, all of one species: this generator's."
+            "Manipulated media, not presentation attacks: no artefact was presented to a sensor. APCER and BPCER are "
+            "used as in ISO/IEC 30107-3, with generated images as attacks, all of one species: this generator's."
         )
     else:
         notes.append(

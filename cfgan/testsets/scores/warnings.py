@@ -1,4 +1,4 @@
-"""What has to be said before any figure: scores the wrong way round, thresholds beyond them, a system that chose the set."""
+"""What has to be said before any figure: scores the wrong way round, thresholds beyond them, circular figures."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def _direction(comparisons: Comparisons, curves: Sequence[StratumCurve]) -> list
         if comparisons.detection
         else "mated faces are less alike than others"
     )
-    return [
-        f"The equal error rate is {100 * best:.1f} % and more: {what}; {how}. Every figure below is the wrong way round."
-    ]
+    return [f"The equal error rate is {100 * best:.1f} % and more: {what}; {how}. All figures are reversed."]
 
 
 def _outside(comparisons: Comparisons, points: Sequence[OperatingPoint]) -> list[str]:
@@ -67,8 +65,8 @@ def _circular(testset: Testset, comparisons: Comparisons) -> list[str]:
             about = testset.manifest.get(key)
             name = about.get("name", key) if isinstance(about, dict) else key
             what = (
-                f"the recogniser that chose and screened these comparisons ({name}): that it fails on the hardest, and on "
-                "none that were screened out, is by construction"
+                f"the recogniser that chose and screened these comparisons ({name}): that it fails on the hardest, and "
+                "on none that were screened out, is by construction"
                 if key == "embedder"
                 else f"the recogniser that controlled them ({name}), which had a say in which changed faces were kept"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from testset_helpers import GreyEmbedder, use_colours
 
@@ -12,6 +13,8 @@ from cfgan.attributes.spec import make_plan
 from cfgan.generate.job import generate
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.build import build_testset
+from cfgan.testsets.building.identity import Identity
+from cfgan.testsets.building.writer import Face
 from cfgan.testsets.check import check_testset
 from cfgan.testsets.folder import Testset, open_testset
 from cfgan.testsets.spec import make_testset_plan
@@ -50,17 +53,28 @@ def test_both_similarities_stand_beside_each_other_and_the_choice_is_the_chooser
 def test_a_control_has_a_say_in_who_stayed_the_same(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = {"design": "transect", "attributes": "Red", "change": ["-Very_Big"], "subjects": 24, "folds": 2}
-    alone = build(tiny_bundle, tmp_path / "a", spec).protocol["survival"]["-Very_Big"]
-    both = build(tiny_bundle, tmp_path / "b", spec, tmp_path).protocol["survival"]["-Very_Big"]
-    assert alone["moved"] == both["moved"]
-    assert [row["embedder"] for row in alone["identity"]["by"]] == ["colours"]
-    assert [row["embedder"] for row in both["identity"]["by"]] == ["colours", "greys"]
-    assert both["identity"]["by"][0]["real_mated"] is not None and 0 <= both["identity"]["imposters"] <= 1
-    monkeypatch.setattr(GreyEmbedder, "name", "strict")
-    use_colours(monkeypatch, keep=-1e-9)
-    refused = build(tiny_bundle, tmp_path / "c", spec, tmp_path).protocol["survival"]["-Very_Big"]
-    assert refused["kept"]["hits"] == 0 < refused["moved"]
+    spec = {"design": "transect", "attributes": "Red", "change": ["Round", "-Very_Big"], "subjects": 16, "folds": 2}
+
+    def survival(out: str, human_models: Path | None = None) -> list[dict[str, Any]]:
+        return list(build(tiny_bundle, tmp_path / out, spec, human_models).protocol["survival"].values())
+
+    alone, both = survival("a"), survival("b", tmp_path)
+    assert [row["moved"] for row in alone] == [row["moved"] for row in both]
+    kept = [rows["identity"] for rows in alone if rows["kept"]["hits"] > 1]
+    assert kept and all([row["embedder"] for row in each["by"]] == ["colours"] for each in kept)
+    kept = [rows["identity"] for rows in both if rows["kept"]["hits"] > 1]
+    assert kept and all([row["embedder"] for row in each["by"]] == ["colours", "greys"] for each in kept)
+    assert all(0 <= each["imposters"] <= 1 and each["by"][0]["real_mated"] == 0.72 for each in kept)
+    monkeypatch.setattr("cfgan.testsets.building.identity.Identity.same_person", _refusing_control)
+    assert sum(row["kept"]["hits"] for row in survival("c", tmp_path)) == 0 < sum(row["moved"] for row in both)
+
+
+def _refusing_control(identity: Identity, base: Face, face: Face, pixels: np.ndarray) -> Face | None:
+    identity.keep["greys"] = 1.0  # no two faces are that alike
+    return _SAME_PERSON(identity, base, face, pixels)
+
+
+_SAME_PERSON = Identity.same_person
 
 
 def test_what_screening_leaves_out_is_counted_and_none_leaves_nothing_out(
