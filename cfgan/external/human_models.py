@@ -138,9 +138,11 @@ def _layers(weights: Mapping[str, npt.NDArray[np.float32]]) -> list[Layer]:
 def _cut(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Levels (3, H, W) to float32 (3, 224, 224) as the network reads them."""
     picture = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
-    box = tuple(share * side for share, side in zip(_CROP, (*picture.size, *picture.size), strict=True))
+    (left, top, right, bottom), (width, height) = _CROP, picture.size
+    box = (left * width, top * height, right * width, bottom * height)
     small = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
-    return (np.asarray(small, np.float32)[..., ::-1] - np.float32(_MEAN)).transpose(2, 0, 1)
+    levels = np.asarray(small, np.float32)[..., ::-1] - np.asarray(_MEAN, np.float32)
+    return np.ascontiguousarray(levels.transpose(2, 0, 1))
 
 
 def _check(path: Path, folder: Path) -> None:

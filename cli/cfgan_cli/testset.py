@@ -74,9 +74,17 @@ def build(
         plan = read_testset_spec(spec, opened.vocabulary, overrides)
 
         from cfgan.testsets.building.build import build_testset, check_testset_plan
+        from cfgan.testsets.planning import expected_rates
 
         for warning in check_testset_plan(plan, opened):
             message(f"Warning: {warning}", style="yellow")
+        if shown := expected_rates(plan):
+            rates = ", ".join(f"{name} {percent(rate)}" for name, rate in shown.items())
+            message(
+                f"The least false match rates that this set can show are about: {rates} (rule of three). "
+                "`cfgan testset plan` says what smaller ones take.",
+                style="dim",
+            )
         if plan.model.identity.enabled and plan.design != "detection" and human_models is None:
             message(
                 "Chooser and control are the same recogniser: no other is asked without --human-models "
@@ -168,6 +176,39 @@ def baseline(
             count = write_scores(target, baseline_scores(opened, system, gallery=gallery, progress=progress))
         if not quiet:
             console().print(f"{count:,} scores in {out}", markup=False, soft_wrap=True)
+
+
+@app.command("plan")
+def plan_set(
+    fmr: Annotated[float, typer.Option(help="The false match rate to be shown, 0 to 1.")],
+    confidence: Annotated[float, typer.Option(help="That it is no larger, 0 to 1.")] = 0.95,
+    groups: Annotated[int, typer.Option(min=1, help="Groups of people, for each of which it is to be shown.")] = 1,
+    acceptance: Annotated[float, typer.Option(help="Share of the draws that show what is asked for.")] = 0.5,
+    human_models: HumanModels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say how many comparisons, subjects, draws, minutes and megabytes a false match rate takes.
+
+    The comparisons share no subject, and none of them may match: then the rate is at most --fmr with
+    that confidence. To measure the rate itself to within 30 % takes 30 false matches.
+    """
+    with exit_codes():
+        from cfgan.testsets.planning import plan_size
+
+        embedders = 1 if human_models is None else 2
+        size = plan_size(fmr, confidence, acceptance=acceptance, groups=groups, embedders=embedders)
+    if as_json:
+        print_json(size.to_dict())
+        return
+    for name, value in (
+        ("independent comparisons, none of them a false match", f"{size.pairs:,}"),
+        ("independent comparisons to know the rate to within 30 %", f"{size.pairs_within_30_percent:,}"),
+        ("subjects, each in one comparison", f"{size.subjects:,}"),
+        ("draws", f"{size.draws:,}"),
+        ("minutes of one core", f"{size.minutes:,.0f}"),
+        ("megabytes", f"{size.megabytes:,.0f}"),
+    ):
+        console().print(f"{name:<56}{value:>12}", markup=False, soft_wrap=True)
 
 
 @app.command("list")

@@ -184,7 +184,7 @@ def score(
 
 
 def _thresholds(given: list[float] | None, systems: int) -> list[float]:
-    """The systems' own thresholds, one each. Raises InputError: more than two systems, or another number of thresholds."""
+    """The systems' own thresholds, one each. Raises InputError: too many systems or thresholds."""
     from cfgan.errors import InputError
 
     if systems > 2:

@@ -91,8 +91,8 @@ def _show(data: Mapping[str, Any]) -> None:
     for system in data["systems"]:
         if system["scored_alone"] or system["failures"]:
             message(
-                f"{system['file']}: {system['failures']:,} without a score, {system['scored_alone']:,} left out because "
-                "the other has none."
+                f"{system['file']}: {system['failures']:,} without a score, {system['scored_alone']:,} left out "
+                "because the other has none."
             )
 
 

@@ -97,13 +97,14 @@ def _page(data: Mapping[str, Any]) -> str:
     style_of_verdict, word = _WORDS[verdict(data)]
     made = environment()
     whole = made.filters["say"]
-    made.filters |= {
+    words: dict[str, Any] = {
         "p": probability,
         "kind": lambda key: KINDS[key].name,
         "pct": lambda rate: whole(share(rate)),
         "span": span,
         "exact": exact,
     }
+    made.filters |= words
     return made.get_template("score.html.j2").render(
         data=data,
         style=style(),

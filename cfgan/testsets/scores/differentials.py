@@ -6,8 +6,8 @@ Summarizing Demographic Differentials", NISTIR 8429, 2022) summarise groups by, 
 - the worst group over the geometric mean of all, 1 where all are alike;
 - the Gini coefficient, 0 where all are alike, 1 where one group has all errors; its mean over both rates is
   GARBE (Howard, Laird and Sirotin, "Evaluating Proposed Fairness Models for Face Recognition Algorithms", 2022);
-- the fairness discrepancy rate, 1 where all are alike: one less the mean of both largest differences (de Freitas Pereira
-  and Marcel, "Fairness in Biometrics: A Figure of Merit", IEEE T-BIOM 4, 2022).
+- the fairness discrepancy rate, 1 where all are alike: one less the mean of both largest differences (de Freitas
+  Pereira and Marcel, "Fairness in Biometrics: A Figure of Merit", IEEE T-BIOM 4, 2022).
 
 All of them are larger than those of a fair system by chance alone, the more so the rarer the errors. So each stands
 beside its 95th percentile in a system whose groups have one common rate, and only a test with a stated error rate says
@@ -161,7 +161,7 @@ class _Side:
         }
 
     def to_dict(self, p: Sequence[float], flag_error_rate: float) -> dict[str, Any]:
-        groups = []
+        groups: list[dict[str, Any]] = []
         for k, name in enumerate(self.names):
             low, high = _interval(self.resampled[:, k])
             flag = ("worse" if self.against[k].gap > 0 else "better") if p[k] <= flag_error_rate else ""
@@ -177,12 +177,12 @@ class _Side:
                 }
             )
         measures = {name: _measure(*values) for name, values in self.measures().items()}
-        groups.sort(key=lambda group: -group["rate"])
+        groups.sort(key=lambda group: -float(group["rate"]))
         return {"kind": self.kind.key, "error": self.kind.error, "groups": groups, "measures": measures}
 
 
 def _joint(sides: Sequence[_Side]) -> dict[str, Any]:
-    """GARBE and FDR, both errors weighing the same; of mated comparisons, or presumed ones where there are no others."""
+    """GARBE and FDR, both errors weighing the same; of mated comparisons, else of presumed ones."""
     false_matches = [side for side in sides if not side.kind.positive]
     others = [side for side in sides if side.kind.positive]
     if not false_matches or not others:
