@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cfgan_cli import testset_export, testset_score
+from cfgan_cli import testset_export, testset_identify, testset_score
 from cfgan_cli.options import BundleOption, Device, Silent
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 
@@ -26,6 +26,7 @@ app.command("export")(testset_export.export)
 app.command("check")(testset_export.check)
 app.command("info")(testset_export.info)
 app.command("score")(testset_score.score)
+app.command("identify")(testset_identify.identify)
 
 
 @app.command("build")
@@ -78,7 +79,7 @@ def build(
 
         for warning in check_testset_plan(plan, opened):
             message(f"Warning: {warning}", style="yellow")
-        if shown := expected_rates(plan):
+        if (shown := expected_rates(plan)) and not quiet:
             rates = ", ".join(f"{name} {percent(rate)}" for name, rate in shown.items())
             message(
                 f"The least false match rates that this set can show are about: {rates} (rule of three). "
