@@ -215,7 +215,8 @@ def score_identification(
     for j, size in enumerate(used):
         alien = best[protocol.mate < 0, j]
         enrolled = np.flatnonzero((protocol.mate >= 0) & (entry[np.maximum(protocol.mate, 0)] < size))
-        for rate in (None, *rates):
+        held: list[float | None] = [None, *rates]
+        for rate in held:
             threshold = -math.inf
             if rate is not None:
                 finite = np.maximum(alien, np.finfo(np.float64).min)
