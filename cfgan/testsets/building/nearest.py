@@ -8,6 +8,7 @@ most: some faces are like many, and a set in which one of them stands everywhere
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ Vectors = npt.NDArray[np.float32]
 RULE = "whole set, folds afterwards"
 """What the protocol says of pairs that were chosen so; sets of format 1 looked inside one fold."""
 
-_CANDIDATES = 64  # nearest others of a face that are looked at first, for each comparison that it is to get
+_CANDIDATES = 16  # nearest others of a face that are looked at first, for each comparison that it is to get
+_CHUNK = 100_000  # edges as Python numbers at a time
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,16 @@ class _Search:
     def __init__(self, vectors: Vectors, each: int, uses: int, closest: float) -> None:
         self._vectors, self._each, self._uses, self._closest = vectors, each, uses, closest
         n = len(vectors)
-        kept = min(max(n - 1, 0), _CANDIDATES * each)
-        edges: list[tuple[float, int, int, int]] = []
+        kept = min(max(n - 1, 0), _CANDIDATES * (each + 3))
+        near, far = np.zeros((n, kept), np.int32), np.zeros((n, kept), np.float32)
         for face in range(n):
             order, distance = self._neighbours(face)
-            edges += [
-                (float(distance[k]), face, int(order[k]), k + 1) for k in range(kept) if distance[k] > self._closest
-            ]
-        self._edges = sorted(edges)
+            near[face], far[face] = order[:kept], distance[:kept]
+        face_of, rank = np.indices((n, kept), dtype=np.int32)
+        usable = far > closest
+        columns = (far[usable], face_of[usable], near[usable], rank[usable] + 1)
+        ordered = np.lexsort(columns[2::-1])
+        self._edges = np.stack([column[ordered] for column in columns[1:]], axis=1)  # enrolled, probe, rank
 
     def _neighbours(self, face: int) -> tuple[npt.NDArray[np.int64], Vectors]:
         """All others of a face, nearest first, and their distances."""
@@ -96,7 +100,7 @@ class _Search:
             return face
 
         chosen = _Chosen(n, self._each, self._uses)
-        for _, a, b, rank in self._edges:
+        for a, b, rank in self._in_order():
             if not chosen.open(a, b):
                 continue
             one, other = root(a), root(b)
@@ -108,6 +112,10 @@ class _Search:
                 size[one] += size[other]
             chosen.take(a, b, rank)
         return chosen.pairs, [root(face) for face in range(n)]
+
+    def _in_order(self) -> Iterator[tuple[int, int, int]]:
+        for start in range(0, len(self._edges), _CHUNK):
+            yield from self._edges[start : start + _CHUNK].tolist()
 
     def filled(self, pairs: list[tuple[int, int, int]], packed: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:
         """The same pairs, and for faces that lack some the nearest of their own fold."""
