@@ -76,9 +76,9 @@ class ExportOptions:
                 text = f"{value} is not between {low} and {high}."
                 raise InputError(text, field=flag, value=value, nearest=[close])
         if not 0 <= self.margin <= MAX_MARGIN:
-            close = 0.0 if self.margin < 0 else MAX_MARGIN
+            end = 0.0 if self.margin < 0 else MAX_MARGIN
             text = f"{self.margin:g} is not between 0 and {MAX_MARGIN:g}."
-            raise InputError(text, field="--margin", value=self.margin, nearest=[close])
+            raise InputError(text, field="--margin", value=self.margin, nearest=[end])
         if self.gallery is not None and not self.gallery.is_dir():
             raise FolderError(f"there is no folder {self.gallery}.", field="--gallery", value=self.gallery)
 

@@ -181,9 +181,9 @@ def score_identification(
         InputError: a rate, rank or size that cannot be.
     """
     everyone = len(protocol.enrolled)
-    for rate in rates:
-        if not 0 < rate < 1:
-            raise InputError(f"{rate:g} is no error rate between 0 and 1.", field="--at", value=rate)
+    for target in rates:
+        if not 0 < target < 1:
+            raise InputError(f"{target:g} is no error rate between 0 and 1.", field="--at", value=target)
     for rank in ranks:
         if rank < 1:
             raise InputError("a rank is at least 1.", field="--rank", value=rank)
