@@ -1,9 +1,11 @@
-"""How well the face embedder tells people apart on real pairs: the operating points that test sets are screened by.
+"""How well a face embedder tells people apart on real pairs: the operating points that test sets are screened by.
 
     python benchmarks/identity.py --data stores/celeba64 --identities CelebA/identity_CelebA.txt
+    python benchmarks/identity.py --data ... --identities ... --human-models package
 
 People are split in two halves: thresholds are chosen on the pairs of one half, the error rates that they give are
-reported on those of the other. Writes ``cfgan/external/dlib_resnet.json`` (figures only) and prints it.
+reported on those of the other. Writes ``cfgan/external/dlib_resnet.json``, or with --human-models ``faceres.json``
+(figures only), and prints it.
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from cfgan.data.store import open_store
-from cfgan.external.face_embedder import FaceEmbedder
-from cfgan.external.operating_points import FILE, measure_operating_points
+from cfgan.external.face_embedder import Embedder, FaceEmbedder
+from cfgan.external.operating_points import FILES, measure_operating_points
 
 
 def main() -> None:
@@ -25,14 +27,19 @@ def main() -> None:
     parser.add_argument("--identities", type=Path, required=True, help="lines of file name and person number")
     parser.add_argument("--images", type=int, default=4000, help="images embedded at most")
     parser.add_argument("--cache", type=Path, help="where embeddings are kept between two runs (.npz)")
-    parser.add_argument("--out", type=Path, default=FILE)
+    parser.add_argument("--human-models", type=Path, help="the unpacked npm package: measure its network faceres")
+    parser.add_argument("--out", type=Path)
     args = parser.parse_args()
 
     store = open_store(args.data)
     person = dict(line.split() for line in args.identities.read_text().splitlines() if line.strip())
     people = np.asarray([int(person[name]) for name in store.files])
     rows = people_with_several(people, args.images)
-    embedder = FaceEmbedder()
+    embedder: Embedder = FaceEmbedder()
+    if args.human_models:
+        from cfgan.external.human_models import FaceresEmbedder
+
+        embedder = FaceresEmbedder(args.human_models)
     if args.cache and args.cache.exists():
         with np.load(args.cache, allow_pickle=False) as kept:
             if not np.array_equal(kept["rows"], rows):
@@ -46,7 +53,7 @@ def main() -> None:
     points = measure_operating_points(vectors, people[rows])
     points |= {"embedder": embedder.name, "digest": embedder.digest, "size": store.size}
     points |= {"images": len(rows), "face_found": round(float(found.mean()), 4), "data": "CelebA, aligned, 64 x 64"}
-    args.out.write_text(json.dumps(points, indent=2) + "\n")
+    (args.out or FILES[embedder.name]).write_text(json.dumps(points, indent=2) + "\n")
     print(json.dumps(points, indent=2))
 
 

@@ -185,6 +185,7 @@ def score(
     allow_missing: bool = False,
     threshold_from: str | None = None,
     baseline: str | None = None,
+    by: Sequence[str] = (),
     resamples: int = 1000,
     seed: int = 0,
     flag_error_rate: float = 0.05,
@@ -202,6 +203,7 @@ def score(
         allow_missing: count comparisons without a row as failures to acquire.
         threshold_from: stratum whose non-mated comparisons thresholds for ``at`` are chosen on.
         baseline: stratum that others are compared with, face by face.
+        by: attributes whose values make the groups that are held against each other.
         resamples: of subjects, for the intervals.
         seed: of the resamples.
         flag_error_rate: chance that anything is flagged in a system without a difference.
@@ -232,7 +234,7 @@ def score(
         table = read_scores(path, names, key=key, column="score", optional=optional)
     comparisons = join_scores(opened, table, distance=distance, allow_missing=allow_missing)
     rates = tuple(at) if at is not None else (0.01, 0.05) if detection else (0.01, 0.001)
-    settings = Settings(threshold, rates, threshold_from, baseline, resamples, seed, flag_error_rate)
+    settings = Settings(threshold, rates, threshold_from, baseline, resamples, seed, flag_error_rate, tuple(by))
     return Score(score_testset(opened, comparisons, table, settings, progress=progress), Path(testset))
 
 

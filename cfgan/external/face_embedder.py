@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from cfgan.errors import ConfigError
 from cfgan.external.detector import check_levels, enlarged
 from cfgan.io.files import sha256_of
 from cfgan.io.progress import Progress
+
+DLIB, FACERES = "dlib-resnet", "faceres"
+"""The embedders: this one, and that of :mod:`cfgan.external.human_models`."""
 
 _BOX = (50, 70, 205, 225)
 """Where the face is in CelebA's central crop, enlarged: left, top, right, bottom in pixels. Used where no face is
@@ -42,6 +45,24 @@ class Embedded:
     found: npt.NDArray[np.bool_]
 
 
+class Embedder(Protocol):
+    """Faces to vectors that lie near each other for one person; similarity is minus their distance."""
+
+    @property
+    def name(self) -> str:
+        """Short; operating points are filed under it."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 that names weights and preprocessing exactly."""
+        ...
+
+    def __call__(self, levels: npt.NDArray[np.uint8], progress: Progress | None = None) -> Embedded:
+        """Embed faces, uint8 (N, 3, H, W), 0..255. Raises DataError: another type or shape."""
+        ...
+
+
 class FaceEmbedder:
     """dlib's face-recognition network on enlarged faces; deterministic, one thread, 10 to 20 faces a second.
 
@@ -49,7 +70,7 @@ class FaceEmbedder:
         ConfigError: the extra is missing.
     """
 
-    name = "dlib-resnet"
+    name = DLIB
     dimension = 128
 
     def __init__(self) -> None:

@@ -310,6 +310,12 @@ def _amounts(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> tuple[i
     return across // 2, across - across // 2, down // 2, down - down // 2
 
 
+def same_padding(x: Tensor, kernel: Sequence[int], stride: Sequence[int]) -> Tensor:
+    """Maps (N, C, H, W) with TensorFlow's padding "same" around them."""
+    amounts = _amounts(x, kernel, stride)
+    return F.pad(x, amounts) if any(amounts) else x
+
+
 _LAYERS: Mapping[str, Callable[[Config, Mapping[str, Tensor]], nn.Module]] = {
     "InputLayer": lambda config, own: nn.Identity(),
     "ZeroPadding2D": lambda config, own: _Padding(config),

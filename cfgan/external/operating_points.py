@@ -1,6 +1,7 @@
-"""The face embedder's error rates on real pairs, and the similarity at which it reaches a wanted one.
+"""The face embedders' error rates on real pairs, and the similarity at which they reach a wanted one.
 
-``dlib_resnet.json`` beside this file was measured by ``benchmarks/identity.py``; it holds figures only.
+``dlib_resnet.json`` and ``faceres.json`` beside this file were measured by ``benchmarks/identity.py``; they hold
+figures only.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.errors import BundleError, InputError
+from cfgan.external.face_embedder import DLIB, FACERES
 from cfgan.io.files import read_json_object
 
-FILE = Path(__file__).parent / "dlib_resnet.json"
+FILES = {DLIB: Path(__file__).parent / "dlib_resnet.json", FACERES: Path(__file__).parent / "faceres.json"}
+"""Embedder -> its figures."""
 
 _GRID = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5]
 """Error rates whose thresholds are kept; those between are interpolated."""
@@ -102,25 +105,26 @@ def similarities(vectors: Floats, people: npt.NDArray[np.int64]) -> tuple[Floats
 
 
 @cache
-def operating_points() -> dict[str, Any]:
-    """The shipped figures of the embedder. Raises BundleError if the file is damaged."""
+def operating_points(embedder: str = DLIB) -> dict[str, Any]:
+    """The shipped figures of an embedder, one of :data:`FILES`. Raises BundleError if the file is damaged."""
     try:
-        return read_json_object(FILE)
+        return read_json_object(FILES[embedder])
     except ValueError as error:
         raise BundleError(f"the face embedder's figures are damaged: {error}.") from None
 
 
-def similarity_at(kind: str, rate: float) -> float:
-    """The similarity at which the embedder's error rate on real pairs is ``rate``.
+def similarity_at(kind: str, rate: float, embedder: str = DLIB) -> float:
+    """The similarity at which an embedder's error rate on real pairs is ``rate``.
 
     Args:
         kind: "fmr", false match rate (non-mated pairs at or above it), or "fnmr", false non-match rate.
         rate: 0.0005 to 0.5.
+        embedder: one of :data:`FILES`.
 
     Raises:
         InputError: a rate that the measured pairs do not support.
     """
-    points = operating_points()[kind]
+    points = operating_points(embedder)[kind]
     rates = [point["rate"] for point in points]
     if not rates[0] <= rate <= rates[-1]:
         raise InputError(
@@ -130,3 +134,13 @@ def similarity_at(kind: str, rate: float) -> float:
             nearest=[min(rates, key=lambda known: abs(known - rate))],
         )
     return float(np.interp(np.log(rate), np.log(rates), [point["similarity"] for point in points]))
+
+
+def real_match_rate(similarity: float, embedder: str = DLIB) -> float:
+    """The share of real mated pairs, two pictures of one person, that an embedder finds at least so similar.
+
+    Interpolated between the measured false non-match rates; where ``similarity`` lies outside those, the nearest.
+    """
+    points = sorted(operating_points(embedder)["fnmr"], key=lambda point: float(point["similarity"]))
+    rates = np.log([point["rate"] for point in points])
+    return 1 - float(np.exp(np.interp(similarity, [point["similarity"] for point in points], rates)))

@@ -26,6 +26,7 @@ from cfgan.testsets.folder import (
     Pair,
     Testset,
     open_testset,
+    person_of,
     subject_of,
 )
 from cfgan.testsets.tables import GALLERY, attribute_columns, attribute_rows, is_enrolled, read_checksums
@@ -131,29 +132,27 @@ def _check_pairs(testset: Testset, shown: set[str]) -> list[str]:
     for pair in testset.pairs:
         enrolled.setdefault(pair.group, pair.a)
         problems += [f"{PAIRS}: {pair.pair}: {text}" for text in _pair_problems(pair, testset.design, shown)]
-        same = _person(enrolled[pair.group]) == _person(pair.a) if testset.design == "gallery" else False
+        same = person_of(enrolled[pair.group]) == person_of(pair.a) if testset.design == "gallery" else False
         if pair.group and enrolled[pair.group] != pair.a and not same:  # of a gallery's person, the likest image
             problems.append(f"{PAIRS}: {pair.pair}: group {pair.group} has another enrolled face")
     return problems
 
 
 def _pair_problems(pair: Pair, design: str, shown: set[str]) -> Iterable[str]:
-    from_gallery = design == "gallery" and pair.a.startswith(GALLERY)
-    if not from_gallery and pair.a not in shown:
-        yield f"the set has no image {pair.a}"
-    elif from_gallery and not is_enrolled(pair.a):
-        yield f"{pair.a} is not {GALLERY}PERSON/FILE"
-    elif pair.b not in shown:
-        yield f"the set has no image {pair.b}"
+    faults = [text for name in (pair.a, pair.b) if (text := _fault(name, design, shown))]
+    if faults:
+        yield faults[0]
     elif pair.a == pair.b:
         yield "an image is compared with itself"
-    elif (_person(pair.a) == _person(pair.b)) != (pair.mated != "0"):
-        yield f"mated is {pair.mated}, but the subjects are {_person(pair.a)} and {_person(pair.b)}"
+    elif (person_of(pair.a) == person_of(pair.b)) != (pair.mated != "0"):
+        yield f"mated is {pair.mated}, but the subjects are {person_of(pair.a)} and {person_of(pair.b)}"
 
 
-def _person(file: str) -> str:
-    """Subjects and enrolled people may have the same name, and are not the same."""
-    return (GALLERY if file.startswith(GALLERY) else "") + (subject_of(file) if "/" in file else file)
+def _fault(name: str, design: str, shown: set[str]) -> str:
+    """What is wrong with the name of a face: neither an image of the set nor, against a gallery, an enrolled one."""
+    if design == "gallery" and name.startswith(GALLERY):
+        return "" if is_enrolled(name) else f"{name} is not {GALLERY}PERSON/FILE"
+    return "" if name in shown else f"the set has no image {name}"
 
 
 def _check_items(testset: Testset, shown: set[str]) -> list[str]:
@@ -174,7 +173,7 @@ def _check_folds(testset: Testset) -> list[str]:
         ((file, pair.fold) for pair in testset.pairs for file in (pair.a, pair.b)),
         ((item.file, item.fold) for item in testset.items if item.file),
     ):
-        folds.setdefault(_person(name), set()).add(fold)
+        folds.setdefault(person_of(name), set()).add(fold)
     problems = [
         f"{_table(testset)}: {person} is in the folds {', '.join(map(str, sorted(found)))}"
         for person, found in sorted(folds.items())

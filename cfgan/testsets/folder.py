@@ -33,7 +33,14 @@ from cfgan.io.cells import CellWriter
 from cfgan.io.files import read_json_object, write_text
 from cfgan.io.reading import open_text, reason
 
-FORMAT = "cfgan-testset/1"
+FORMAT = "cfgan-testset/2"
+"""Of sets that are built now. Format 1 has no columns ``control`` and ``rank``, and its level nearest was looked for
+inside each fold, with no cap on how often a face is the probe."""
+
+FORMATS = ("cfgan-testset/1", FORMAT)
+"""Those that are read."""
+
+_SINCE_2 = ("control", "rank")  # columns of pairs.csv
 MANIFEST, PAIRS, ITEMS = "manifest.json", "pairs.csv", "items.csv"
 CHECKSUMS = "checksums.sha256"
 ATTRIBUTES, PROTOCOL, DATASHEET, SPEC = "attributes.csv", "protocol.json", "datasheet.md", "spec.yaml"
@@ -58,8 +65,11 @@ class Pair:
         matched: stated attribute values that both faces show, such as ("Male", "-Eyeglasses").
         differing: stated attribute values of b that a has not.
         moved: values of b that were not meant to differ from a, but do by the judge.
-        similarity: by the set's embedder, more is more alike; None where there is none.
+        similarity: by the embedder that chose the pairs, more is more alike; None where there is none.
         fold: 1..k; no subject is in two folds.
+        control: similarity by another recogniser, which chose no pair; None where there is none.
+        rank: of a pair of the level nearest: the how-manieth most similar b is to a of all faces that a could have been
+            compared with, 1 the most; None in others.
     """
 
     pair: str
@@ -73,6 +83,8 @@ class Pair:
     moved: tuple[str, ...]
     similarity: float | None
     fold: int
+    control: float | None = None
+    rank: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,12 @@ class Item:
 def subject_of(file: str) -> str:
     """The subject that a file of :class:`Pair` shows: the folder that it lies in."""
     return file.split("/")[-2]
+
+
+def person_of(file: str) -> str:
+    """Whom a file of :class:`Pair` shows, by a name that tells enrolled people from synthetic subjects of that name."""
+    enrolled = "gallery/" if file.startswith("gallery/") else ""
+    return enrolled + (subject_of(file) if "/" in file else file)
 
 
 @dataclass(frozen=True)
@@ -131,11 +149,12 @@ def open_testset(path: Path) -> Testset:
         raise FolderError(f"{path} {what}.", field="testset", value=path)
     try:
         manifest, protocol = read_json_object(path / MANIFEST), read_json_object(path / PROTOCOL)
-        if manifest.get("format") != FORMAT:
+        if manifest.get("format") not in FORMATS:
             found = manifest.get("format")
-            raise FolderError(f"{path} has format {found!r}, not {FORMAT}.", field="testset", value=path)
+            raise FolderError(f"{path} has format {found!r}, not {' or '.join(FORMATS)}.", field="testset", value=path)
         detection = str(manifest["design"]) == "detection"
-        pairs = () if detection else tuple(_pair(row) for row in _rows(path / PAIRS, Pair))
+        missing = _SINCE_2 if manifest["format"] == FORMATS[0] else ()
+        pairs = () if detection else tuple(_pair(row) for row in _rows(path / PAIRS, Pair, missing))
         items = tuple(_item(row) for row in _rows(path / ITEMS, Item)) if detection else ()
     except (ValueError, KeyError, TypeError, csv.Error) as error:
         raise FolderError(f"{path} is damaged: {error}.", field="testset", value=path) from None
@@ -159,8 +178,8 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _rows(path: Path, kind: type[Pair] | type[Item]) -> Iterable[dict[str, str]]:
-    names = [field.name for field in fields(kind)]
+def _rows(path: Path, kind: type[Pair] | type[Item], missing: Sequence[str] = ()) -> Iterable[dict[str, str]]:
+    names = [field.name for field in fields(kind) if field.name not in missing]
     try:
         with open_text(path) as handle:
             reader = csv.DictReader(handle)
@@ -191,8 +210,11 @@ def _check(row: dict[str, str]) -> None:
             raise ValueError(f"{key} {name[:200]!r} is in no subject's folder")
     if not all(row.get(key, "x") for key in ("a", "b")):
         raise ValueError("a comparison has no face")
-    if not math.isfinite(float(row.get("similarity") or 0)):
-        raise ValueError(f"similarity {row['similarity']!r} is no finite number")
+    for key in ("similarity", "control"):
+        if not math.isfinite(float(row.get(key) or 0)):
+            raise ValueError(f"{key} {row[key]!r} is no finite number")
+    if row.get("rank") and not row["rank"].isdigit():
+        raise ValueError(f"rank {row['rank']!r} is no number")
 
 
 def _pair(row: dict[str, str]) -> Pair:
@@ -208,6 +230,8 @@ def _pair(row: dict[str, str]) -> Pair:
         moved=_values(row["moved"]),
         similarity=float(row["similarity"]) if row["similarity"] else None,
         fold=int(row["fold"]),
+        control=float(row["control"]) if row.get("control") else None,
+        rank=int(row["rank"]) if row.get("rank") else None,
     )
 
 

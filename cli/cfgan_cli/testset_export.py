@@ -44,6 +44,13 @@ def export(
         int | None,
         typer.Option(help="lfw, insightface: side of the images in pixels; by default 250 and 112."),
     ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(
+            help="lfw, insightface: a border around each face, 0 to 0.4 of the side. Detectors that look for faces in "
+            "scenes find few that fill the image; with --size 256 --margin 0.25 they see 128 pixels of face."
+        ),
+    ] = 0.0,
     quality: Annotated[int, typer.Option(help="lfw, insightface, celeba: quality of JPEG, 50 to 95.")] = 95,
     with_images: Annotated[bool, typer.Option("--with-images", help="parquet: put the images into the table.")] = False,
     as_json: AsJson = False,
@@ -58,7 +65,7 @@ def export(
         from cfgan.testsets.export.source import ExportOptions
         from cfgan.testsets.folder import open_testset
 
-        options = ExportOptions(presumed_as_mated, balance, gallery, images, size, quality, with_images)
+        options = ExportOptions(presumed_as_mated, balance, gallery, images, size, quality, with_images, margin)
         opened = open_testset(testset)
         with progress_bar(quiet=quiet or as_json, unit="images") as progress:
             about = export_testset(opened, kind, out, options, progress)

@@ -20,16 +20,20 @@ _SHOWN = 12  # parts of a kind shown on the terminal
 def score(
     testset: Annotated[Path, typer.Argument(help="A test set's folder.", metavar="DIR")],
     scores: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
             help="CSV or Parquet: a row a comparison (pair, score) or presentation (item, score). An empty score is a "
-            "failure to acquire.",
-            metavar="SCORES",
+            "failure to acquire. Two tables: the second system against the first, comparison by comparison.",
+            metavar="SCORES [SCORES]",
         ),
     ],
     threshold: Annotated[
-        float | None,
-        typer.Option(help="Your system's threshold: a score of that much or more is a match, or an attack."),
+        list[float] | None,
+        typer.Option(
+            help="Your system's threshold: a score of that much or more is a match, or an attack. Of two systems: give "
+            "it twice.",
+            show_default=False,
+        ),
     ] = None,
     at: Annotated[
         list[float] | None,
@@ -55,6 +59,14 @@ def score(
             metavar="STRATUM",
         ),
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Attributes, such as Male,Young, whose values make the groups that are held against each other at the "
+            "first operating point. By default what a factorial set crosses.",
+            metavar="ATTRIBUTES",
+        ),
+    ] = None,
     distance: Annotated[bool, typer.Option("--distance", help="Less is more alike, or more an attack.")] = False,
     key_column: Annotated[
         str | None, typer.Option(help="Column of names: pair, or item in detection sets.", show_default=False)
@@ -77,7 +89,12 @@ def score(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older score report.")
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder of the report: new, empty, or an older score report. Of two systems: a JSON file.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as one JSON object.")] = False,
     quiet: Silent = False,
@@ -89,9 +106,36 @@ def score(
     error rates and DET curves; failures to acquire. Nothing is scored on fewer comparisons than the set
     holds: missing, double, unknown and unreadable rows are named, and the exit code is 2.
 
+    With two tables: paired differences of both systems, each at its own threshold, with intervals, and
+    which parts of the set differ.
+
     --out writes report.html, score.json and CSV tables, all or nothing.
     """
     with exit_codes():
+        own = _thresholds(threshold, len(scores))
+        if len(scores) == 2:
+            from cfgan_cli.testset_versus import versus
+
+            for option, given in (("--fail-above", fail_above), ("--baseline", baseline), ("--by", by)):
+                _refuse_for_two(option, given)
+            versus(
+                testset,
+                (scores[0], scores[1]),
+                distance=distance,
+                key=key_column,
+                column=score_column,
+                allow_missing=allow_missing,
+                out=out,
+                as_json=as_json,
+                quiet=quiet,
+                rates=tuple(at) if at else (0.01,),
+                thresholds=(own[0], own[1]) if own else None,
+                threshold_from=threshold_from,
+                resamples=resamples,
+                seed=seed,
+                flag_error_rate=flag_error_rate,
+            )
+            return
         from cfgan.reports.score.report import check_out, write_score_report
         from cfgan.testsets.folder import open_testset
         from cfgan.testsets.scores.comparisons import join_scores, names_of
@@ -104,16 +148,17 @@ def score(
         detection = opened.design == "detection"
         names, optional = names_of(opened)
         key = key_column or ("item" if detection else "pair")
-        table = read_scores(scores, names, key=key, column=score_column, optional=optional)
+        table = read_scores(scores[0], names, key=key, column=score_column, optional=optional)
         comparisons = join_scores(opened, table, distance=distance, allow_missing=allow_missing)
         settings = Settings(
-            threshold=threshold,
+            threshold=own[0] if own else None,
             rates=tuple(at) if at else (0.01, 0.05) if detection else (0.01, 0.001),
             threshold_from=threshold_from,
             baseline=baseline,
             resamples=resamples,
             seed=seed,
             flag_error_rate=flag_error_rate,
+            by=tuple(name.strip() for name in by.split(",") if name.strip()) if by else (),
         )
         with progress_bar(quiet=quiet or as_json, unit="resamples") as progress:
             data = score_testset(
@@ -138,6 +183,25 @@ def score(
         raise typer.Exit(EXIT_FAILED)
 
 
+def _thresholds(given: list[float] | None, systems: int) -> list[float]:
+    """The systems' own thresholds, one each. Raises InputError: too many systems or thresholds."""
+    from cfgan.errors import InputError
+
+    if systems > 2:
+        raise InputError("one table of scores, or two to compare.", field="SCORES", value=systems)
+    found = list(given or ())
+    if found and len(found) != systems:
+        raise InputError(f"{systems} expected, one a system.", field="--threshold", value=len(found))
+    return found
+
+
+def _refuse_for_two(option: str, given: object) -> None:
+    from cfgan.errors import InputError
+
+    if given is not None:
+        raise InputError("cannot be combined with two tables of scores.", field=option, value=given)
+
+
 def _above(data: Mapping[str, Any], most: float) -> list[str]:
     """Strata whose FMR or APCER is above a limit, with it."""
     return [
@@ -148,9 +212,11 @@ def _above(data: Mapping[str, Any], most: float) -> list[str]:
 
 
 def _show(data: Mapping[str, Any]) -> None:
-    from cfgan.reports.score.words import KINDS, changes, findings, headline, share, span, verdict
+    from cfgan.reports.score.words import KINDS, changes, findings, headline, headline_curves, share, span, verdict
 
     out = console()
+    for sentence in data["warnings"]:
+        message(f"First: {sentence}", style="bold red")
     style = {"weak": "bold yellow", "even": "green", "unproven": "yellow"}[verdict(data)]
     out.print(headline(data), style=style, markup=False, soft_wrap=True)
     for sentence in findings(data)[:5]:
@@ -166,13 +232,21 @@ def _show(data: Mapping[str, Any]) -> None:
             out.print(_rows(rows[:_SHOWN]))
             if len(rows) > _SHOWN:
                 out.print(f"and {len(rows) - _SHOWN:,} more; --out writes all", style="dim", markup=False)
+    if data["differentials"]:
+        _show_groups(data["differentials"])
     if data["differences"]:
         out.print("\nScore and errors inside groups of one enrolled face", style="bold", markup=False)
         out.print(_differences(data))
     term = "D-EER" if data["testset"]["design"] == "detection" else "EER"
-    for curve in (curve for curve in data["curves"] if not curve["stratum"]):
+    for k, curve in enumerate(headline_curves(data)[:_SHOWN]):
+        where = f", stratum {curve['stratum']}" if curve["stratum"] else ""
+        against = (
+            f" against {curve['negatives_from']}" if curve["negatives_from"] in ("random", "all") and where else ""
+        )
         out.print(
-            f"\n{term} {share(curve['eer'])} ({span(curve['interval'])}), {KINDS[curve['kind']].name}", markup=False
+            f"{'' if k else chr(10)}{term} {share(curve['eer'])} ({span(curve['interval'])}){where}, "
+            f"{KINDS[curve['kind']].name}{against}",
+            markup=False,
         )
     if data["support"]:
         support = data["support"]
@@ -186,15 +260,45 @@ def _show(data: Mapping[str, Any]) -> None:
         message(note)
 
 
+def _show_groups(found: Mapping[str, Any]) -> None:
+    """Groups at one threshold, the worst first, and the measures beside those of a fair system."""
+    from rich.markup import escape
+
+    from cfgan.reports.score.differentials import MEASURES
+    from cfgan.reports.score.words import share, span
+
+    out = console()
+    for side in found["sides"]:
+        out.print(f"\n{side['error']} of groups at {found['point']}", style="bold", markup=False)
+        table = _table("group", "n", "errors", side["error"], "p", "flag")
+        for group in side["groups"][:_SHOWN]:
+            rate = f"{share(group['rate'])} ({span(group['interval'])})"
+            p = "-" if group["p_holm"] is None else f"{group['p_holm']:.3g}"
+            table.add_row(escape(group["group"]), f"{group['n']:,}", f"{group['errors']:,}", rate, p, group["flag"])
+        out.print(table)
+        for key, title in MEASURES.items():
+            _print_measure(title, side["measures"][key], "up to")
+    if found["garbe"]:
+        _print_measure("GARBE, both error rates", found["garbe"], "up to")
+        _print_measure("fairness discrepancy rate", found["fdr"], "down to")
+
+
+def _print_measure(title: str, found: Mapping[str, Any], fair: str) -> None:
+    low, high = found["interval"]
+    ends = "-" if low is None else f"{low:.3g} to {high:.3g}"
+    console().print(f"{title}: {found['value']:.3g} ({ends}); a fair system {fair} {found['fair']:.3g}", markup=False)
+
+
 def _points(data: Mapping[str, Any]) -> Table:
-    from cfgan.reports.score.words import KINDS
+    from cfgan.reports.score.words import KINDS, exact, share
 
     whole = [row for row in data["rows"] if row["family"] == "all"]
     titles = [f"{row['error']}, {KINDS[row['kind']].name}" for row in whole]
-    table = _table("operating point", "threshold", *titles, "enough")
+    table = _table("operating point", "threshold", *(each for t in titles for each in (t, "held out")), "enough")
     for k, point in enumerate(data["points"]):
-        rates = [_rate(row["rates"][k]) for row in whole]
-        table.add_row(point["name"], f"{point['threshold']:.6g}", *rates, "yes" if point["supported"] else "no")
+        there = {found["kind"]: share(found["rate"]) for found in point["at_threshold"]}
+        rates = [cell for row in whole for cell in (there[row["kind"]], _rate(row["rates"][k]))]
+        table.add_row(point["name"], exact(point["threshold"]), *rates, "yes" if point["supported"] else "no")
     return table
 
 

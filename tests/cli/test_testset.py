@@ -36,9 +36,18 @@ def spec(tmp_path: Path) -> Path:
 def test_build_then_score_with_the_baseline(tiny_bundle: Bundle, tmp_path: Path, spec: Path) -> None:
     build = ["testset", "build", spec, "--bundle", tiny_bundle.path, "--out", tmp_path / "t"]
     value = json.loads(run(*build, "--json").stdout)
-    assert value["complete"] and value["counts"]["nonmated"] == 36 and set(value["survival"]) == {"Round"}
+    assert (
+        set(value["unmet"]) <= {"changes to Round"}
+        and value["counts"]["nonmated"] == 36
+        and set(value["survival"]) == {"Round"}
+    )
     again = run(*build)
-    assert again.exit_code == 0 and "nearest" in again.stdout and "without a search" in again.stdout
+    assert (
+        again.exit_code == (3 if value["unmet"] else 0)
+        and "nearest" in again.stdout
+        and "without a search" in again.stdout
+    )
+    assert "the same recogniser" in again.stderr and "can show are about" in again.stderr
     other = run(*build, "--seed", 5)
     assert other.exit_code == 2 and "another test set" in other.stderr
 
@@ -55,7 +64,7 @@ def test_without_the_embedder_there_is_no_similarity(tiny_bundle: Bundle, tmp_pa
     refused = run(*build)
     assert refused.exit_code == 2 and "nearest needs the embedder" in refused.stderr
     spec.write_text(spec.read_text() + "levels: [random, matched]\n")
-    assert run(*build, "-q").exit_code == 0
+    assert run(*build, "-q").exit_code == 3, "some faces do not take the change"
     assert {pair.similarity for pair in open_testset(tmp_path / "t").pairs} == {None}
 
 

@@ -12,7 +12,18 @@ from cfgan.io.files import is_unused, read_json_object, replace_folder, write_by
 from cfgan.reports.page import environment, style
 from cfgan.reports.score.sections import SECTIONS
 from cfgan.reports.score.shared import shared
-from cfgan.reports.score.words import KINDS, changes, findings, headline, probability, share, span, verdict
+from cfgan.reports.score.words import (
+    KINDS,
+    changes,
+    exact,
+    findings,
+    headline,
+    headline_curves,
+    probability,
+    share,
+    span,
+    verdict,
+)
 from cfgan.reports.section import render_sections, section_tables, table_names, whole_schema
 
 FILES = ("report.html", "score.json", *(f"{name}.csv" for name in table_names(SECTIONS)))
@@ -86,12 +97,14 @@ def _page(data: Mapping[str, Any]) -> str:
     style_of_verdict, word = _WORDS[verdict(data)]
     made = environment()
     whole = made.filters["say"]
-    made.filters |= {
+    words: dict[str, Any] = {
         "p": probability,
         "kind": lambda key: KINDS[key].name,
         "pct": lambda rate: whole(share(rate)),
         "span": span,
+        "exact": exact,
     }
+    made.filters |= words
     return made.get_template("score.html.j2").render(
         data=data,
         style=style(),
@@ -100,6 +113,7 @@ def _page(data: Mapping[str, Any]) -> str:
         headline=headline(data),
         findings=findings(data),
         changes=changes(data),
+        eers=headline_curves(data),
         kinds={row["kind"]: row for row in data["rows"] if row["family"] == "all"},
         sections=render_sections(SECTIONS, data, data, made),
         **shared(data),

@@ -24,7 +24,8 @@ def verdict(data: Mapping[str, Any]) -> str:
     if any(row["flag"] == "worse" for row in data["rows"]):
         return "weak"
     tested = any(row["p"] is not None for row in data["rows"])
-    return "even" if tested and data["points"][0]["supported"] else "unproven"
+    first = data["points"][0]
+    return "even" if tested and (first["supported"] or first["fixed"] == "threshold") else "unproven"
 
 
 def headline(data: Mapping[str, Any]) -> str:
@@ -95,6 +96,22 @@ def probability(p: float | None) -> str:
     if p is None:
         return "-"
     return "p < 0.0001" if p < 0.0001 else f"p = {p:.4f}"
+
+
+def exact(value: float) -> str:
+    """A threshold so that typing it in gives the same decisions: in six digits where they say all of it."""
+    short = f"{value:.6g}"
+    return short if float(short) == value else repr(float(value))
+
+
+def headline_curves(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The equal error rates to name first: of all comparisons where they are no mixture, else stratum by stratum; those
+    of strata that have negatives of their own before those that borrow them."""
+    whole = [curve for curve in data["curves"] if not curve["stratum"]]
+    if whole:
+        return whole
+    own = [curve for curve in data["curves"] if curve["negatives_from"] == "stratum"]
+    return own or list(data["curves"])
 
 
 def share(value: float | None) -> str:

@@ -22,6 +22,7 @@ from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.describe import describe
 from cfgan.testsets.building.designs import Built, cells_of, changes, factorial, matched, stated_names, transect
 from cfgan.testsets.building.faces import FaceMaker
+from cfgan.testsets.building.identity import Identity, thresholds
 from cfgan.testsets.building.pairing import Values
 from cfgan.testsets.building.user_images import check_brought
 from cfgan.testsets.building.writer import TestsetWriter
@@ -30,7 +31,7 @@ from cfgan.testsets.spec import MatchedModel, Plan
 from cfgan.version import __version__
 
 if TYPE_CHECKING:
-    from cfgan.external.face_embedder import FaceEmbedder
+    from cfgan.external.face_embedder import Embedder
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,13 @@ def _check(plan: Plan, bundle: Bundle) -> list[str]:
 
 
 def build_testset(
-    bundle: Bundle, plan: Plan, out: Path, *, device: str = "auto", progress: Progress | None = None
+    bundle: Bundle,
+    plan: Plan,
+    out: Path,
+    *,
+    human_models: Path | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
 ) -> TestsetSummary:
     """Build a test set, or go on with an unfinished one.
 
@@ -98,6 +105,8 @@ def build_testset(
         bundle: the model.
         plan: of :func:`cfgan.testsets.spec.read_testset_spec`.
         out: new or empty folder, or this same set unfinished.
+        human_models: the unpacked npm package with the network that controls what the embedder chooses; None: nothing
+            does.
         device: where to compute.
         progress: called while it lasts.
 
@@ -113,7 +122,8 @@ def build_testset(
     started = time.monotonic()
     _check(plan, bundle)
     embedder = _embedder(plan)
-    writer = TestsetWriter(out, _header(bundle, plan, embedder))
+    control = _control(plan, human_models) if embedder else None
+    writer = TestsetWriter(out, _header(bundle, plan, embedder, control))
     if writer.complete:
         try:
             protocol = read_json_object(out / PROTOCOL)
@@ -129,7 +139,7 @@ def build_testset(
             bundle,
             plan,
             writer,
-            embedder,
+            Identity(plan.model.identity, plan.screen, embedder, control),
             device,
             stop,
             progress or silent,
@@ -161,25 +171,35 @@ def _design(maker: FaceMaker, plan: Plan, cells: Mapping[str, RequestCell]) -> B
     return {"matched": matched, "transect": transect, "factorial": factorial}[plan.design](maker, cells, values)
 
 
-def _embedder(plan: Plan) -> FaceEmbedder | None:
+def _embedder(plan: Plan) -> Embedder | None:
     """The embedder, if the plan wants one; detection sets never do. Raises ConfigError, InputError."""
     if not plan.model.identity.enabled or plan.design == "detection":
         return None
     from cfgan.external.face_embedder import FaceEmbedder
-    from cfgan.external.operating_points import similarity_at
 
-    similarity_at("fmr", plan.model.identity.screen_fmr)
-    similarity_at("fnmr", plan.model.identity.keep_fnmr)
+    thresholds(plan.model.identity)
     return FaceEmbedder()
 
 
-def _header(bundle: Bundle, plan: Plan, embedder: FaceEmbedder | None) -> dict[str, Any]:
+def _control(plan: Plan, human_models: Path | None) -> Embedder | None:
+    """The second recogniser, where it is at hand. Raises InputError."""
+    if human_models is None:
+        return None
+    from cfgan.external.human_models import FaceresEmbedder
+
+    control = FaceresEmbedder(human_models)
+    thresholds(plan.model.identity, control.name)
+    return control
+
+
+def _header(bundle: Bundle, plan: Plan, embedder: Embedder | None, control: Embedder | None) -> dict[str, Any]:
     """What identifies a set: the same header, the same bytes."""
     return {
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "cfgan": __version__,
         "spec": plan.resolved,
         "embedder": {"name": embedder.name, "digest": embedder.digest} if embedder else None,
+        "control": {"name": control.name, "digest": control.digest} if control else None,
         "brought": _digest(plan.user_images) if plan.user_images is not None else None,
     }
 

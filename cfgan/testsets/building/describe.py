@@ -13,7 +13,6 @@ import numpy as np
 
 from cfgan.attributes.request import format_request
 from cfgan.data.decode import load_rgb
-from cfgan.external.operating_points import operating_points
 from cfgan.io.cells import CellWriter
 from cfgan.io.files import write_bytes, write_json, write_text
 from cfgan.io.png import encode_png, grid
@@ -21,8 +20,21 @@ from cfgan.io.yaml import dump_yaml
 from cfgan.stats.rates import Rate
 from cfgan.testsets.building.designs import Built
 from cfgan.testsets.building.faces import FaceMaker
+from cfgan.testsets.building.nearest import RULE
 from cfgan.testsets.building.writer import Face
-from cfgan.testsets.folder import ATTRIBUTES, DATASHEET, MANIFEST, PROTOCOL, SHEET, SPEC, write_items, write_pairs
+from cfgan.testsets.folder import (
+    ATTRIBUTES,
+    DATASHEET,
+    MANIFEST,
+    PROTOCOL,
+    SHEET,
+    SPEC,
+    person_of,
+    write_items,
+    write_pairs,
+)
+from cfgan.testsets.scores.bootstrap import Subjects
+from cfgan.testsets.scores.operating_points import smallest_rate
 from cfgan.verify.real_faces import real_faces
 
 _SHEET_SIDE = 8  # faces across and down on the contact sheet, about
@@ -85,18 +97,19 @@ def _protocol(maker: FaceMaker, built: Built) -> dict[str, Any]:
         "scores": f"{how}; an empty score is a failure to acquire.",
         "draws": maker.writer.tallies,
     }
-    if maker.embedder is not None:
-        points = operating_points()
-        identity = plan.model.identity
-        protocol["embedder"] = {
-            "name": maker.embedder.name,
-            "digest": maker.embedder.digest,
-            "auc": points["auc"],
-            "eer": points["eer"],
-            "measured_on": f"{points['people']} people, {points['data']}",
-            "screen": {"how": identity.screen, "fmr": identity.screen_fmr, "similarity": maker.screen},
-            "keep": {"fnmr": identity.keep_fnmr, "similarity": maker.keep},
+    if (about := maker.identity.about()) is not None:
+        protocol["embedder"] = about
+        protocol["screening"] = built.screening
+    if ranks := [pair.rank for pair in built.pairs if pair.rank is not None]:
+        protocol["nearest"] = {
+            "rule": RULE,
+            "candidates": len(maker.writer.stored("enrolled")) - 1,
+            "median_rank": statistics.median(ranks),
+            "largest_rank": max(ranks),
+            "most_used": max(Counter(pair.b for pair in built.pairs if pair.rank is not None).values()),
         }
+    if built.pairs:
+        protocol["smallest_rates"] = _least_fmr(built)
     if survival := _survival(maker):
         protocol["survival"] = survival
     return protocol
@@ -136,13 +149,16 @@ def _survival(maker: FaceMaker) -> dict[str, dict[str, Any]]:
         if "plain_survived" in tally:
             faces = maker.writer.stored(role)
             tried = tally["done"]
+            by_file = {face.file: face for each in maker.writer.faces.values() for face in each}
             strengths = [face.strength for face in faces]
             found[role] = {
                 "tried": tried,
                 "plain": Rate(tally["plain_survived"], tried).to_dict(),
                 "kept": Rate(tally["survived"], tried).to_dict(),
                 "plain_moved": tally["plain_moved"],
+                "verified": tally["verified"],
                 "moved": tally["moved"],
+                "identity": maker.identity.kept([by_file[face.of] for face in faces], faces, tally["moved"]),
                 "median_strength": statistics.median(strengths) if strengths else None,
             }
     return found
@@ -221,6 +237,7 @@ def _manifest(maker: FaceMaker, protocol: dict[str, Any]) -> dict[str, Any]:
         "synthetic": "in part" if _holds_real_images(maker) else True,
         "bundle": header["bundle"],
         "embedder": header["embedder"],
+        "control": header["control"],
         "cfgan": header["cfgan"],
         "licence": maker.bundle.config.get("licence", ""),
         "counts": protocol["counts"],
@@ -232,7 +249,7 @@ def _datasheet(maker: FaceMaker, built: Built, protocol: dict[str, Any], rates: 
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["pct"] = _percent
+    environment.filters |= {"pct": _percent, "share": lambda rate: "-" if rate is None else f"{100 * rate:.1f} %"}
     plan, config = maker.plan, maker.bundle.config
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         plan=plan,
@@ -249,24 +266,29 @@ def _datasheet(maker: FaceMaker, built: Built, protocol: dict[str, Any], rates: 
         draws=_draws(maker),
         real_images=_holds_real_images(maker),
         shown=format_request(plan.request),
-        least=_least_fmr(built),
+        least=protocol.get("smallest_rates", {}),
         alike=_alike(built),
+        control=_alike(built, control=True),
     )
 
 
 def _least_fmr(built: Built) -> dict[str, float]:
-    """Stratum -> the false match rate that its non-mated comparisons can show at best (rule of three)."""
-    counts = Counter(pair.stratum for pair in built.pairs if pair.mated == "0")
-    return {stratum: min(1.0, 3 / count) for stratum, count in counts.items()}
+    """Stratum -> the false match rate that its non-mated comparisons can show at best: the rule of three over those of
+    them that share no subject, as a score report counts them."""
+    subjects = Subjects([person_of(pair.a) for pair in built.pairs], [person_of(pair.b) for pair in built.pairs])
+    strata = np.asarray([pair.stratum if pair.mated == "0" else None for pair in built.pairs], dtype=object)
+    found = {name: smallest_rate(subjects.independent(strata == name)) for name in dict.fromkeys(strata) if name}
+    return {str(name): round(rate, 6) for name, rate in found.items()}
 
 
-def _alike(built: Built) -> dict[str, dict[str, float]]:
-    """Stratum and kind -> median and extremes of the embedder's similarity."""
+def _alike(built: Built, *, control: bool = False) -> dict[str, dict[str, float]]:
+    """Stratum and kind -> median and extremes of an embedder's similarity."""
     found: dict[str, list[float]] = {}
     for pair in built.pairs:
-        if pair.similarity is not None:
+        value = pair.control if control else pair.similarity
+        if value is not None:
             kind = "non-mated" if pair.mated == "0" else "presumed mated" if pair.mated == "presumed" else "mated"
-            found.setdefault(f"{pair.stratum}, {kind}", []).append(pair.similarity)
+            found.setdefault(f"{pair.stratum}, {kind}", []).append(value)
     return {
         key: {"n": len(listed), "least": min(listed), "median": statistics.median(listed), "most": max(listed)}
         for key, listed in found.items()

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,9 @@ from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import SpecError
 from cfgan.testsets.building.faces import FaceMaker
-from cfgan.testsets.building.pairing import PairList, Values, fold_of, nearest, ring
-from cfgan.testsets.building.writer import Face, alike
+from cfgan.testsets.building.nearest import NearestPairs, nearest_pairs
+from cfgan.testsets.building.pairing import PairList, Screen, Values, fold_of, ring
+from cfgan.testsets.building.writer import Face
 from cfgan.testsets.folder import Item, Pair
 from cfgan.testsets.spec import FactorialModel, MatchedModel, Plan, TransectModel
 
@@ -31,12 +33,16 @@ class Built:
         pairs, items: comparisons, or presentations.
         unmet: quota -> how many are missing.
         notes: what a reader of the datasheet must know besides.
+        screening: stratum of non-mated comparisons -> its enrolled faces, how many of them have another among the
+            candidates that is too alike for another person, and how many comparisons of such were passed over, or
+            taken where nothing is screened.
     """
 
     pairs: list[Pair] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     unmet: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    screening: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def quota(self, name: str, wanted: int, found: int) -> None:
         """Name a quota that was not reached."""
@@ -127,29 +133,47 @@ def matched(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) 
         raise TypeError("not a matched plan")
     faces = {role: maker.subjects(role, cell) for role, cell in cells.items()}
     enrolled, others = faces["enrolled"], faces.get("random", [])
-    folds = {face.subject: fold_of(i, model.folds) for group in faces.values() for i, face in enumerate(group)}
+    hard = _hardest(maker, model, enrolled) if "nearest" in model.levels else None
+    of_enrolled = hard.folds if hard else [fold_of(i, model.folds) for i in range(len(enrolled))]
+    folds = {face.subject: fold for face, fold in zip(enrolled, of_enrolled, strict=True)}
+    for i, face in enumerate(others):  # as many in each fold as there are enrolled faces to meet
+        folds[face.subject] = of_enrolled[i % len(of_enrolled)] if of_enrolled else fold_of(i, model.folds)
     pairs = PairList(values, folds)
     everyone = [*enrolled, *others]
-    vectors = _vectors(everyone)
-    allowed = _screened(everyone, maker.screen)
+    screen = _screen(maker, everyone)
+    places = range(len(enrolled)), range(len(enrolled), len(everyone))
     for level in model.levels:
-        found: list[tuple[int, int]] = []
-        for fold in range(1, model.folds + 1):
-            own = [i for i, face in enumerate(enrolled) if folds[face.subject] == fold]
-            foreign = [len(enrolled) + i for i, face in enumerate(others) if folds[face.subject] == fold]
-            if level == "random":
-                found += ring(own, foreign, model.per_face, allowed)
-            elif level == "matched":
-                found += ring(own, own, model.per_face, allowed)
-            else:
-                found += nearest(own, own, model.per_face, allowed, vectors)
+        found: list[tuple[int, int, int | None]] = []
+        probes = places[1] if level == "random" else places[0]
+        if level == "nearest" and hard:
+            found += hard.pairs
+            passed = hard.passed_over
+        else:
+            for fold in range(1, model.folds + 1):
+                own, among = ([i for i in each if folds[everyone[i].subject] == fold] for each in (places[0], probes))
+                found += [(a, b, None) for a, b in ring(own, among, model.per_face, screen)]
+            passed = screen.met()
         found = sorted(found, key=lambda pair: pair[0])[: model.pairs]
         built.quota(f"{level} pairs", model.pairs, len(found))
-        for a, b in found:
-            pairs.add(everyone[a], everyone[b], "0", level)
-    _add_changes(maker, plan, enrolled, pairs, lambda face, name: name)
+        _note_screening(built, level, screen, places[0], probes, passed)
+        for a, b, rank in found:
+            pairs.add(everyone[a], everyone[b], "0", level, rank)
+    _add_changes(maker, plan, enrolled, pairs, lambda face, name: name, built)
     built.pairs = pairs.pairs
     return built
+
+
+def _hardest(maker: FaceMaker, model: MatchedModel, enrolled: Sequence[Face]) -> NearestPairs:
+    """Each enrolled face's most similar others, and the folds that follow from them."""
+    identity = maker.identity
+    return nearest_pairs(
+        _vectors(enrolled),
+        model.per_face,
+        model.max_uses or 2 * model.per_face,
+        model.folds,
+        _least_in_fold(model),
+        -identity.limit if identity.screens and identity.limit is not None else -1.0,
+    )
 
 
 def transect(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) -> Built:
@@ -162,7 +186,7 @@ def transect(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values)
     built.quota("subjects", model.subjects, len(bases))
     folds = {face.subject: fold_of(i, model.folds) for i, face in enumerate(bases)}
     pairs = PairList(values, folds)
-    _add_changes(maker, plan, bases, pairs, lambda face, name: name, search=model.search)
+    _add_changes(maker, plan, bases, pairs, lambda face, name: name, built, search=model.search)
     _add_imposters(bases, folds, model.folds, model.imposters, maker, pairs, lambda face: IMPOSTER, built)
     built.pairs = pairs.pairs
     return built
@@ -182,7 +206,7 @@ def factorial(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values
     for faces in groups.values():
         _add_imposters(faces, folds, model.folds, model.per_face, maker, pairs, lambda face: face.role, built)
     everyone = [face for faces in groups.values() for face in faces]
-    _add_changes(maker, plan, everyone, pairs, lambda face, name: face.role)
+    _add_changes(maker, plan, everyone, pairs, lambda face, name: face.role, built)
     built.pairs = pairs.pairs
     return built
 
@@ -198,15 +222,16 @@ def _add_imposters(
     built: Built,
 ) -> None:
     """Non-mated pairs inside each fold of some faces."""
-    allowed = _screened(faces, maker.screen)
+    screen = _screen(maker, faces)
     found: list[tuple[int, int]] = []
     for fold in range(1, count + 1):
         own = [i for i, face in enumerate(faces) if folds[face.subject] == fold]
-        found += ring(own, own, each, allowed)
+        found += ring(own, own, each, screen)
     for a, b in sorted(found, key=lambda pair: pair[0]):
         pairs.add(faces[a], faces[b], "0", stratum(faces[a]))
-    if faces:
+    if faces and each:
         built.quota(f"{stratum(faces[0])} pairs", each * len(faces), len(found))
+        _note_screening(built, stratum(faces[0]), screen, range(len(faces)), range(len(faces)), screen.met())
 
 
 def _add_changes(
@@ -215,23 +240,31 @@ def _add_changes(
     bases: Sequence[Face],
     pairs: PairList,
     stratum: Callable[[Face, str], str],
+    built: Built,
     *,
     search: bool = True,
 ) -> None:
-    """Presumed mated pairs of faces and what each change makes of them."""
+    """Presumed mated pairs of faces and what each change makes of them; a face without its change is an unmet quota."""
     by_file = {face.file: face for face in bases}
     for name, value in changes(plan, maker.bundle.vocabulary).items():
         role = format_request({name: value})
-        for face in maker.changed(role, bases, name, value, search=search):
+        changed = maker.changed(role, bases, name, value, search=search)
+        built.quota(f"changes to {role}", len(bases), len(changed))
+        for face in changed:
             base = by_file[face.of]
             pairs.add(base, face, "presumed", stratum(base, role))
 
 
-def _screened(faces: Sequence[Face], limit: float | None) -> Callable[[int, int], bool]:
-    """Whether two faces are unlike enough to be two persons."""
-    if limit is None:
-        return lambda a, b: True
-    return lambda a, b: alike(faces[a], faces[b]) < limit
+def _screen(maker: FaceMaker, faces: Sequence[Face]) -> Screen:
+    return Screen(faces, maker.identity.limit, maker.identity.screens)
+
+
+def _note_screening(
+    built: Built, stratum: str, screen: Screen, enrolled: Sequence[int], probes: Sequence[int], met: int
+) -> None:
+    if screen.limit is not None:
+        double = screen.with_double(enrolled, probes)
+        built.screening[stratum] = {"faces": len(enrolled), "with_one_too_alike": double, "comparisons": met}
 
 
 def _vectors(faces: Sequence[Face]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.spec import RequestCell
-from cfgan.external.operating_points import similarity_at
 from cfgan.generate.sampling import CHUNK, Sampler, chunk_end, latents
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
-from cfgan.testsets.building.writer import Face, Tally, TestsetWriter, alike
+from cfgan.testsets.building.identity import Identity
+from cfgan.testsets.building.writer import Face, Tally, TestsetWriter
 from cfgan.testsets.spec import Plan
 from cfgan.verify.gate import Candidates, Gate, gate_of
 from cfgan.verify.reader import readers_of
 from cfgan.version import __version__
-
-if TYPE_CHECKING:
-    from cfgan.external.face_embedder import FaceEmbedder
 
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0, 4.0)
 """How strongly a changed attribute is given, in units of the condition, which in training was 1. With all other
@@ -36,13 +33,13 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class FaceMaker:
-    """A bundle's networks and the embedder, with the set that they work for.
+    """A bundle's networks and the embedders, with the set that they work for.
 
     Args:
         bundle: the model.
         plan: of the set.
         writer: begun.
-        embedder: or None; nothing is embedded or screened then.
+        identity: the embedders and what they decide.
         device: where to compute.
         stop: asked between two steps.
         progress: called while it lasts.
@@ -54,21 +51,18 @@ class FaceMaker:
         bundle: Bundle,
         plan: Plan,
         writer: TestsetWriter,
-        embedder: FaceEmbedder | None,
+        identity: Identity,
         device: str,
         stop: StopRequest,
         progress: Progress,
         *,
         marked: bool = True,
     ) -> None:
-        self.bundle, self.plan, self.writer, self.embedder = bundle, plan, writer, embedder
+        self.bundle, self.plan, self.writer, self.identity = bundle, plan, writer, identity
         self._sampler = Sampler(bundle, device)
         self.verifier, *judges = readers_of(bundle, self._sampler.engine)
         self.judge = judges[0] if judges else None
         self.stop, self.progress, self._marked = stop, progress, marked
-        identity = plan.model.identity
-        self.screen = similarity_at("fmr", identity.screen_fmr) if embedder else None
-        self.keep = similarity_at("fnmr", identity.keep_fnmr) if embedder else None
 
     # ------------------------------------------------------------------ subjects
 
@@ -121,34 +115,32 @@ class FaceMaker:
                 condition=rounded(drawn.condition[place]),
                 verifier=rounded(drawn.probability[place]),
             )
-            face = self._embedded(face, drawn.pixels[place])
-            if self.embedder and self.plan.model.identity.require_face and not face.found:
+            face = self.identity.embedded(face, drawn.pixels[place])
+            if self.identity.chooser and self.plan.model.identity.require_face and not face.found:
                 tally["no_face"] += 1
             elif self._too_alike(face, [each for each, _ in taken], unlike):
                 tally["too_alike"] += 1
             else:
                 taken.append((face, drawn.pixels[place]))
-        return self._judged(taken), tally
+        faces = self.identity.controlled([face for face, _ in taken], [pixels for _, pixels in taken])
+        return self._judged([(face, pixels) for face, (_, pixels) in zip(faces, taken, strict=True)]), tally
 
     def _too_alike(self, face: Face, beside: Sequence[Face], unlike: Sequence[npt.NDArray[np.float32]]) -> bool:
-        if self.screen is None:
-            return False
         others = list(unlike)
-        if self.plan.model.identity.screen == "all":
+        if self.identity.how == "all":
             standing = [each for faces in self.writer.faces.values() for each in faces if not each.of]
             others += [each.vector for each in (*standing, *beside)]
-        if not others:
-            return False
-        return bool(-np.linalg.norm(np.stack(others) - face.vector, axis=1).min() >= self.screen)
+        return self.identity.too_alike(others, face)
 
     # ------------------------------------------------------------------ changes
 
     def changed(self, role: str, bases: Sequence[Face], name: str, value: float, *, search: bool) -> list[Face]:
         """Change one attribute of some faces and hold everything else: latent and all other attributes.
 
-        Of the strengths at which the verifier sees the changed value, and still all requested ones, the weakest is
-        taken. Faces that are then no longer found, or less like the face they were made from than the embedder's
-        threshold, are not kept. The tally counts what survived, and what would have at strength 1 without a search.
+        Of the strengths at which the verifier sees the changed value, and still all requested ones, and the judge sees
+        the changed value too, the weakest is taken: a search that asks one reader alone finds what fools it. Faces that
+        are then no longer found, or that an embedder does not take for the person they were made from, are not kept.
+        The tally counts what survived, and what would have at strength 1 without a search.
 
         Args:
             role: of the changed faces.
@@ -157,7 +149,7 @@ class FaceMaker:
             search: whether other strengths than 1 are tried.
         """
         done = self.writer.tally(role) or dict.fromkeys(
-            ("done", "moved", "survived", "plain_moved", "plain_survived"), 0
+            ("done", "verified", "moved", "survived", "plain_moved", "plain_survived"), 0
         )
         while done["done"] < len(bases):
             self.stop.raise_if_asked(f"{done['done']} of {role} are in {self.writer.out}; the same command goes on")
@@ -186,42 +178,52 @@ class FaceMaker:
         passed = np.asarray([row.all() for row in seen], dtype=bool)
         if not (search and self.plan.model.verify.enabled):  # where nothing is verified every strength would pass
             passed &= np.arange(len(STRENGTHS)) == _PLAIN
-        made: dict[int, Face] = {}
+        tally["verified"] += int(passed.any())
+        passed &= self._judge_sees(pixels, passed, name, value)
 
-        def face(place: int) -> Face:
-            if place not in made:
-                plain = Face(
-                    file="",
-                    role=role,
-                    seed=base.seed,
-                    draw=base.draw,
-                    requested=requested,
-                    condition=rounded(conditions[place]),
-                    verifier=rounded(probability[place]),
-                    of=base.file,
-                    strength=STRENGTHS[place],
-                )
-                made[place] = self._embedded(plain, pixels[place])
-            return made[place]
+        def survivor(place: int) -> Face | None:
+            face = Face(
+                file="",
+                role=role,
+                seed=base.seed,
+                draw=base.draw,
+                requested=requested,
+                condition=rounded(conditions[place]),
+                verifier=rounded(probability[place]),
+                of=base.file,
+                strength=STRENGTHS[place],
+            )
+            return self.identity.same_person(base, self.identity.embedded(face, pixels[place]), pixels[place])
 
-        if passed[_PLAIN]:
-            tally["plain_moved"] += 1
-            tally["plain_survived"] += self._survives(base, face(_PLAIN))
         if not passed.any():
             return None
         chosen = int(passed.argmax())
+        kept = survivor(chosen)
         tally["moved"] += 1
-        if not self._survives(base, face(chosen)):
-            return None
-        tally["survived"] += 1
-        return face(chosen), pixels[chosen]
+        tally["survived"] += kept is not None
+        if passed[_PLAIN]:
+            tally["plain_moved"] += 1
+            tally["plain_survived"] += (kept if chosen == _PLAIN else survivor(_PLAIN)) is not None
+        return (kept, pixels[chosen]) if kept is not None else None
 
-    def _survives(self, base: Face, face: Face) -> bool:
-        if self.keep is None:
-            return True
-        if self.plan.model.identity.require_face and not face.found:
-            return False
-        return alike(base, face) >= self.keep
+    def _judge_sees(
+        self, pixels: Pixels, rows: npt.NDArray[np.bool_], name: str, value: float
+    ) -> npt.NDArray[np.bool_]:
+        """Of the images (N, 3, H, W) of ``rows``, where the judge sees the value as surely as it is sure of real ones.
+
+        All of them without a judge, or where nothing is verified.
+        """
+        calibration = self.bundle.judge_calibration
+        if self.judge is None or calibration is None or not self.plan.model.verify.enabled:
+            return rows
+        i = self.bundle.vocabulary.index(name)
+        sure = calibration.gate_yes if value > 0 else calibration.gate_no
+        threshold = calibration.threshold[i] if value > 0 else 1 - calibration.threshold[i]
+        seen = rows.copy()
+        if rows.any():
+            read = self.judge.probability(pixels[rows])[:, i]
+            seen[rows] = (read if value > 0 else 1 - read) >= (sure[i] if len(sure) else threshold)
+        return seen
 
     def _gate(self, request: dict[str, float]) -> Gate:
         """The bundle's gate for a request, as the plan's ``verify`` wants it."""
@@ -231,12 +233,6 @@ class FaceMaker:
         return gate_of(self.bundle, cell)
 
     # ------------------------------------------------------------------ reading
-
-    def _embedded(self, face: Face, pixels: Pixels) -> Face:
-        if self.embedder is None:
-            return face
-        seen = self.embedder(pixels[None])
-        return replace(face, found=bool(seen.found[0]), vector=seen.vectors[0])
 
     def _judged(self, taken: list[tuple[Face, Pixels]]) -> list[tuple[Face, bytes]]:
         """Add the judge's reading, which decides nothing, and encode the images."""

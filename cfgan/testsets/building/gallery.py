@@ -1,9 +1,14 @@
-"""Imposters for the people of a gallery: each shows what that person shows, and is somebody else."""
+"""Imposters for the people of a gallery: each shows what that person shows, and is somebody else.
+
+A gallery with several images of a person also gives true mated comparisons, and one of several people random imposters:
+so that false non-matches, and thresholds of fixed false match rates, are those of real people.
+"""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +23,10 @@ from cfgan.errors import DataError, RequestError, SpecError
 from cfgan.io.files import make_folder, write_bytes
 from cfgan.testsets.building.designs import Built
 from cfgan.testsets.building.faces import FaceMaker
-from cfgan.testsets.building.pairing import fold_of
+from cfgan.testsets.building.pairing import fold_of, ring
 from cfgan.testsets.building.user_images import checked_name, gallery_images, is_table, read_image
 from cfgan.testsets.building.writer import Face
-from cfgan.testsets.folder import Pair, value_name
+from cfgan.testsets.folder import Mated, Pair, value_name
 from cfgan.testsets.spec import GalleryModel
 
 _WELL_READ = 0.9
@@ -38,20 +43,27 @@ class Person:
         name: the folder's name, the image's, or that of the CSV's row.
         files: images, relative to the gallery; empty where only attributes are known.
         request: the values to match.
-        vectors: float32 (n, D) of the embedder, of those images.
+        vectors, control: float32 (n, D) of both embedders, of those images; empty without one.
     """
 
     name: str
     files: tuple[str, ...]
     request: Request
-    vectors: npt.NDArray[np.float32]
+    vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    control: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+
+    @property
+    def labels(self) -> list[str]:
+        """How pairs name the images, ``gallery/PERSON/FILE``; one with an empty file where there is no image."""
+        return [f"gallery/{self.name}/{Path(file).name}" for file in self.files] or [f"gallery/{self.name}/"]
 
 
 def gallery(maker: FaceMaker) -> Built:
     """For each person imposters that match that person's attributes; see :class:`GalleryModel`.
 
-    No image of the gallery is copied unless ``copy_gallery`` asks for it. The pairs name the person's image that is
-    most like the imposter, the first one without an embedder.
+    The strata: "gallery", a person against generated faces; "mated", two images of a person; "random", images of two
+    people of one fold. No image of the gallery is copied unless ``copy_gallery`` asks for it. Against generated faces
+    stands the person's image that is most like each, the first one without an embedder.
 
     Raises:
         DataError: an image or a row of the gallery cannot be used; names it.
@@ -67,29 +79,85 @@ def gallery(maker: FaceMaker) -> Built:
         cell = maker.plan.cell(person.name, request, model.imposters, _FIRST_CELL + place)
         faces = maker.subjects(f"imposters of {person.name}", cell, unlike=list(person.vectors))
         built.quota(f"imposters of {person.name}", model.imposters, len(faces))
+        fold = fold_of(place, model.folds)
+        values = tuple(value_name(name, value > 0) for name, value in request.items())
         for face in faces:
-            file, similarity = _nearest(person, face)
-            built.pairs.append(
-                Pair(
-                    pair=f"p{len(built.pairs) + 1:06d}",
-                    a=f"gallery/{person.name}/{file}",
-                    b=face.file,
-                    mated="0",
-                    stratum="gallery",
-                    group=person.name,
-                    matched=tuple(value_name(name, value > 0) for name, value in request.items()),
-                    differing=(),
-                    moved=(),
-                    similarity=similarity,
-                    fold=fold_of(place, model.folds),
-                )
-            )
+            image = _nearest(person, face)
+            alike = [_alike(own, image, [each], 0) for own, each in _both(person, face)]
+            _add(built, person.labels[image], face.file, "0", "gallery", person, fold, alike, values)
+    _add_mated(built, people, model)
+    _add_random(built, people, model)
     if model.copy_gallery:
         _copy(maker, people)
     without = sum(not person.request for person in people)
     if without:
         built.notes.append(f"{without} of {len(people)} people show no attribute that the verifier is sure of.")
     return built
+
+
+def _add(
+    built: Built,
+    a: str,
+    b: str,
+    mated: Mated,
+    stratum: str,
+    person: Person,
+    fold: int,
+    alike: Sequence[float | None],
+    matched: tuple[str, ...] = (),
+) -> None:
+    similarity, control = alike
+    name = f"p{len(built.pairs) + 1:06d}"
+    built.pairs.append(Pair(name, a, b, mated, stratum, person.name, matched, (), (), similarity, fold, control))
+
+
+def _add_mated(built: Built, people: Sequence[Person], model: GalleryModel) -> None:
+    """Two images of a person, in an order that uses all of them about equally often."""
+    for place, person in enumerate(people):
+        couples = sorted(
+            itertools.combinations(range(len(person.files)), 2), key=lambda pair: (pair[1] - pair[0], pair)
+        )
+        for i, k in couples[: model.mated]:
+            alike = [_alike(own, i, own, k) for own in (person.vectors, person.control)]
+            _add(built, person.labels[i], person.labels[k], "1", "mated", person, fold_of(place, model.folds), alike)
+    if model.mated and not any(len(person.files) > 1 for person in people):
+        built.notes.append("No person has two images: there is no mated comparison, so no FNMR and no EER.")
+
+
+def _add_random(built: Built, people: Sequence[Person], model: GalleryModel) -> None:
+    """Images of two people of one fold, whatever they show."""
+    if not model.random or not all(person.files for person in people):
+        return
+    lonely = 0
+    for fold in range(1, model.folds + 1):
+        own = [place for place in range(len(people)) if fold_of(place, model.folds) == fold]
+        lonely += len(own) == 1
+        each = min(model.random, (len(own) - 1) // 2 or len(own) - 1)
+        for number, (a, b) in enumerate(ring(own, own, each, lambda a, b: True)):
+            one, other = people[a], people[b]
+            i, k = number % len(one.files), number % len(other.files)
+            sides = ((one.vectors, other.vectors), (one.control, other.control))
+            alike = [_alike(first, i, second, k) for first, second in sides]
+            _add(built, one.labels[i], other.labels[k], "0", "random", one, fold, alike)
+    if lonely:
+        built.notes.append(f"{lonely} folds have one person only and no random imposters: take fewer folds.")
+
+
+def _alike(
+    first: npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float32]],
+    i: int,
+    second: npt.NDArray[np.float32] | Sequence[npt.NDArray[np.float32]],
+    k: int,
+) -> float | None:
+    """Similarity of two embedded images; None where one is not embedded."""
+    if not len(first) or not len(second) or not len(second[k]):
+        return None
+    return -float(np.linalg.norm(first[i] - second[k]))
+
+
+def _both(person: Person, face: Face) -> tuple[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]], ...]:
+    """Person and face, as the chooser sees them and as the control does."""
+    return (person.vectors, face.vector), (person.control, face.control)
 
 
 def _joined(maker: FaceMaker, person: Person) -> Request:
@@ -126,9 +194,12 @@ def _people(maker: FaceMaker, path: Path, names: Sequence[str], built: Built) ->
         maker.stop.raise_if_asked("the same command goes on")
         levels = np.stack([read_image(image, maker.bundle.size, "gallery") for image in listed])
         probability = maker.verifier.probability(levels).astype(np.float64).mean(0)
-        vectors = maker.embedder(levels).vectors if maker.embedder else np.zeros((0, 0), np.float32)
+        vectors, control = (
+            each(levels).vectors if each else np.zeros((0, 0), np.float32)
+            for each in (maker.identity.chooser, maker.identity.control)
+        )
         request = _sure(maker, probability, names)
-        people.append(Person(name, tuple(label for label, _ in listed), request, vectors))
+        people.append(Person(name, tuple(label for label, _ in listed), request, vectors, control))
         maker.progress("gallery", place + 1, len(images))
     return people
 
@@ -152,7 +223,7 @@ def table_people(path: Path, vocabulary: Vocabulary, names: Sequence[str]) -> tu
     for name, row in zip(listed, table.labels, strict=True):
         values = dict(zip(table.vocabulary.names, np.sign(np.nan_to_num(row)).tolist(), strict=True))
         request = {each: values[each] for each in names if values.get(each)}
-        people.append(Person(checked_name(name), (), request, np.zeros((0, 0), np.float32)))
+        people.append(Person(checked_name(name), (), request))
     return people, table.left_out
 
 
@@ -176,13 +247,11 @@ def _sure(maker: FaceMaker, probability: npt.NDArray[np.float64], names: Sequenc
     return request
 
 
-def _nearest(person: Person, face: Face) -> tuple[str, float | None]:
-    """The person's image that is most like a face, by its name alone, and the similarity."""
-    names = [Path(file).name for file in person.files]
+def _nearest(person: Person, face: Face) -> int:
+    """The place of the person's image that is most like a face; the first where nothing is embedded."""
     if not len(person.vectors) or not len(face.vector):
-        return (names[0] if names else ""), None
-    distance = np.linalg.norm(person.vectors - face.vector, axis=1)
-    return names[int(distance.argmin())], -float(distance.min())
+        return 0
+    return int(np.linalg.norm(person.vectors - face.vector, axis=1).argmin())
 
 
 def _copy(maker: FaceMaker, people: Sequence[Person]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,47 @@ from cfgan.testsets.folder import Mated, Pair, value_name
 
 Allowed = Callable[[int, int], bool]
 """Whether two faces, by their places, may be compared."""
+
+
+@dataclass
+class Screen:
+    """Which faces may be compared, and how many comparisons that costs.
+
+    Args:
+        faces: all that may be compared.
+        limit: similarity from which two are too alike for two persons; None: nothing is known of that.
+        cuts: whether such are passed over; else they are only counted.
+    """
+
+    faces: Sequence[Face]
+    limit: float | None
+    cuts: bool
+    _met: set[frozenset[int]] = field(default_factory=set)
+
+    def __call__(self, a: int, b: int) -> bool:
+        """Whether the faces at two places may be compared."""
+        if self.limit is None or alike(self.faces[a], self.faces[b]) < self.limit:
+            return True
+        self._met.add(frozenset((a, b)))
+        return not self.cuts
+
+    def met(self) -> int:
+        """How many comparisons of faces that are too alike were met since this was asked last."""
+        count = len(self._met)
+        self._met.clear()
+        return count
+
+    def with_double(self, enrolled: Sequence[int], probes: Sequence[int]) -> int:
+        """How many of some faces have among others at least one that is too alike."""
+        if self.limit is None or not len(probes):
+            return 0
+        among = np.stack([self.faces[place].vector for place in probes])
+        places = np.asarray(probes)
+        found = 0
+        for face in enrolled:
+            distance = np.linalg.norm(among - self.faces[face].vector, axis=1)
+            found += bool(((distance <= -self.limit) & (places != face)).any())
+        return found
 
 
 def fold_of(place: int, folds: int) -> int:
@@ -48,27 +89,6 @@ def ring(enrolled: Sequence[int], probes: Sequence[int], each: int, allowed: All
             if len(key) == 2 and key not in seen and allowed(face, probe):
                 seen.add(key)
                 pairs.append((face, probe))
-                found += 1
-    return pairs
-
-
-def nearest(
-    enrolled: Sequence[int], probes: Sequence[int], each: int, allowed: Allowed, vectors: npt.NDArray[np.float32]
-) -> list[tuple[int, int]]:
-    """Give every enrolled face the ``each`` most similar probes that are allowed; no two faces are compared twice."""
-    pairs: list[tuple[int, int]] = []
-    seen: set[frozenset[int]] = set()
-    among = vectors[list(probes)]
-    for face in enrolled:
-        distance = np.linalg.norm(among - vectors[face], axis=1)
-        found = 0
-        for place in np.argsort(distance, kind="stable"):
-            if found == each:
-                break
-            key = frozenset((face, probes[place]))
-            if len(key) == 2 and key not in seen and allowed(face, probes[place]):
-                seen.add(key)
-                pairs.append((face, probes[place]))
                 found += 1
     return pairs
 
@@ -133,14 +153,26 @@ class PairList:
     def __post_init__(self) -> None:
         self.pairs: list[Pair] = []
 
-    def add(self, a: Face, b: Face, mated: Mated, stratum: str) -> None:
-        """Add one comparison; ``a`` is the enrolled face."""
+    def add(self, a: Face, b: Face, mated: Mated, stratum: str, rank: int | None = None) -> None:
+        """Add one comparison; ``a`` is the enrolled face, ``rank`` that of b among the faces that are like it."""
         matched, differing = self.values.compare(a, b)
         meant = [name.lstrip("-") for name in differing]
-        similarity = alike(a, b) if len(a.vector) and len(b.vector) else None
         moved = self.values.moved(a, b, meant) if mated != "0" else ()
         name = f"p{len(self.pairs) + 1:06d}"
-        fold = self.folds[a.subject]
         self.pairs.append(
-            Pair(name, a.file, b.file, mated, stratum, a.subject, matched, differing, moved, similarity, fold)
+            Pair(
+                pair=name,
+                a=a.file,
+                b=b.file,
+                mated=mated,
+                stratum=stratum,
+                group=a.subject,
+                matched=matched,
+                differing=differing,
+                moved=moved,
+                similarity=alike(a, b) if len(a.vector) and len(b.vector) else None,
+                fold=self.folds[a.subject],
+                control=alike(a, b, control=True) if len(a.control) and len(b.control) else None,
+                rank=rank,
+            )
         )

@@ -43,7 +43,8 @@ class Face:
         condition: what the generator was given, A values, six digits.
         verifier, judge: calibrated probabilities of the A attributes, six digits; ``judge`` empty without one.
         found: whether the embedder's detector finds a face; None without an embedder.
-        vector: float32 (D,) of the embedder; empty without one.
+        vector: float32 (D,) of the embedder that chooses; empty without one.
+        control: float32 (D,) of the one that controls; empty without one.
         of: file of the face that this one was made from by a change; empty for others.
         strength: how strongly the changed attribute was given, in units of the condition; 0 for others.
         digest: sha256 of the file.
@@ -59,6 +60,7 @@ class Face:
     judge: tuple[float, ...] = ()
     found: bool | None = None
     vector: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
+    control: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32), compare=False)
     of: str = ""
     strength: float = 0.0
     digest: str = ""
@@ -69,21 +71,24 @@ class Face:
         return subject_of(self.file)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for the journal; the vector exactly."""
-        vector = base64.b64encode(self.vector.astype("<f4").tobytes()).decode()
-        return {**self.__dict__, "vector": vector}
+        """Plain values for the journal; the vectors exactly."""
+        vectors = (self.vector, self.control)
+        vector, control = (base64.b64encode(each.astype("<f4").tobytes()).decode() for each in vectors)
+        return {**self.__dict__, "vector": vector, "control": control}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Face:
         """Inverse of :meth:`to_json`. Raises KeyError, TypeError or ValueError on malformed content."""
         listed = {key: tuple(values[key]) for key in ("condition", "verifier", "judge")}
-        vector = np.frombuffer(base64.b64decode(values["vector"]), "<f4").astype(np.float32)
-        return cls(**{**values, **listed, "vector": vector})
+        held = (base64.b64decode(values[key]) for key in ("vector", "control"))
+        vector, control = (np.frombuffer(each, "<f4").astype(np.float32) for each in held)
+        return cls(**{**values, **listed, "vector": vector, "control": control})
 
 
-def alike(first: Face, second: Face) -> float:
-    """Similarity of two embedded faces: minus the Euclidean distance of their vectors."""
-    return -float(np.linalg.norm(first.vector - second.vector))
+def alike(first: Face, second: Face, *, control: bool = False) -> float:
+    """Similarity of two embedded faces: minus the distance of their vectors, the chooser's or the control's."""
+    one, other = (first.control, second.control) if control else (first.vector, second.vector)
+    return -float(np.linalg.norm(one - other))
 
 
 Tally = dict[str, int]

@@ -91,7 +91,9 @@ def _notes(source: Source, folds: Folds, options: ExportOptions) -> list[str]:
         notes.append(
             f"{left:,} comparisons of the set were left out to make the folds equal; index.csv lists those kept."
         )
-    enrolled = {pair.a for pair in shown if pair.a.startswith(GALLERY)}
+    if options.margin:
+        notes.append(f"Each image has a border of {100 * options.margin:g} % of its side, in the colours of its edge.")
+    enrolled = {name for pair in shown for name in (pair.a, pair.b) if name.startswith(GALLERY)}
     if enrolled:
         notes.append(
             f"{len(enrolled):,} enrolled faces were copied from the gallery, cut square: they are real, and not marked."
@@ -150,7 +152,9 @@ def plan_lfw(source: Source, options: ExportOptions) -> Plan:
             make_folder(home / "lfw" / who)
 
         def one(name: str) -> None:
-            write_bytes(home / "lfw" / names[name], source.encode(name, options.images, side, options.quality))
+            write_bytes(
+                home / "lfw" / names[name], source.encode(name, options.images, side, options.quality, options.margin)
+            )
 
         for_each(one, files, tick)
         body = [line for fold in listed for line in fold]
@@ -231,7 +235,7 @@ def plan_insightface(source: Source, options: ExportOptions) -> Plan:
         encoded: dict[str, bytes] = {}
 
         def one(name: str) -> None:
-            encoded[name] = source.encode(name, "jpg", side, options.quality)
+            encoded[name] = source.encode(name, "jpg", side, options.quality, options.margin)
 
         for_each(one, needed, tick)
         # A face in several comparisons is one object, which pickle stores once.

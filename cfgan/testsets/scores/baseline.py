@@ -20,11 +20,11 @@ from cfgan.io.progress import Progress
 from cfgan.testsets.folder import Testset
 
 if TYPE_CHECKING:
-    from cfgan.external.face_embedder import FaceEmbedder
+    from cfgan.external.face_embedder import Embedder
 
 
 def baseline_scores(
-    testset: Testset, embedder: FaceEmbedder, *, gallery: Path | None = None, progress: Progress | None = None
+    testset: Testset, embedder: Embedder, *, gallery: Path | None = None, progress: Progress | None = None
 ) -> Iterator[tuple[str, float | None]]:
     """Score every comparison by similarity; None, a failure to acquire, where in one of the faces none is found.
 

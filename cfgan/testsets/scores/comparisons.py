@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.errors import DataError
-from cfgan.testsets.folder import Item, Testset, subject_of
+from cfgan.testsets.folder import Item, Testset, person_of, subject_of
 from cfgan.testsets.scores.bootstrap import Subjects
 from cfgan.testsets.scores.rates import Bools, Floats
 from cfgan.testsets.scores.tables import FIELD, ScoreTable, refuse_missing
@@ -144,7 +144,7 @@ def _pairs(testset: Testset, score: Floats, distance: bool) -> Comparisons:
         fold=np.asarray([pair.fold for pair in pairs], dtype=np.int64),
         group=tuple(pair.group for pair in pairs),
         parts=_with_all(len(pairs), parts),
-        subjects=Subjects([subject_of(p.a) for p in pairs], [subject_of(p.b) for p in pairs]),
+        subjects=Subjects([person_of(p.a) for p in pairs], [person_of(p.b) for p in pairs]),
         distance=distance,
     )
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from cfgan.errors import InputError, nearest
 from cfgan.testsets.scores.comparisons import Comparisons
-from cfgan.testsets.scores.rates import Bools, Floats, threshold_at_fmr, threshold_at_fnmr
+from cfgan.testsets.scores.rates import Bools, Floats, threshold_at_fmr, threshold_at_fnmr, typed
 
 RANDOM = "random"
 """The stratum that thresholds come from where there is one: pairs that nobody chose for being hard."""
@@ -31,8 +31,10 @@ class OperatingPoint:
         target: that error rate; NaN for the user's own threshold.
         threshold: over all folds; what a person would set.
         by_fold: fold -> threshold chosen on the other folds; empty if ``threshold`` is used for all.
-        supported: whether the comparisons are enough for the target, see :func:`smallest_rate`.
+        supported: whether the comparisons are enough for the target, or for the rate seen at the user's own threshold;
+            see :func:`smallest_rate`.
         error: (n,) whether the decision on a comparison is wrong; False without a score.
+        plain: (n,) the same where ``threshold`` is used for all.
     """
 
     name: str
@@ -42,6 +44,7 @@ class OperatingPoint:
     by_fold: dict[int, float]
     supported: bool
     error: Bools
+    plain: Bools
 
 
 @dataclass(frozen=True)
@@ -96,12 +99,19 @@ def rule_of_thirty(independent: int) -> float:
     return min(1.0, 30 / independent) if independent else math.nan
 
 
-def at_threshold(comparisons: Comparisons, threshold: float) -> OperatingPoint:
-    """The user's own threshold, in the system's direction."""
-    here = comparisons.own(threshold)
-    per_comparison = np.full(len(comparisons.names), here)
-    error = _errors(comparisons, per_comparison)
-    return OperatingPoint("your threshold", "threshold", math.nan, threshold, {}, True, error)
+def at_threshold(comparisons: Comparisons, threshold: float, reference: Reference | None = None) -> OperatingPoint:
+    """The user's own threshold, in the system's direction.
+
+    Args:
+        comparisons: the scores.
+        threshold: finite.
+        reference: negatives on which to tell whether there are enough for the rate that is seen there.
+    """
+    error = _errors(comparisons, np.full(len(comparisons.names), comparisons.own(threshold)))
+    mask = reference.mask if reference else ~comparisons.negative & comparisons.scored
+    independent = reference.independent if reference else comparisons.subjects.independent(mask)
+    supported = bool(mask.any()) and float(error[mask].mean()) >= smallest_rate(independent)
+    return OperatingPoint("your threshold", "threshold", math.nan, threshold, {}, supported, error, error)
 
 
 def at_rates(
@@ -127,11 +137,12 @@ def at_rates(
     kind = next(kind for kind in comparisons.kinds if kind.positive == positive)
     points = []
     for target in targets:
-        whole = choose(comparisons.score[reference.mask], target)
+        whole = typed(choose(comparisons.score[reference.mask], target), comparisons.score)
         chosen: dict[int, float] = {}
         if len(np.unique(comparisons.fold[reference.mask])) > 1:
             for fold in np.unique(comparisons.fold).tolist():
-                chosen[fold] = choose(comparisons.score[reference.mask & (comparisons.fold != fold)], target)
+                found = choose(comparisons.score[reference.mask & (comparisons.fold != fold)], target)
+                chosen[fold] = typed(found, comparisons.score)
         thresholds = np.asarray([chosen.get(fold, whole) for fold in comparisons.fold.tolist()], dtype=np.float64)
         points.append(
             OperatingPoint(
@@ -142,6 +153,7 @@ def at_rates(
                 by_fold={fold: comparisons.own(value) for fold, value in chosen.items()},
                 supported=bool(target >= smallest_rate(reference.independent)),
                 error=_errors(comparisons, thresholds),
+                plain=_errors(comparisons, np.full(len(comparisons.names), whole)),
             )
         )
     return points

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,37 @@ def threshold_at_fnmr(positives: Floats, target: float) -> float:
     """The highest threshold at which the false non-match rate is at most ``target``; as :func:`threshold_at_fmr`."""
     allowed = math.floor(target * len(positives) + _ROUNDING)
     return float(np.partition(positives, allowed)[allowed])
+
+
+def typed(threshold: float, scores: Floats) -> float:
+    """The shortest decimal number that decides every one of some scores as a threshold does.
+
+    So a threshold that is printed and typed in again gives the same rates: 51 for 50.00000000000001 among scores in
+    steps of five.
+
+    Args:
+        threshold: finite.
+        scores: (n,); NaN is no score.
+    """
+    known = scores[np.isfinite(scores)]
+    below, above = known[known < threshold], known[known >= threshold]
+    if not len(below):
+        return threshold
+    low = float(below.max())
+    high = float(above.min()) if len(above) else math.inf
+    for digits in range(1, 17):
+        found = _ceiling(low, digits)
+        if low < found <= high:
+            return found
+    return threshold
+
+
+def _ceiling(value: float, digits: int) -> float:
+    """The lowest number of some significant digits above a value."""
+    exact = Decimal(value)
+    step = Decimal(10) ** ((exact.adjusted() if exact else 0) - digits + 1)
+    rounded = (exact / step).to_integral_value(ROUND_FLOOR) * step + step
+    return float(rounded)
 
 
 @dataclass(frozen=True)

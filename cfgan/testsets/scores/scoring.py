@@ -22,6 +22,7 @@ from cfgan.testsets.scores.bootstrap import Means, intervals, plain_interval
 from cfgan.testsets.scores.comparisons import Comparisons
 from cfgan.testsets.scores.curves import StratumCurve, score_curves
 from cfgan.testsets.scores.differences import difference_sides, make_differences
+from cfgan.testsets.scores.differentials import differentials, groups_of
 from cfgan.testsets.scores.operating_points import (
     OperatingPoint,
     Reference,
@@ -34,6 +35,7 @@ from cfgan.testsets.scores.operating_points import (
 from cfgan.testsets.scores.paired import paired_contrasts
 from cfgan.testsets.scores.rows import make_rows, rate_masks
 from cfgan.testsets.scores.tables import ScoreTable
+from cfgan.testsets.scores.warnings import score_warnings
 from cfgan.testsets.tables import require_own_images
 from cfgan.version import __version__
 
@@ -53,6 +55,8 @@ class Settings:
         resamples: of subjects.
         seed: of the resamples.
         flag_error_rate: chance that anything is flagged in a system without a difference.
+        by: attributes whose values make the groups that are held against each other; in a factorial set, if empty, the
+            crossed ones.
     """
 
     threshold: float | None = None
@@ -62,6 +66,7 @@ class Settings:
     resamples: int = 1000
     seed: int = 0
     flag_error_rate: float = 0.05
+    by: tuple[str, ...] = ()
 
 
 def score_testset(
@@ -81,6 +86,7 @@ def score_testset(
     """
     _check(settings)
     require_own_images(testset)
+    groups = groups_of(testset, settings.by)
     reference, points = _operating_points(comparisons, settings)
     contrasts = paired_contrasts(comparisons, settings.baseline)
     curves = score_curves(comparisons)
@@ -121,10 +127,19 @@ def score_testset(
             "threshold_from": reference.stratum or "all" if reference else None,
         },
         "support": _support(reference),
-        "points": [_point(point) for point in points],
+        "warnings": score_warnings(testset, comparisons, curves, points),
+        "points": [_point(point, comparisons) for point in points],
         "rows": rows,
         "curves": [_curve(curve, equal[:, k]) for k, curve in enumerate(curves)],
         "differences": make_differences(comparisons, points, contrasts, means, resampled, rates),
+        "differentials": differentials(
+            comparisons,
+            groups,
+            points[0],
+            resamples=settings.resamples,
+            seed=settings.seed,
+            flag_error_rate=settings.flag_error_rate,
+        ),
     }
     data["notes"] = _notes(data, comparisons)
     result: dict[str, Any] = _plain(data)
@@ -142,14 +157,14 @@ def _check(settings: Settings) -> None:
 
 
 def _operating_points(comparisons: Comparisons, settings: Settings) -> tuple[Reference | None, list[OperatingPoint]]:
-    points = [at_threshold(comparisons, settings.threshold)] if settings.threshold is not None else []
     negatives = comparisons.negative & comparisons.scored
-    if not negatives.any():
+    reference = choose_reference(comparisons, settings.threshold_from) if negatives.any() else None
+    points = [at_threshold(comparisons, settings.threshold, reference)] if settings.threshold is not None else []
+    if reference is None:
         what = "bona fide presentations" if comparisons.detection else "non-mated comparisons"
         if not points:
             raise InputError(f"there are no {what} with a score to choose a threshold on.", field="--threshold")
         return None, points
-    reference = choose_reference(comparisons, settings.threshold_from)
     rates = tuple(dict.fromkeys(settings.rates))
     points += at_rates(comparisons, reference, rates)
     if comparisons.detection and (~comparisons.negative & comparisons.scored).any():
@@ -199,7 +214,8 @@ def _support(reference: Reference | None) -> dict[str, Any] | None:
     }
 
 
-def _point(point: OperatingPoint) -> dict[str, Any]:
+def _point(point: OperatingPoint, comparisons: Comparisons) -> dict[str, Any]:
+    scored = {kind: comparisons.of(kind) & comparisons.scored for kind in comparisons.kinds}
     return {
         "name": point.name,
         "fixed": point.fixed,
@@ -208,6 +224,11 @@ def _point(point: OperatingPoint) -> dict[str, Any]:
         "cross_validated": bool(point.by_fold),
         "thresholds_by_fold": {str(fold): value for fold, value in point.by_fold.items()},
         "supported": point.supported,
+        "at_threshold": [
+            {"kind": kind.key, "errors": int(point.plain[mask].sum()), "rate": float(point.plain[mask].mean())}
+            for kind, mask in scored.items()
+            if mask.any()
+        ],
     }
 
 
@@ -249,7 +270,10 @@ def _notes(data: dict[str, Any], comparisons: Comparisons) -> list[str]:
     if "presumed" in kinds:
         notes.append("Presumed mated: one latent with a changed attribute, not two pictures of one person.")
     if comparisons.detection:
-        notes.append("All attacks are of one instrument species: faces of this generator (ISO/IEC 30107-3).")
+        notes.append(
+            "Manipulated media, not presentation attacks: no artefact was presented to a sensor. APCER and BPCER are "
+            "used as in ISO/IEC 30107-3, with generated images as attacks, all of one species: this generator's."
+        )
     else:
         notes.append(
             "GFAR and GFRR count failures to acquire; failures to enrol are not known here and taken for none."

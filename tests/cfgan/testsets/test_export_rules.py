@@ -8,8 +8,9 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from export_helpers import make_testset, seal
+from export_helpers import make_testset, pixels, seal
 
 from cfgan.errors import FolderError, InputError, StoppedError
 from cfgan.io.files import sha256_of
@@ -119,3 +120,19 @@ def test_a_set_that_contradicts_itself_is_not_exported(tmp_path: Path) -> None:
     (testset / "pairs.csv").write_text(text.replace("0.250000,1", "0.250000,2", 1))
     with pytest.raises(FolderError, match="s00001 is in the folds 1, 2.*cfgan testset check"):
         export(seal(testset), "lfw", tmp_path / "out")
+
+
+def test_a_margin_leaves_the_face_whole_in_a_border_of_its_own_edge(tmp_path: Path) -> None:
+    testset = open_testset(make_testset(tmp_path / "t"))
+    for margin, out in ((0.0, "plain"), (0.25, "wide")):
+        export_testset(testset, "lfw", tmp_path / out, ExportOptions(images="png", size=256, margin=margin))
+    (plain, *_), (wide, *_) = (sorted((tmp_path / out).rglob("*.png")) for out in ("plain", "wide"))
+    inner = pixels(plain, 128).astype(int)
+    found = pixels(wide, 256).astype(int)
+    assert np.abs(found[64:192, 64:192] - inner).mean() < 3
+    assert (found[:64] == found[64]).all() and (found[:, 192:] == found[:, 191:192]).all()
+    assert "border of 25 %" in (tmp_path / "wide" / "README.txt").read_text()
+    with pytest.raises(InputError, match="not between 0 and 0.4"):
+        export_testset(testset, "lfw", tmp_path / "x", ExportOptions(margin=0.5))
+    with pytest.raises(InputError, match="--margin: means nothing with --format celeba"):
+        export_testset(testset, "celeba", tmp_path / "x", ExportOptions(margin=0.1))

@@ -3,12 +3,13 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cfgan.external.operating_points import measure_operating_points, similarity_at
 from cfgan.testsets.building.detection import share_out
-from cfgan.testsets.building.pairing import nearest, ring
+from cfgan.testsets.building.nearest import nearest_pairs
+from cfgan.testsets.building.pairing import ring
 
 
 @given(st.integers(2, 30), st.integers(1, 5), st.sets(st.integers(0, 29), max_size=4))
@@ -23,13 +24,49 @@ def test_a_ring_uses_all_faces_equally_and_compares_no_two_twice(n: int, each: i
         assert set(Counter(b for _, b in pairs).values()) == {each}
 
 
-@given(st.integers(3, 25), st.integers(1, 3), st.integers(0, 10**6))
-def test_the_nearest_are_nearer_than_any_that_was_left(n: int, each: int, seed: int) -> None:
+@settings(deadline=None)
+@given(st.integers(4, 40), st.integers(1, 3), st.integers(0, 10**6))
+def test_the_nearest_of_the_whole_set_are_taken_where_one_fold_holds_all(n: int, each: int, seed: int) -> None:
     vectors = np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32)
-    probes = list(range(1, n))
-    pairs = nearest([0], probes, each, lambda a, b: True, vectors)
-    distance = np.linalg.norm(vectors[1:] - vectors[0], axis=1)
-    assert sorted(b for _, b in pairs) == sorted((np.argsort(distance, kind="stable")[:each] + 1).tolist())
+    found = nearest_pairs(vectors, each, uses=n, folds=1, least=2 * each + 2)
+    assert len({frozenset(pair[:2]) for pair in found.pairs}) == len(found.pairs)
+    for a, b, rank in found.pairs:
+        distance = np.linalg.norm(vectors - vectors[a], axis=1)
+        assert rank == 1 + int(((distance < distance[b]) & (np.arange(n) != a)).sum())
+    closest = np.linalg.norm(vectors[:, None] - vectors[None], axis=2) + np.eye(n) * 99
+    one, other = np.unravel_index(int(closest.argmin()), closest.shape)
+    assert frozenset((int(one), int(other))) in {frozenset(pair[:2]) for pair in found.pairs}
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 4), st.integers(1, 2), st.integers(0, 10**6))
+def test_folds_made_after_the_nearest_hold_whole_pairs_and_no_face_stands_everywhere(
+    folds: int, each: int, seed: int
+) -> None:
+    n, uses = 20 * folds, 2 * each
+    vectors = np.random.default_rng(seed).normal(size=(n, 3)).astype(np.float32)
+    vectors[0] = 0  # like everybody
+    found = nearest_pairs(vectors, each, uses, folds, least=2 * each + 2)
+    assert all(found.folds[a] == found.folds[b] for a, b, _ in found.pairs)
+    assert set(found.folds) == set(range(1, folds + 1))
+    assert min(Counter(found.folds).values()) >= 2 * each + 2
+    assert max(Counter(b for _, b, _ in found.pairs).values()) <= uses
+    assert len(found.pairs) == n * each
+
+
+def test_faces_that_are_too_alike_are_passed_over_and_counted() -> None:
+    vectors = np.asarray([[0.0, 0], [0.01, 0], [1, 0], [3, 0]], np.float32)
+    found = nearest_pairs(vectors, 1, uses=4, folds=1, least=2, closest=0.5)
+    pairs = {(a, b): rank for a, b, rank in found.pairs}
+    assert (0, 1) not in pairs and (1, 0) not in pairs
+    assert pairs[0, 2] == 2 and found.passed_over == 2  # 0 and 1 stand before the pairs of each other
+
+
+def test_whole_sets_hold_nearer_pairs_than_folds_made_first() -> None:
+    vectors = np.random.default_rng(3).normal(size=(200, 8)).astype(np.float32)
+    found = nearest_pairs(vectors, 1, uses=2, folds=10, least=4)
+    ranks = [rank for _, _, rank in found.pairs]
+    assert np.median(ranks) <= 2, "inside ten folds made first the median rank is about ten"
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 50), min_size=1), st.integers(1, 500))

@@ -100,7 +100,9 @@ def test_the_search_keeps_at_least_what_the_plain_change_does(tiny_bundle: Bundl
 def test_factorial_cells_are_equal_or_named(tiny_bundle: Bundle, tmp_path: Path) -> None:
     spec = {"design": "factorial", "cross": ["Red", "Round"], "per_cell": 8, "folds": 2, "change": ["Cat"]}
     summary, found = build(tiny_bundle, tmp_path / "t", spec)
-    assert summary.complete
+    kept = summary.survival["Cat"]["kept"]
+    assert summary.unmet == {"changes to Cat": kept["n"] - kept["hits"]}, "a change that faces lack is an unmet quota"
+    assert "Every quota was met" not in (tmp_path / "t" / "datasheet.md").read_text()
     cells = Counter(row["role"] for row in faces(tmp_path / "t").values() if not row["of"])
     assert cells == dict.fromkeys(("Red,Round", "Red,-Round", "-Red,Round", "-Red,-Round"), 8)
     assert set(found.protocol["counts"]["strata"]) == set(cells)
@@ -185,8 +187,9 @@ def test_imposters_show_what_a_person_of_the_gallery_shows(tiny_bundle: Bundle, 
     spec |= {"folds": 1}
     _, found = build(tiny_bundle, tmp_path / "t", spec)
     table = faces(tmp_path / "t")
-    assert Counter(pair.a for pair in found.pairs) == {"gallery/anna/one.png": 3, "gallery/bob/one.png": 3}
-    for pair in found.pairs:
+    imposters = [pair for pair in found.pairs if pair.stratum == "gallery"]
+    assert Counter(pair.a for pair in imposters) == {"gallery/anna/one.png": 3, "gallery/bob/one.png": 3}
+    for pair in imposters:
         for value in pair.matched:
             name = value.lstrip("-")
             assert table[pair.b][f"requested.{name}"] == ("-1" if value.startswith("-") else "1")

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 from export_helpers import make_testset, seal
+from score_helpers import write_scores
 
 from cfgan.errors import FolderError, StoppedError
 from cfgan.testsets.check import check_testset
 from cfgan.testsets.folder import open_testset
 from cfgan.testsets.info import testset_info as read_info
+from cfgan.testsets.scores.comparisons import join_scores
+from cfgan.testsets.scores.scoring import Settings, score_testset
+from cfgan.testsets.scores.tables import read_scores
 
 
 @pytest.mark.parametrize("design", ["matched", "transect", "gallery", "detection"])
@@ -135,3 +139,21 @@ def test_info_counts_the_tables(tmp_path: Path) -> None:
     }
     about = read_info(make_testset(tmp_path / "d", design="detection"))
     assert about["counts"] == {"items": 24, "attack": 12, "bona_fide": 0, "slots": 12}
+
+
+def test_a_set_of_the_first_format_is_still_read_checked_and_scored(tmp_path: Path) -> None:
+    folder = make_testset(tmp_path / "old", people=4)
+    text = (folder / "pairs.csv").read_text().splitlines()
+    assert text[0].endswith(",fold,control,rank")
+    (folder / "pairs.csv").write_text("\n".join(line.rsplit(",", 2)[0] for line in text) + "\n")
+    manifest = (folder / "manifest.json").read_text()
+    (folder / "manifest.json").write_text(manifest.replace("cfgan-testset/2", "cfgan-testset/1"))
+    seal(folder)
+    assert check_testset(folder) == []
+    opened = open_testset(folder)
+    assert {(pair.control, pair.rank) for pair in opened.pairs} == {(None, None)}
+    table = write_scores(tmp_path / "s.csv", [pair.pair for pair in opened.pairs], range(len(opened.pairs)))
+    read = read_scores(table, [pair.pair for pair in opened.pairs], key="pair", column="score")
+    comparisons = join_scores(opened, read, distance=False, allow_missing=False)
+    data = score_testset(opened, comparisons, read, Settings(rates=(0.1,), resamples=100))
+    assert data["testset"]["comparisons"] == len(opened.pairs)
