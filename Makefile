@@ -4,6 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
+# Tests of one file stay together: they share what is slow to make.
+WORKERS ?= --numprocesses auto --dist loadfile
+
 .PHONY: faces test fast campaign lint docs clean
 
 faces: $(VENV)/.installed
@@ -14,10 +17,10 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q $(WORKERS)
 
 fast: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q tests --ignore tests/real
+	$(BIN)/python -m pytest -q $(WORKERS) -m "not slow and not real"
 
 # Damaged files of every kind, by the thousand: `make campaign EXAMPLES=10000` takes hours.
 EXAMPLES ?= 1000

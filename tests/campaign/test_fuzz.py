@@ -32,6 +32,8 @@ from cfgan.io.yaml import parse_yaml, read_text_limited
 from cfgan.training.prior import load_prior
 from cfgan.training.state import load_latest_state, truncate_stats
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = int(os.environ.get("CFGAN_CAMPAIGN", "25"))
 SECONDS = 60  # that one file may take
 

@@ -18,6 +18,8 @@ from cfgan.data.store import open_store
 from cfgan.model.bundle import Bundle
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 

@@ -15,6 +15,8 @@ from typer.testing import CliRunner, Result
 from cfgan.model.bundle import Bundle
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 

@@ -12,6 +12,8 @@ from typer.testing import CliRunner, Result
 from cfgan.model.bundle import Bundle
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 
@@ -76,7 +78,8 @@ def test_a_spec_file_with_overrides(tiny_bundle: Bundle, tmp_path: Path) -> None
         (["-a", "Red", "--truncation", "0"], "truncation"),
         (["-a", "Red", "--unspecified", "wild"], "sample"),
         (["-a", "Red", "--device", "toaster"], "device"),
-        (["-a", "Red", "--device", "meta"], "only cpu and cuda"),
+        (["-a", "Red", "--device", "meta"], "no engine or device"),
+        (["-a", "Red", "--engine", "tortch"], "Did you mean torch"),
         (["--spec", "~no-such-user/x"], "no such user"),
         (["-a", "Red", "-n", "lots"], "--count"),
     ],

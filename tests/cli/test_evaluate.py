@@ -17,6 +17,8 @@ from cfgan.data.store import PackedDataset
 from cfgan.model.bundle import Bundle
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("Red", "Round", "Cat")
 
 

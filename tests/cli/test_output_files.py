@@ -20,6 +20,8 @@ from cfgan.model.bundle import Bundle
 from cfgan.training.prior import save_prior
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 _FOLDER = re.compile(r"[Ff]older")  # how the help of an --out that is a folder reads
 
 

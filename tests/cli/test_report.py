@@ -19,6 +19,8 @@ from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.reports.batch.output import report_schema
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 

@@ -14,6 +14,8 @@ from cfgan.errors import BundleError, InputError
 from cfgan_cli import stop
 from cfgan_cli.output import exit_codes
 
+pytestmark = pytest.mark.slow
+
 START = "from cfgan_cli.main import main\nimport sys, cfgan_cli.stop as stop\n"
 START += "stop.listen()\nprint('go', flush=True)\nmain()\n"
 

@@ -11,6 +11,8 @@ from typer.testing import CliRunner, Result
 
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 

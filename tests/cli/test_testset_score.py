@@ -20,6 +20,8 @@ from cfgan.testsets.folder import MANIFEST
 from cfgan.testsets.folder import Testset as OpenedSet
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 PAIRS = draw_pairs(200)
 NAMES = [pair.pair for pair in PAIRS]
 SCORES = [float(score) for score in simulate(PAIRS, 0, weakness="Eyeglasses", by=1.5)]

@@ -18,6 +18,8 @@ from cfgan.data.table import read_labels
 from cfgan.errors import DataError, FolderError
 from cfgan.io.png import encode_png
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:

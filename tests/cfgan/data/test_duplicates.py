@@ -26,6 +26,8 @@ from cfgan.data.profile.duplicates import (
     same_groups,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def all_pairs(hashes: np.ndarray, distance: int) -> list[tuple[int, int, int]]:
     apart = np.bitwise_count(hashes[:, None] ^ hashes[None]).sum(2)

@@ -18,6 +18,8 @@ from cfgan.data.source import open_source
 from cfgan.data.store import pack
 from cfgan.errors import DataError, FolderError, InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def framer() -> Framer:

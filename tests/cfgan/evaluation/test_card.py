@@ -22,6 +22,8 @@ from cfgan.model.bundle import Bundle
 from cfgan.networks.devices import pick_device
 from cfgan.reports.model.distances import distance_histograms
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("Red", "Round", "Cat")
 
 

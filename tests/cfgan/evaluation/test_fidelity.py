@@ -19,6 +19,8 @@ from cfgan.evaluation.fidelity import (
     precision_recall_density_coverage,
 )
 
+pytestmark = pytest.mark.slow
+
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -20,6 +20,8 @@ from cfgan.external.real_faces import RealReadings, count_readings, real_figures
 from cfgan.external.tensorflow_js import unpack
 from cfgan.model.bundle import open_bundle
 
+pytestmark = pytest.mark.slow
+
 Arrays = dict[str, np.ndarray]
 
 

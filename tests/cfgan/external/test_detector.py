@@ -9,6 +9,8 @@ from cfgan.errors import ConfigError, DataError
 from cfgan.external.detector import FaceDetector, share_with_face
 from cfgan.model.bundle import open_bundle
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dlib", None)

@@ -14,6 +14,8 @@ from cfgan.errors import BundleError, FolderError, InputError
 from cfgan.io.files import sha256_of
 from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles, write_bundle
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_bundle_opens_and_loads_all_its_parts(tiny_bundle: Bundle) -> None:
     tiny_bundle.verify()

@@ -22,6 +22,8 @@ from cfgan.model.engines import open_engine
 from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior: Prior) -> Bundle:

@@ -17,6 +17,8 @@ from cfgan.reports.batch.page import render_page
 from cfgan.stats.rates import Rate, balanced, gap_below, kappa, reliability, shared_z
 from cfgan.verify.real_faces import real_faces
 
+pytestmark = pytest.mark.slow
+
 # Figures
 
 

@@ -20,6 +20,8 @@ from cfgan.reports.model.request_suite import suite_row
 from cfgan.verify.real_faces import RealFaces
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("Strong", "Weak", "Odd")
 
 

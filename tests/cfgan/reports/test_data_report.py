@@ -26,6 +26,8 @@ from cfgan.reports.data.page import data_files, stats_schema
 from cfgan.reports.data.report import DataReport, Settings, build_data_report
 from cfgan.reports.folder import check_out, replace_report
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:

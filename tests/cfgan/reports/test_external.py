@@ -20,6 +20,8 @@ from cfgan.reports.batch.duplicates import NEAR, nearest_others, nearest_pair
 from cfgan.reports.batch.output import csv_tables
 from cfgan.reports.batch.page import render_page
 
+pytestmark = pytest.mark.slow
+
 
 class Finder:
     """Finds a face in every image whose first pixel is not black."""

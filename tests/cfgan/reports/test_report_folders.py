@@ -18,6 +18,8 @@ from cfgan.model.bundle import Bundle
 from cfgan.reports.batch.page import render_page
 from cfgan.reports.folder import check_out, write_report
 
+pytestmark = pytest.mark.slow
+
 # Folders that are not what they say
 
 

@@ -19,6 +19,8 @@ from cfgan.testsets.scores.operating_points import at_threshold
 from cfgan.testsets.scores.scoring import Settings
 from cfgan.testsets.scores.tables import ScoreTable
 
+pytestmark = pytest.mark.slow
+
 GROUPS = ("Male,Young", "Male,-Young", "-Male,Young", "-Male,-Young")
 EACH = 400  # faces of a group; each is enrolled once and the probe of another once
 

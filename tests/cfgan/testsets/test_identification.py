@@ -16,6 +16,8 @@ from cfgan.testsets.folder import subject_of
 from cfgan.testsets.scores.identification import Protocol, identification_protocol
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 run = CliRunner().invoke
 
 

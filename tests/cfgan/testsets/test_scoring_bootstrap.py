@@ -8,6 +8,8 @@ from scipy.stats import norm
 
 from cfgan.testsets.scores.bootstrap import Means, Subjects, intervals
 
+pytestmark = pytest.mark.slow
+
 pairs = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=25)
 
 

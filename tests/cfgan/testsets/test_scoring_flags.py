@@ -18,6 +18,8 @@ from cfgan.testsets.scores.bootstrap import Subjects
 from cfgan.testsets.scores.flags import against_rest, holm
 from cfgan.testsets.scores.scoring import Settings
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 200
 RATE = 0.05
 

@@ -21,6 +21,8 @@ from cfgan.testsets.check import check_testset
 from cfgan.testsets.folder import Testset, open_testset, subject_of
 from cfgan.testsets.spec import make_testset_plan
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def colours(monkeypatch: pytest.MonkeyPatch) -> None:

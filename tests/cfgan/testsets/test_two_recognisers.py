@@ -19,6 +19,8 @@ from cfgan.testsets.check import check_testset
 from cfgan.testsets.folder import Testset, open_testset
 from cfgan.testsets.spec import make_testset_plan
 
+pytestmark = pytest.mark.slow
+
 MATCHED = {"design": "matched", "attributes": "Red", "pairs": 24, "folds": 3, "seed": 4}
 
 

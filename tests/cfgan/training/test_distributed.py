@@ -19,6 +19,8 @@ from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.state import step_generator
 from cfgan.training.step import Inputs, discriminator_loss, draw_inputs, generator_loss
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 WORKER = """

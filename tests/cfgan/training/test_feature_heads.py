@@ -27,6 +27,8 @@ from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.state import WeightAverage
 from cfgan.training.transfer import start_from
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("Round", "Dog", "Red")
 SETTINGS = SMALL | {"z_dim": 8}
 CPU = torch.device("cpu")

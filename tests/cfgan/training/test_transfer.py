@@ -18,6 +18,8 @@ from cfgan.training.gan import train_gan
 from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.transfer import start_from
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 SETTINGS = SMALL | {"z_dim": 8}
 
