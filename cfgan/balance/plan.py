@@ -42,7 +42,7 @@ class Job:
     warnings: tuple[str, ...]
 
 
-def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec) -> Job:
+def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec, *, strict: bool = False) -> Job:
     """Plan a balance.
 
     Attributes that nothing is said of are filled by the bundle's prior: as they went together with the requested ones
@@ -54,6 +54,7 @@ def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec) -> Job:
         SpecError, VocabularyError: the spec names something that the model does not know.
         DataError: the data has no labels of an attribute, or no training images.
         RequestError: a request that contradicts itself.
+        InputError: ``strict``, and the bundle's draws do not look real.
     """
     if not len(data.train):
         raise DataError("there are no training images to balance.", field="DATA")
@@ -85,7 +86,7 @@ def prepare(bundle: Bundle, data: BalanceData, spec: BalanceSpec) -> Job:
         ]
         values = {"seed": spec.seed, "truncation": spec.truncation, "verify": spec.verify.model_dump()}
         faces = make_plan({**values, "requests": requests}, bundle.vocabulary, source="balance", latents=bundle.latents)
-        warnings += check_plan(faces, bundle)
+        warnings += check_plan(faces, bundle, strict=strict)
         for need in [need for need in plan.needs if need.missing and not need.impossible][:_COMPARED]:
             warnings += _drift(prior, data, need, match)
     return Job(data, spec, plan, faces, tuple(warnings))

@@ -221,6 +221,7 @@ def _write(
     about = {
         "header": header,
         "licence": bundle.config.get("licence", ""),
+        "realism": bundle.realism.sentence,
         **plan_figures(job.plan),
         "before": before,
         "after": after,

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, EngineName, MaxDraws, QuietButWarnings, on
+from cfgan_cli.options import (
+    AsJson,
+    BelievableOnly,
+    BundleOption,
+    Device,
+    DrawSeed,
+    EngineName,
+    MaxDraws,
+    QuietButWarnings,
+    on,
+)
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -68,6 +78,7 @@ def balance(
     ] = None,
     max_draws: MaxDraws = None,
     bundle: BundleOption = "celeba64",
+    strict: BelievableOnly = False,
     engine: EngineName = "auto",
     device: Device = "auto",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and write nothing.")] = False,
@@ -107,7 +118,7 @@ def balance(
         from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
-        job = prepare(opened, open_balance_data(data, opened.vocabulary, labels), wanted)
+        job = prepare(opened, open_balance_data(data, opened.vocabulary, labels), wanted, strict=strict)
         for warning in job.warnings:
             message(f"Warning: {warning}", style="yellow")
         if not as_json and not quiet:
@@ -134,6 +145,7 @@ def balance(
             print_json({"out": str(out), "repeated": result.repeated, **about})
         elif not quiet:
             _show_result(result)
+            console().print(opened.realism.sentence, soft_wrap=True, markup=False)
     if not result.complete:
         faces = result.about["faces"]
         message(

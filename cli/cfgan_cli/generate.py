@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan.version import __version__
-from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, EngineName, MaxDraws, QuietButWarnings, on
+from cfgan_cli.options import (
+    AsJson,
+    BelievableOnly,
+    BundleOption,
+    Device,
+    DrawSeed,
+    EngineName,
+    MaxDraws,
+    QuietButWarnings,
+    on,
+)
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -63,9 +73,7 @@ def generate(
             help="Whether draw i has the same latent for every request with this seed. Default: the bundle's.",
         ),
     ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Refuse a bundle whose draws do not look real, instead of warning.")
-    ] = False,
+    strict: BelievableOnly = False,
     engine: EngineName = "auto",
     device: Device = "auto",
     as_json: AsJson = False,

@@ -29,6 +29,10 @@ Silent = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, no
 ReportOut = Annotated[Path, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")]
 StoreOut = Annotated[Path, typer.Option("--out", "-o", help="The store's folder.")]
 
+BelievableOnly = Annotated[
+    bool, typer.Option("--strict", help="Refuse a bundle whose draws do not look real, instead of warning.")
+]
+
 DrawSeed = Annotated[int | None, typer.Option(help="Same seed, same faces. Default: 0.")]
 MaxDraws = Annotated[
     int | None, typer.Option(help="Draws after which a request gives up. Default: 50 a face, 1,000 at least.")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -345,3 +346,16 @@ def test_a_prior_that_differs_from_the_data_is_named(tiny_bundle: Bundle, photos
     matched = job_of(tiny_bundle, photos, match=["Cat"])
     (part,) = matched.plan.parts
     assert matched.warnings == (unused,) and (part.request, part.given) == ({"Red": 1.0}, {"Cat": 1.0})
+
+
+def test_a_bundle_whose_draws_do_not_look_real_is_named_and_refused_when_strict(
+    tiny_bundle: Bundle, photos: Path
+) -> None:
+    row = {"extractor": "mobilenet-v2", "kid": 0.4, "kid_floor": 0.0003, "probe_auc": 1.0, "in_training": False}
+    realism = {"networks": {"mobilenet-v2": row}, "faces": None, "crops": {}}
+    texture = replace(tiny_bundle, config={**tiny_bundle.config, "evaluation": {"realism": realism}})
+    data = open_balance_data(photos, texture.vocabulary)
+    spec = make_balance_spec({"attribute": "Red", "ratio": 0.9})
+    assert any("do not take them for faces" in warning for warning in prepare(texture, data, spec).warnings)
+    with pytest.raises(InputError, match="do not take them for faces"):
+        prepare(texture, data, spec, strict=True)
