@@ -32,11 +32,8 @@ from cfgan.errors import FolderError, InputError
 from cfgan.generate.job import generate
 from cfgan.generate.summary import Summary
 from cfgan.io.files import (
-    is_unused,
-    lock_folder,
     make_folder,
     read_json_object,
-    remove_partials,
     sha256_of,
     storage_errors,
     write_json,
@@ -44,13 +41,14 @@ from cfgan.io.files import (
 )
 from cfgan.io.progress import Progress
 from cfgan.io.reading import read_regular
+from cfgan.io.resumable import StateFolder
 from cfgan.model.bundle import Bundle
 from cfgan.model.engines import open_engine
 from cfgan.version import __version__
 
 FORMAT = "cfgan-balance/1"
 LINKS = ("symlink", "hard")
-_STATE, _ABOUT, _SUMS, _REAL = "progress.json", "balance.json", "checksums.sha256", "real"
+_ABOUT, _SUMS, _REAL = "balance.json", "checksums.sha256", "real"
 
 
 @dataclass(frozen=True)
@@ -112,22 +110,22 @@ def balance(
     if link is not None and job.data.folder is None:
         raise InputError("a packed store has no files to link.", field="--link", value=link)
     header = _header(bundle, job, link, parquet)
-    finished = _look(out, header)
-    if not finished:
-        if job.faces is not None:
-            # A damaged bundle or a wrong device is found before anything is written.
-            for part in ("generator", "verifier", "prior"):
-                bundle.file(f"{part}.safetensors")
-            open_engine(bundle, device)
-        make_folder(out)
-    with lock_folder(out):
-        finished = finished or _look(out, header)  # another process may have finished it meanwhile
-        if not finished:
-            remove_partials(out)
-            write_json(out / _STATE, header)
+    folder = StateFolder(out, header, "another balance (other data, target, settings or bundle)", _SUMS)
+    if not folder.complete and job.faces is not None:
+        # A damaged bundle or a wrong device is found before anything is written.
+        for part in ("generator", "verifier", "prior"):
+            bundle.file(f"{part}.safetensors")
+        open_engine(bundle, device)
+    with folder.locked():
+        finished = folder.complete
+        if finished:
+            _require_sound(folder)
+        else:
+            folder.save()
         summary = generate(bundle, job.faces, out / BATCH, device=device, progress=progress) if job.faces else None
         if not finished:
             _write(bundle, job, out, header, link, parquet, summary)
+            folder.finish()
     return Result(out, read_json_object(out / _ABOUT), summary, finished)
 
 
@@ -147,28 +145,20 @@ def _header(bundle: Bundle, job: Job, link: str | None, parquet: bool) -> dict[s
     return loaded
 
 
-def _look(out: Path, header: Mapping[str, Any]) -> bool:
-    """Whether this balance is finished there already. Raises FolderError: something else is there, or damage."""
-    if is_unused(out):
-        return False
-    finished = (out / _SUMS).exists() and not (out / _STATE).exists()
+def _require_sound(folder: StateFolder) -> None:
+    """Raise FolderError unless a finished folder holds this balance, undamaged."""
+    out = folder.out
     try:
-        found = read_json_object(out / _ABOUT)["header"] if finished else read_json_object(out / _STATE)
+        header = read_json_object(out / _ABOUT)["header"]
     except (ValueError, KeyError):
         raise FolderError(f"{out} already holds something else.", field="out", value=out) from None
-    if found != header:
-        raise FolderError(
-            f"{out} holds another balance (other data, target, settings or bundle); choose another --out.",
-            field="out",
-            value=out,
-        )
-    if finished and (problems := check_balance(out)):
+    folder.require_same(header)
+    if problems := check_balance(out):
         raise FolderError(
             f"{out} was this balance, but is damaged ({problems[0]}); remove that folder, or choose another --out.",
             field="out",
             value=out,
         )
-    return finished
 
 
 def check_balance(out: Path) -> list[str]:
@@ -197,7 +187,7 @@ def _write(
     parquet: bool,
     summary: Summary | None,
 ) -> None:
-    """Everything but the batch; the mark of an unfinished folder goes last."""
+    """Everything but the batch; the checksums go last."""
     data = job.data
     synthetic = []
     if summary is not None:
@@ -240,8 +230,6 @@ def _write(
         lines = batch.read_text(encoding="utf-8").splitlines()
         sums += [f"{line[:64]}  {BATCH}/{line[66:]}\n" for line in lines]
     write_text(out / _SUMS, "".join(sums))
-    with storage_errors(out / _STATE):
-        (out / _STATE).unlink()
 
 
 def _real_names(data: BalanceData, out: Path, link: str | None) -> list[str]:

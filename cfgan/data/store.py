@@ -29,11 +29,7 @@ from cfgan.data.left_out import LISTED
 from cfgan.errors import DataError, FolderError
 from cfgan.io.files import (
     atomic_write,
-    is_unused,
-    lock_folder,
-    make_folder,
     read_json_object,
-    remove_partials,
     sha256_of,
     storage_errors,
     write_sealed,
@@ -41,6 +37,7 @@ from cfgan.io.files import (
 )
 from cfgan.io.progress import Progress, silent
 from cfgan.io.reading import load_array, read_regular, reason
+from cfgan.io.resumable import StateFolder
 from cfgan.io.seal import is_sealed
 from cfgan.io.signals import StopRequest
 
@@ -181,32 +178,40 @@ def pack(
     if not 8 <= size <= 1024:
         raise DataError("the side must be between 8 and 1024 pixels.", field="size", value=size)
     progress = progress or silent
-    if (out / "store.json").exists():
-        return _packed_already(table, out, size)
     job = {"format": FORMAT, "size": size, "table": _digest(table)}
-    state = _read_progress(out, job)
+    folder = StateFolder(out, job, "the packing of other images", "store.json")
+    if folder.complete:
+        return _packed_already(table, out, size)
+    state = _state_of(folder)
     with StopRequest() as stop, ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as held:
         if state is None:
             bad = [] if table.sound else _check(table, pool, stop, progress)
             if bad and not skip_bad:
                 shown = "\n  ".join(bad[:10]) + (f"\n  and {len(bad) - 10} more" if len(bad) > 10 else "")
                 raise DataError(f"{len(bad)} of {len(table.files)} images cannot be used:\n  {shown}", field="data")
-            state = {"job": job, "bad": bad, "done": 0}
+            state = {"bad": bad, "done": 0}
         bad_files = {line.split(": ", 1)[0] for line in state["bad"]}
         table = table.select(np.asarray([f not in bad_files for f in table.files]))
         if not table.files:
             raise DataError("no usable image is left.", field="data")
-        make_folder(out)
-        held.enter_context(lock_folder(out))
+        held.enter_context(folder.locked())
         # Another process may have worked here while this one was checking: what stands there now counts.
-        if (out / "store.json").exists():
+        if folder.complete:
             raise FolderError(f"{out} is a finished store already; choose another --out.", field="out", value=out)
-        state = _read_progress(out, job) or state
-        remove_partials(out)
-        write_sealed(out / "progress.json", state)
-        _write_images(table, out, size, state, pool, stop, progress)
+        state = _state_of(folder) or state
+        folder.save(bad=state["bad"], done=state["done"])
+        _write_images(table, folder, size, state, pool, stop, progress)
         _finish(table, out, size, state["bad"])
+        folder.finish()
     return open_store(out), state["bad"]
+
+
+def _state_of(folder: StateFolder) -> dict[str, Any] | None:
+    """How far a stopped packing is: ``bad``, lines on images left out, and ``done``, images packed."""
+    state = folder.progress
+    if state is not None and not (isinstance(state.get("done"), int) and isinstance(state.get("bad"), list)):
+        raise FolderError(f"{folder.out} is damaged; choose another --out.", field="out", value=folder.out)
+    return state
 
 
 def _packed_already(table: LabelledImages, out: Path, size: int) -> tuple[PackedDataset, list[str]]:
@@ -239,20 +244,6 @@ def _digest(table: LabelledImages) -> str:
     return digest.hexdigest()
 
 
-def _read_progress(out: Path, job: dict[str, Any]) -> dict[str, Any] | None:
-    if is_unused(out):
-        return None
-    try:
-        state = read_json_object(out / "progress.json")
-    except ValueError:
-        finished = (out / "store.json").exists()
-        what = "is a finished store already; choose another --out" if finished else "already holds something else"
-        raise FolderError(f"{out} {what}.", field="out", value=out) from None
-    if state.get("job") != job or not isinstance(state.get("done"), int) or not isinstance(state.get("bad"), list):
-        raise FolderError(f"{out} holds the packing of other images.", field="out", value=out)
-    return state
-
-
 def _bounded(pool: ThreadPoolExecutor, work: Callable[[int], _T], rows: Iterable[int], ahead: int) -> Iterable[_T]:
     """``map`` over a pool that keeps at most ``ahead`` results waiting, in order."""
     pending = iter(rows)
@@ -276,14 +267,14 @@ def _check(table: LabelledImages, pool: ThreadPoolExecutor, stop: StopRequest, p
 
 def _write_images(
     table: LabelledImages,
-    out: Path,
+    folder: StateFolder,
     size: int,
     state: dict[str, Any],
     pool: ThreadPoolExecutor,
     stop: StopRequest,
     progress: Progress,
 ) -> None:
-    total, path = len(table.files), out / "images.npy"
+    total, path = len(table.files), folder.out / "images.npy"
     with storage_errors(path):
         mode = "r+" if state["done"] and path.exists() else "w+"
         if mode == "w+":
@@ -303,7 +294,7 @@ def _write_images(
         if (row + 1) % _CHUNK == 0 or row + 1 == total:
             with storage_errors(path):
                 images.flush()
-            write_sealed(out / "progress.json", {**state, "done": row + 1})
+            folder.save(bad=state["bad"], done=row + 1)
             progress("packing", row + 1, total)
             stop.raise_if_asked("run the same command again to go on")
     del images
@@ -327,4 +318,3 @@ def _finish(table: LabelledImages, out: Path, size: int, bad: list[str]) -> None
         "sha256": {name: sha256_of(out / name) for name in _FILES},
     }
     write_sealed(out / "store.json", about)
-    (out / "progress.json").unlink(missing_ok=True)

@@ -1,19 +1,30 @@
-"""A folder that is made step by step, can be killed at any moment and goes on where it was: batches and test sets.
+"""Folders that are made step by step, can be killed at any moment and go on where they were.
 
-While it is being made it holds a journal (:mod:`cfgan.io.journal`) and is locked; finished, it holds the file that says
-so. Nothing is written before :meth:`ResumableFolder.begin`.
+While one is being made it is locked and says what work it is: in a journal with every step
+(:class:`ResumableFolder`: batches and test sets), or in one file that says how far it is (:class:`StateFolder`: packed
+stores and balanced sets). Finished, it holds the file that says so. Nothing is written into a folder that holds
+anything else.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cfgan.errors import FolderError
-from cfgan.io.files import is_unused, lock_folder, make_folder, remove_partials
+from cfgan.io.files import (
+    is_unused,
+    lock_folder,
+    make_folder,
+    read_json_object,
+    remove_partials,
+    storage_errors,
+    write_sealed,
+)
 from cfgan.io.journal import Journal
 
 IMAGES = "images"
@@ -88,3 +99,70 @@ class ResumableFolder(ABC):
     def close(self) -> None:
         """Let go of the folder and of what works on it."""
         self._open.close()
+
+
+class StateFolder:
+    """A folder whose unfinished work one sealed file describes: packed stores and balanced sets.
+
+    Args:
+        out: the folder; new, empty, or holding this same work.
+        work: JSON-ready, what identifies the work; a folder with other work is never written into.
+        other: how to say that it has other work, such as "the packing of other images".
+        finished: name of the file that is written last, and that a finished folder holds.
+
+    Raises:
+        FolderError: the folder holds something else.
+    """
+
+    NAME = "progress.json"
+
+    def __init__(self, out: Path, work: Mapping[str, Any], other: str, finished: str) -> None:
+        self.out, self._work, self._other = out, json.loads(json.dumps(work)), other
+        self._finished, self._path = out / finished, out / self.NAME
+        self.progress: dict[str, Any] | None = None
+        self._look()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the work is finished there. Whether it is *this* work is for the caller to compare."""
+        return self._finished.exists()
+
+    def _look(self) -> None:
+        if self.complete or is_unused(self.out):
+            return
+        try:
+            found = read_json_object(self._path)
+        except ValueError:
+            raise FolderError(f"{self.out} already holds something else.", field="out", value=self.out) from None
+        self.require_same(found.get("job"))
+        self.progress = found
+
+    def require_same(self, work: Any) -> None:
+        """Raise FolderError unless this is the work that the folder is for."""
+        if work != self._work:
+            raise FolderError(f"{self.out} holds {self._other}; choose another --out.", field="out", value=self.out)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and keep it to oneself. What another process did there meanwhile counts: look at
+        ``complete`` and ``progress`` again.
+
+        Raises:
+            FolderError: another process is writing into it, or has made something else of it.
+            StorageError: the disk refused.
+        """
+        make_folder(self.out)
+        with lock_folder(self.out):
+            self._look()
+            if not self.complete:
+                remove_partials(self.out)
+            yield
+
+    def save(self, **progress: Any) -> None:
+        """Say how far the work is. Raises StorageError."""
+        write_sealed(self._path, {"job": self._work, **progress})
+
+    def finish(self) -> None:
+        """The file that says so is written: nothing is unfinished any more. Raises StorageError."""
+        with storage_errors(self._path):
+            self._path.unlink(missing_ok=True)
