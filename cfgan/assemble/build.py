@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cfgan.assemble.hub import card_head
 from cfgan.assemble.onnx_check import check_graphs
 from cfgan.assemble.onnx_networks import graphs_of
 from cfgan.assemble.parts import Parts, assemble
@@ -113,7 +114,7 @@ def _distances(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def model_card(
     config: Mapping[str, Any], bundle: Bundle, notes: Sequence[str] = (), pictures: Container[str] = ()
 ) -> str:
-    """The model card as Markdown (Mitchell et al., "Model Cards for Model Reporting", 2019).
+    """The model card as Markdown (Mitchell et al., "Model Cards for Model Reporting", 2019), with a head for the Hub.
 
     Args:
         config: of the bundle.
@@ -131,7 +132,7 @@ def model_card(
     roles = [role for role in NETWORKS if role in config]
     loads: dict[str, Callable[[], nn.Module]] = {"generator": bundle.generator, "discriminator": bundle.discriminator}
     loads |= {role: bundle.classifiers[role].load for role in roles}
-    return environment.from_string(_CARD.read_text(encoding="utf-8")).render(
+    card = environment.from_string(_CARD.read_text(encoding="utf-8")).render(
         **{"evaluation": None, "faces": True, **config},
         roles=roles,
         parts={role: config[role] for role in roles},
@@ -142,6 +143,7 @@ def model_card(
         pictures=pictures,
         side=SIDE,
     )
+    return card_head(config) + card
 
 
 def _means(figures: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:

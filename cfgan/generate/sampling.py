@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +79,7 @@ class DrawInputs:
     def __init__(self, prior: Prior, z_dim: int) -> None:
         self._prior, self._z_dim = prior, z_dim
         self._pool = ThreadPoolExecutor(1)
+        self._pool.submit(import_module, "scipy.special")  # takes as long as loading the networks: do both at once
         self._cell: RequestCell | None = None
         self._blocks: dict[int, Future[Inputs]] = {}
 
@@ -122,9 +124,9 @@ class Sampler:
         self.bundle = bundle
         self.engine = open_engine(bundle, device) if isinstance(device, str) else device
         self.prior: Prior = bundle.prior()
+        self._inputs = DrawInputs(self.prior, bundle.z_dim)
         self.render = self.engine.generator()
         self.verifier = reader_of(bundle, self.engine, "verifier")
-        self._inputs = DrawInputs(self.prior, bundle.z_dim)
         self._gate: tuple[RequestCell, Gate] | None = None
 
     def draw(self, cell: RequestCell, draws: range, last: int | None = None) -> Draws:

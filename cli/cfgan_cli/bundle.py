@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -44,6 +44,38 @@ def info(
             return
         for key, value in about.items():
             console().print(f"{key:18} {value:,}" if isinstance(value, int) else f"{key:18} {value}", markup=False)
+
+
+@app.command("list")
+def list_bundles(as_json: AsJson = False) -> None:
+    """List the shipped bundles: name, side, attributes, size on disk, licence."""
+    with exit_codes():
+        from rich.table import Table
+
+        from cfgan.model.bundle import open_bundle, shipped_bundles
+
+        opened = [open_bundle(path) for path in shipped_bundles().values()]
+        rows: list[dict[str, Any]] = [
+            {
+                "name": bundle.name,
+                "side": bundle.size,
+                "attributes": len(bundle.vocabulary),
+                "bytes": sum((bundle.path / name).stat().st_size for name in bundle.sums),
+                "licence": str(bundle.config.get("licence", "")),
+                "digest": bundle.digest,
+            }
+            for bundle in opened
+        ]
+        if as_json:
+            print_json(rows)
+            return
+        table = Table(box=None, pad_edge=False)
+        for title in ("name", "side", "attributes", "MB", "licence"):
+            table.add_column(title, justify="right" if title in ("side", "attributes", "MB") else "left")
+        for row in rows:
+            size = f"{row['bytes'] / 1e6:.0f}"
+            table.add_row(row["name"], f"{row['side']} px", str(row["attributes"]), size, row["licence"])
+        console().print(table)
 
 
 @app.command("verify", hidden=True)  # what it was called first

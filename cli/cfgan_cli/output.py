@@ -136,11 +136,10 @@ def _sentence(error: CfganError | OSError | MemoryError) -> str:
 @contextlib.contextmanager
 def progress_bar(*, quiet: bool, unit: str) -> Iterator[Progress]:
     """A progress bar on stderr, as the library's functions take it. Silent when quiet or not a terminal."""
-    bar = _bar(unit)
     if quiet or not sys.stderr.isatty():
         yield silent
         return
-    with bar:
+    with _bar(unit) as bar:
         task = bar.add_task("", total=None, remark="")
 
         def update(stage: str, done: int, total: int, remark: str = "") -> None:

@@ -243,3 +243,22 @@ def test_the_card_says_how_near_training_images_are_and_what_witnesses_see() -> 
     without = {k: v for k, v in bundle.config["evaluation"].items() if k not in ("privacy", "witnesses")}
     plain = model_card({**bundle.config, "evaluation": without}, bundle)
     assert "by features of the judge" in plain and "distances.svg" not in plain and "xternal classifier" not in plain
+
+
+def test_the_card_begins_as_the_hub_reads_it() -> None:
+    from huggingface_hub import ModelCardData
+    from huggingface_hub.repocard_data import model_index_to_eval_results
+
+    from cfgan.assemble.hub import card_head
+    from cfgan.io.yaml import parse_yaml
+
+    bundle = open_bundle("celeba64")
+    _, head, rest = card_head(bundle.config).split("---\n")
+    assert rest == ""
+    data = parse_yaml(head, name="card")
+    name, results = model_index_to_eval_results(data["model-index"])
+    realism = bundle.config["evaluation"]["realism"]["networks"]["mobilenet-v2"]
+    assert name == "celeba64" and results[0].metric_value == round(1000 * realism["kid"], 2)
+    assert {"kid", "auc", "accuracy", "detection-rate"} <= {result.metric_type for result in results}
+    assert ModelCardData(**data).license == "other" and "face-generation" in data["tags"]
+    assert "model-index" not in card_head({"name": "plain", "licence": "none", "data": "drawn"})
