@@ -3,8 +3,8 @@
     python benchmarks/throughput.py --faces 10000
 
 The bare rate is generator and verifier alone, on the same draws, in the same process and with the same chunk size. The
-whole job adds prior, latents, encoding, flushing every file to the disk, manifest and checksums. Each engine is measured
-in a process of its own; the whole process includes its start.
+whole job adds prior, latents, encoding, flushing every file to the disk, manifest and checksums. Each engine is
+measured in a process of its own; the whole process includes its start.
 """
 
 from __future__ import annotations
@@ -112,7 +112,8 @@ def main() -> None:
     print(f"| what | {' | '.join(found)} |\n|---|{'--:|' * len(found)}")
     for title in next(iter(found.values())):
         print(f"| {title} | {' | '.join(figures[title] for figures in found.values())} |")
-    print(f"| cfgan --help, s | {' | '.join([f'{whole_process(["--help"]):.2f}'] * len(found))} |")
+    start = f"{whole_process(['--help']):.2f}"
+    print(f"| cfgan --help, s | {' | '.join([start] * len(found))} |")
 
 
 if __name__ == "__main__":
