@@ -136,7 +136,7 @@ def read(model: Served, photo: bytes, frame: str, faces: FaceFinder) -> Reading:
         face = framer.choose(picture)[0]
         levels, eyes = to_square(face.framed(picture), size, CROP), face.eyes
     else:
-        levels = read_square(photo, size, frame).transpose(2, 0, 1)
+        levels = np.array(read_square(photo, size, frame).transpose(2, 0, 1))  # Pillow's own memory is read-only
     readers = [model.reader(role) for role in model.bundle.classifiers]
     found = [reader.probability(levels[None])[0] for reader in readers]
     rows = [

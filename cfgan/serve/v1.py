@@ -116,6 +116,19 @@ def generate_faces(
     return Streamed(lines(), _NDJSON)
 
 
+@router.get("/columns")
+def columns_of(
+    request: Request,
+    bundle: BundleName = None,
+    by: Annotated[str, Query(description="verifier or judge")] = "verifier",
+    attrs: Annotated[str | None, Query(description="what an image should show: Male,-Smiling")] = None,
+) -> dict[str, Any]:
+    """What ``/v1/verify`` would read: attributes, the thresholds from which they are seen, and what is wanted."""
+    columns = choose_columns(model_of(request, bundle).bundle, by, attrs)
+    wanted = None if columns.wanted is None else columns.wanted.tolist()
+    return {"attributes": list(columns.names), "thresholds": columns.threshold.tolist(), "wanted": wanted}
+
+
 @router.post("/verify")
 def verify_image(
     request: Request,
@@ -161,6 +174,7 @@ def summary(drawing: Drawing) -> dict[str, Any]:
         "wanted": drawing.wanted,
         "accepted": drawing.accepted,
         "draws": drawing.draws,
+        "taken": drawing.taken,
         "complete": drawing.accepted >= drawing.wanted,
         "timed_out": drawing.timed_out,
         "warnings": drawing.warnings,

@@ -105,7 +105,12 @@ class Drawing:
     @property
     def draws(self) -> int:
         """Draws taken so far."""
-        return sum(tally.next_draw for tally in self._sink.tallies)
+        return sum(self.taken)
+
+    @property
+    def taken(self) -> list[int]:
+        """Draws taken so far for each request of the plan."""
+        return [tally.next_draw for tally in self._sink.tallies]
 
     @property
     def wanted(self) -> int:
