@@ -53,5 +53,5 @@ def create_app(
         return Response(style, media_type="text/css")
 
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)
-    app.add_middleware(SafetyMiddleware, body=limits.body, seconds=limits.upload)
+    app.add_middleware(SafetyMiddleware, body=limits.spec, images=limits.body, seconds=limits.upload)
     return app

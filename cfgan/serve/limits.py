@@ -18,7 +18,8 @@ class Limits:
         faces: in one request.
         draws: in one request, over all its parts.
         seconds: after which a request stops with what it has.
-        body: bytes of what is sent.
+        body: bytes of an image that is sent.
+        spec: bytes of everything else that is sent.
         upload: seconds until all of that must be there.
         waiting: requests that wait for their turn; one more is sent away with 429.
     """
@@ -27,6 +28,7 @@ class Limits:
     draws: int = 5_000
     seconds: float = 60.0
     body: int = 16 << 20
+    spec: int = 256 << 10
     upload: float = 30.0
     waiting: int = 8
 

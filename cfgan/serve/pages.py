@@ -102,17 +102,16 @@ def explore(
     context = _context(request, model, form, bundle, "explore")
     try:
         drawing = Drawing(model, plan_of(request, model, form.spec(model)), request.app.state.limits)
+        shown = {**context, "error": None, "drawing": drawing, "faces": _Shown(drawing), "spec": _spec_text(drawing)}
+
+        def parts() -> Generator[str, None, None]:
+            with drawing.begun(request.app.state.turns):
+                yield from templates.get_template("explore.html.j2").generate(**shown)
+
+        return Streamed(parts(), "text/html")
     except InputError as error:
         page = render("explore.html.j2", **context, error=str(error), drawing=None)
         return HTMLResponse(page, status_code=422)
-    faces = _Shown(drawing)
-    shown = {**context, "error": None, "drawing": drawing, "faces": faces, "spec": _spec_text(drawing)}
-
-    def parts() -> Generator[str, None, None]:
-        with drawing.begun(request.app.state.turns):
-            yield from templates.get_template("explore.html.j2").generate(**shown)
-
-    return Streamed(parts(), "text/html")
 
 
 @router.get("/batch.zip")

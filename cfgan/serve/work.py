@@ -85,14 +85,14 @@ class Drawing:
         limits: of the request.
 
     Raises:
-        RequestError: a request that contradicts itself.
+        RequestError: nothing is asked for.
     """
 
     def __init__(self, model: Served, plan: Plan, limits: Limits) -> None:
         if not plan.cells:
             raise RequestError("nothing is asked for.", field="attributes")
         self.model, self.plan, self._limits = model, plan, limits
-        self.warnings = check_plan(plan, model.bundle)
+        self.warnings: list[str] = []
         self._sink, self._stop = _Handed(len(plan.cells)), StopRequest()
         self._done: Future[None] | None = None
         self.timed_out = False
@@ -125,9 +125,11 @@ class Drawing:
 
         Raises:
             BusyError: too many wait already.
+            RequestError: a request that contradicts itself. How rare one is takes a while to find out, hence the turn.
         """
         with ExitStack() as turn:
             turn.enter_context(turns.taken())
+            self.warnings = check_plan(self.plan, self.model.bundle)
             with ThreadPoolExecutor(1, "draw") as worker:
                 self._done = worker.submit(self._fill, turn.pop_all())
                 try:

@@ -71,6 +71,7 @@ def test_people_get_pages_and_programs_get_problems(client: TestClient) -> None:
         ({"host": ""}, 400),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
         ({"origin": "http://localhost"}, 200),
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}, 403),
         ({"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"}, 403),
@@ -97,9 +98,10 @@ def test_a_body_is_bounded_whatever_it_says_of_its_length(client: TestClient) ->
     form = {"content-type": "multipart/form-data; boundary=b"}
     for path, headers in (("/v1/verify", {"content-type": "image/png"}), ("/photo", form)):
         assert client.post(path, content=pieces(), headers=headers).status_code == 413, path
-    assert (
-        client.post("/v1/generate", content=pieces(), headers={"content-type": "application/json"}).status_code == 413
-    )
+    spec = json.dumps({"attributes": "x" * 300_000})
+    for content in (spec, iter([spec.encode()])):  # with and without its length
+        answer = client.post("/v1/generate", content=content, headers={"content-type": "application/json"})
+        assert answer.status_code == 413
 
 
 def test_a_body_that_trickles_in_is_given_up() -> None:
@@ -121,8 +123,8 @@ def test_a_body_that_trickles_in_is_given_up() -> None:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope: Scope = {"type": "http", "method": "POST", "headers": []}
-    anyio.run(SafetyMiddleware(app, body=1000, seconds=0.2), scope, receive, send)
+    scope: Scope = {"type": "http", "path": "/photo", "method": "POST", "headers": []}
+    anyio.run(SafetyMiddleware(app, body=1000, images=1000, seconds=0.2), scope, receive, send)
     assert sent == [{"type": "status", "status": 408}]
 
 
