@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -29,7 +30,10 @@ _KINDS = (
 _LISTED, _FOLDERS = 60, 500  # files of one folder, and folders of a folder, that are listed
 _CHUNK = 1 << 18
 
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; sandbox"
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; sandbox"
+)
 """Of a file: the styles that a report carries, no script whatever it holds, and no part in this site."""
 _TEXT = "text/plain; charset=utf-8"
 _TYPES = {
@@ -77,7 +81,10 @@ def check_shown(folders: Sequence[Path]) -> list[Path]:
 @router.get("/shown")
 def shown_page(request: Request) -> Response:
     """What there is to see, as it is now."""
-    folders = [found for place, root in enumerate(request.app.state.shown) for found in _found(place, root)]
+    folders: list[Folder] = []
+    for place, root in enumerate(request.app.state.shown):
+        with contextlib.suppress(OSError):  # gone since the start, or while it is listed
+            folders += _found(place, root)
     return HTMLResponse(render("shown.html.j2", here="shown", query="", error=None, folders=folders))
 
 

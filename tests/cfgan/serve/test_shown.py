@@ -61,6 +61,13 @@ def test_finished_folders_are_listed_and_their_files_open(client: TestClient) ->
         assert hidden not in page, hidden
 
 
+def test_a_folder_that_is_gone_is_no_longer_listed(client: TestClient, results: Path) -> None:
+    results.rename(results.parent / "elsewhere")
+    page = client.get("/shown")
+    assert page.status_code == 200 and "Nothing is shown here" in page.text
+    assert client.get("/shown/1/batch.json").status_code == 404
+
+
 def test_a_report_keeps_its_styles_and_runs_nothing(client: TestClient) -> None:
     for name, kind in (("report.html", "text/html"), ("report.json", "application/json"), ("odd.bin", "octet-stream")):
         answer = client.get(f"/shown/0/a%20report/{name}")
