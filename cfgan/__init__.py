@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from cfgan.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from cfgan.api.client import RemoteModel, connect
     from cfgan.api.faces import Batch, Face, Faces
     from cfgan.api.model import Model, load
     from cfgan.api.readings import Readings
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
 
 _HOME = {
+    "cfgan.api.client": ("RemoteModel", "connect"),
     "cfgan.api.faces": ("Batch", "Face", "Faces"),
     "cfgan.api.model": ("Model", "load"),
     "cfgan.api.readings": ("Readings",),
@@ -69,6 +71,7 @@ __all__ = [  # noqa: F822 - loaded by __getattr__
     "LabelTable",
     "Model",
     "Readings",
+    "RemoteModel",
     "Report",
     "RequestError",
     "Score",
@@ -77,6 +80,7 @@ __all__ = [  # noqa: F822 - loaded by __getattr__
     "StorageError",
     "TrainingError",
     "VocabularyError",
+    "connect",
     "load",
     "read_labels",
     "report",

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from cfgan.api.faces import Batch, Faces
+from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.spec import Plan, make_plan, read_spec
+from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import CfganWarning, RequestError
 from cfgan.io.progress import Progress
 from cfgan.model.bundle import DEFAULT, Bundle, open_bundle
@@ -160,22 +162,10 @@ class Model:
             >>> len(model.generate({"Red": True, "Round": 0.5}, count=2))
             2
         """
-        strict = {
-            "threshold": threshold,
-            "precision": precision,
-            "max_draws": max_draws,
-            "enabled": None if verify else False,
-        }
-        settings: dict[str, Any] = {
-            "count": count,
-            "seed": seed,
-            "unspecified": unspecified,
-            "vary": list(vary) if vary is not None else None,
-            "truncation": truncation,
-            "same_latents": same_latents,
-            "verify": {key: value for key, value in strict.items() if value is not None} or None,
-        }
-        plan = self._plan(request, spec, {key: value for key, value in settings.items() if value is not None})
+        settings = settings_of(
+            count, seed, unspecified, vary, threshold, precision, max_draws, verify, truncation, same_latents
+        )
+        plan = plan_of(self.bundle.vocabulary, self.bundle.latents, request, spec, settings)
         return self._faces(plan, progress) if out is None else self._batch(plan, Path(out), progress)
 
     def verify(
@@ -233,19 +223,6 @@ class Model:
             progress=progress,
         )
 
-    def _plan(
-        self, request: Request | None, spec: str | Path | Mapping[str, Any] | None, settings: Mapping[str, Any]
-    ) -> Plan:
-        vocabulary, latents = self.bundle.vocabulary, self.bundle.latents
-        if (request is None) == (spec is None):
-            raise RequestError('give either a request, such as "Male" or "any", or a spec.', field="request")
-        if isinstance(spec, str | Path):
-            return read_spec(str(spec), vocabulary, settings, latents=latents)
-        if spec is not None:
-            return make_plan(spec, vocabulary, settings, latents=latents)
-        attributes = request if isinstance(request, str | Mapping) else list(request or ())
-        return make_plan({"attributes": attributes}, vocabulary, settings, source="request", latents=latents)
-
     @cached_property
     def _sampler(self) -> Sampler:
         from cfgan.generate.sampling import Sampler
@@ -256,18 +233,18 @@ class Model:
         from cfgan.generate.job import check_plan
         from cfgan.generate.memory import draw_faces
 
-        _warn(check_plan(plan, self.bundle))
+        warn(check_plan(plan, self.bundle))
         faces = Faces(draw_faces(self._sampler, plan, progress=progress), plan, self.attributes)
-        _warn(_missing(faces))
+        warn(missing(faces))
         return faces
 
     def _batch(self, plan: Plan, out: Path, progress: Progress | None) -> Batch:
         from cfgan.generate.job import check_plan, generate
 
-        _warn(check_plan(plan, self.bundle))
+        warn(check_plan(plan, self.bundle))
         generate(self.bundle, plan, out, device=self.device, progress=progress)
         batch = Batch(out)
-        _warn(_missing(batch))
+        warn(missing(batch))
         return batch
 
 
@@ -290,12 +267,63 @@ def load(name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
     return Model(open_bundle(name_or_path), device)
 
 
-def _missing(faces: Faces | Batch) -> list[str]:
+def settings_of(
+    count: int | None,
+    seed: int | None,
+    unspecified: Request | None,
+    vary: Sequence[str] | None,
+    threshold: float | None,
+    precision: float | None,
+    max_draws: int | None,
+    verify: bool,
+    truncation: float | str | None,
+    same_latents: bool | None,
+) -> dict[str, Any]:
+    """What was given to :meth:`Model.generate`, as a spec holds it."""
+    strict = {
+        "threshold": threshold,
+        "precision": precision,
+        "max_draws": max_draws,
+        "enabled": None if verify else False,
+    }
+    settings: dict[str, Any] = {
+        "count": count,
+        "seed": seed,
+        "unspecified": unspecified,
+        "vary": list(vary) if vary is not None else None,
+        "truncation": truncation,
+        "same_latents": same_latents,
+        "verify": {key: value for key, value in strict.items() if value is not None} or None,
+    }
+    return {key: value for key, value in settings.items() if value is not None}
+
+
+def plan_of(
+    vocabulary: Vocabulary,
+    latents: LatentRule,
+    request: Request | None,
+    spec: str | Path | Mapping[str, Any] | None,
+    settings: Mapping[str, Any],
+) -> Plan:
+    """A request or a spec as a plan. Raises InputError."""
+    if (request is None) == (spec is None):
+        raise RequestError('give either a request, such as "Male" or "any", or a spec.', field="request")
+    if isinstance(spec, str | Path):
+        return read_spec(str(spec), vocabulary, settings, latents=latents)
+    if spec is not None:
+        return make_plan(spec, vocabulary, settings, latents=latents)
+    attributes = request if isinstance(request, str | Mapping) else list(request or ())
+    return make_plan({"attributes": attributes}, vocabulary, settings, source="request", latents=latents)
+
+
+def missing(faces: Faces | Batch) -> list[str]:
+    """What there is to say of faces that were not found."""
     if faces.complete:
         return []
     return [f"draws ran out: {len(faces):,} of {faces.wanted:,} faces were found in {faces.draws:,} draws."]
 
 
-def _warn(sentences: Sequence[str]) -> None:
+def warn(sentences: Sequence[str], level: int = 4) -> None:
+    """Say them to whoever called, ``level`` calls up."""
     for sentence in sentences:
-        warnings.warn(sentence, CfganWarning, stacklevel=4)
+        warnings.warn(sentence, CfganWarning, stacklevel=level)

@@ -95,7 +95,7 @@ def read_square(path: Path | bytes, size: int, crop: str = "center") -> npt.NDAr
         return _squared(_upright(_rgb(image), _orientation(image)), size, crop)
 
 
-def read_picture(path: Path) -> Image.Image:
+def read_picture(path: Path | bytes) -> Image.Image:
     """Decode an image completely, RGB and upright. Raises DataError as :func:`read_square`."""
     with _opened(path) as image:
         image.load()

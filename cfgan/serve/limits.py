@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cfgan.attributes.spec import Plan, RequestCell
-from cfgan.errors import RequestError
+from cfgan.errors import RequestError, SpecError
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,9 @@ class Limits:
         faces: in one request.
         draws: in one request, over all its parts.
         seconds: after which a request stops with what it has.
-        body: bytes of what is sent.
+        body: bytes of an image that is sent.
+        spec: bytes of everything else that is sent.
+        upload: seconds until all of that must be there.
         waiting: requests that wait for their turn; one more is sent away with 429.
     """
 
@@ -24,7 +28,18 @@ class Limits:
     draws: int = 5_000
     seconds: float = 60.0
     body: int = 16 << 20
+    spec: int = 256 << 10
+    upload: float = 30.0
     waiting: int = 8
+
+    def check_spec(self, spec: Mapping[str, Any]) -> None:
+        """Refuse a spec before it is expanded: what it lists may be long. Raises SpecError."""
+        requests = spec.get("requests")
+        if isinstance(requests, list) and len(requests) > self.faces:
+            text = f"{len(requests):,} requests are more than a spec may list here."
+            raise SpecError(text, field="requests", value=len(requests), nearest=[self.faces])
+        if "extends" in spec:
+            raise SpecError("a spec that is sent cannot extend a file.", field="extends", value=spec["extends"])
 
     def bounded(self, plan: Plan) -> Plan:
         """The plan, giving up after so many draws. Raises RequestError: it asks for more faces than one request may."""

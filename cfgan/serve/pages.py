@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Generator, Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from cfgan.api.faces import Face
 from cfgan.attributes.request import parse_request
 from cfgan.errors import CfganError, InputError
 from cfgan.io.yaml import dump_yaml
+from cfgan.serve.problems import words_of
+from cfgan.serve.render import render, templates
 from cfgan.serve.stream import Streamed
 from cfgan.serve.v1 import BundleName, model_of, plan_of, zipped
 from cfgan.serve.walk import walk
@@ -24,16 +23,6 @@ router = APIRouter(include_in_schema=False)
 
 _STATES = {"yes": 1.0, "no": -1.0}
 _SHOWN = 16  # faces that a first look asks for
-
-_templates = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_templates.filters["data_url"] = lambda png: "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-_templates.filters["pct"] = lambda p: f"{100 * p:.0f} %"
 
 Whole = Annotated[str, Query(max_length=20)]
 Text = Annotated[str, Query(max_length=500)]
@@ -56,7 +45,6 @@ class Form:
             seed.strip(),
             truncation.strip(),
         )
-        self.asked = bool(given)
 
     def spec(self, model: Served) -> dict[str, Any]:
         """As a spec file. Raises InputError: a number or a name that cannot be read."""
@@ -112,18 +100,18 @@ def explore(
     """Switches for every attribute, and the faces that they give, as they pass."""
     model, form = _form(request, bundle, more, n, seed, truncation)
     context = _context(request, model, form, bundle, "explore")
-    template = _templates.get_template("explore.html.j2")
     try:
         drawing = Drawing(model, plan_of(request, model, form.spec(model)), request.app.state.limits)
+        shown = {**context, "error": None, "drawing": drawing, "faces": _Shown(drawing), "spec": _spec_text(drawing)}
+
+        def parts() -> Generator[str, None, None]:
+            with drawing.begun(request.app.state.turns):
+                yield from templates.get_template("explore.html.j2").generate(**shown)
+
+        return Streamed(parts(), "text/html")
     except InputError as error:
-        return HTMLResponse(template.render(**context, error=str(error), drawing=None), status_code=422)
-    shown = {**context, "error": None, "drawing": drawing, "faces": _faces(drawing), "spec": _spec_text(drawing)}
-
-    def parts() -> Generator[str, None, None]:
-        with request.app.state.turns.taken():
-            yield from template.generate(**shown)
-
-    return Streamed(parts(), "text/html")
+        page = render("explore.html.j2", **context, error=str(error), drawing=None)
+        return HTMLResponse(page, status_code=422)
 
 
 @router.get("/batch.zip")
@@ -139,7 +127,7 @@ def batch(
     model, form = _form(request, bundle, more, n, seed, truncation)
     plan = plan_of(request, model, form.spec(model))
     with request.app.state.turns.taken():
-        data = zipped(model, plan)
+        data = zipped(model, plan, request.app.state.limits.seconds)
     headers = {"content-disposition": 'attachment; filename="batch.zip"'}
     return Response(data, media_type="application/zip", headers=headers)
 
@@ -160,27 +148,33 @@ def walk_page(
     names = model.bundle.vocabulary.names
     chosen = attribute or next((name for name in ("Smiling", *names) if name in names), names[0])
     context = _context(request, model, form, bundle, "walk") | {"names": names, "attribute": chosen, "draw": draw}
-    template = _templates.get_template("walk.html.j2")
     try:
         plan = plan_of(request, model, {**form.spec(model), "count": 1})
         with request.app.state.turns.taken():
             found = walk(model, plan.cells[0], _number("draw", draw), chosen)
     except InputError as error:
-        return HTMLResponse(template.render(**context, error=str(error), walk=None), status_code=422)
-    return HTMLResponse(template.render(**context, error=None, walk=found))
+        return HTMLResponse(render("walk.html.j2", **context, error=str(error), walk=None), status_code=422)
+    return HTMLResponse(render("walk.html.j2", **context, error=None, walk=found))
 
 
 def _spec_text(drawing: Drawing) -> str:
     return dump_yaml(drawing.plan.resolved)
 
 
-def _faces(drawing: Drawing) -> Iterator[Mapping[str, Any]]:
-    """Faces with the verdict that stands under them; ends early, with what there is, where the model fails."""
-    try:
-        for face in drawing:
-            yield {"face": face, "verdict": _verdict(face), "most": _most(face)}
-    except CfganError:
-        return
+class _Shown:
+    """Faces with the verdict that stands under them; ends early, and says so, where the model fails."""
+
+    def __init__(self, drawing: Drawing) -> None:
+        self._drawing = drawing
+        self.failed = False
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        try:
+            for face in self._drawing:
+                yield {"face": face, "verdict": _verdict(face), "most": _most(face)}
+        except CfganError as error:
+            words_of(error)  # goes to the log
+            self.failed = True
 
 
 def _verdict(face: Face) -> str:
@@ -193,6 +187,6 @@ def _verdict(face: Face) -> str:
 
 
 def _most(face: Face) -> str:
-    """The attributes that the verifier is surest of, for those who hover."""
+    """The attributes that the verifier is surest of, for those who hover or listen."""
     surest = sorted(face.probability.items(), key=lambda item: -item[1])[:6]
-    return f"draw {face.draw}, seed {face.seed}; " + ", ".join(f"{name} {100 * p:.0f} %" for name, p in surest)
+    return f"draw {face.draw}: " + ", ".join(f"{name.replace('_', ' ')} {100 * p:.0f} %" for name, p in surest)

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import tempfile
+import time
 import zipfile
 from collections.abc import Generator
 from pathlib import Path
@@ -16,9 +17,10 @@ from fastapi.responses import Response
 
 from cfgan.api.faces import Face
 from cfgan.attributes.spec import Plan, make_plan
-from cfgan.errors import CfganError, unknown
-from cfgan.generate.job import generate
+from cfgan.errors import CfganError, StoppedError, unknown
+from cfgan.generate.job import finish_early, generate
 from cfgan.serve.limits import Limits
+from cfgan.serve.problems import words_of
 from cfgan.serve.stream import Streamed
 from cfgan.serve.work import Drawing, Served, Turns
 from cfgan.verify.images import choose_columns, read_one
@@ -41,20 +43,23 @@ def model_of(request: Request, name: str | None) -> Served:
 
 def plan_of(request: Request, model: Served, spec: dict[str, Any]) -> Plan:
     """A spec as a plan within the limits. Raises InputError."""
-    plan = make_plan(spec, model.bundle.vocabulary, source="spec", latents=model.bundle.latents)
     limits: Limits = request.app.state.limits
-    return limits.bounded(plan)
+    limits.check_spec(spec)
+    return limits.bounded(make_plan(spec, model.bundle.vocabulary, source="spec", latents=model.bundle.latents))
 
 
 @router.get("/bundles")
 def bundles(request: Request) -> list[dict[str, Any]]:
-    """The models that are served."""
+    """The models that are served, with all that is needed to write a spec for one."""
     return [
         {
             "name": name,
             "digest": each.bundle.digest,
             "size": each.bundle.size,
             "attributes": list(each.bundle.vocabulary.names),
+            "vocabulary": each.bundle.vocabulary.to_dict(),
+            "latents": each.bundle.config.get("latents", {}),
+            "readers": list(each.bundle.classifiers),
         }
         for name, each in request.app.state.models.items()
     ]
@@ -85,28 +90,43 @@ def generate_faces(
 ) -> Response:
     """Faces for a spec: the settings of a spec file.
 
-    As ``ndjson`` each face is a line of JSON, sent when it has passed: file, draw, seed, requested, condition,
-    probability and png (base64); the last line is a ``summary``. As ``zip`` it is a batch folder that ``cfgan batch
-    check`` accepts.
+    As ``ndjson`` each face is a line of JSON, sent when it has passed: file, request (its place in the spec), draw,
+    seed, requested, condition, probability and png (base64); the last line is a ``summary``, or an ``error`` where the
+    model failed on the way. As ``zip`` it is a batch folder that ``cfgan batch check`` accepts.
     """
     model = model_of(request, bundle)
     plan = plan_of(request, model, spec)
     turns: Turns = request.app.state.turns
+    limits: Limits = request.app.state.limits
     if form == "zip":
         with turns.taken():
-            return Response(zipped(model, plan), media_type="application/zip")
-    drawing = Drawing(model, plan, request.app.state.limits)
+            return Response(zipped(model, plan, limits.seconds), media_type="application/zip")
+    drawing = Drawing(model, plan, limits)
 
     def lines() -> Generator[str, None, None]:
-        with turns.taken():
+        with drawing.begun(turns):
+            yield ""  # the turn has come: only now is it a success
             try:
-                for face in drawing:
-                    yield json.dumps(as_json(face)) + "\n"
+                for place, face in drawing.placed():
+                    yield json.dumps(as_json(place, face)) + "\n"
                 yield json.dumps({"summary": summary(drawing)}) + "\n"
-            except CfganError:
-                yield json.dumps({"error": "the model of the server failed; its log says how."}) + "\n"
+            except CfganError as error:
+                yield json.dumps({"error": words_of(error)["detail"]}) + "\n"
 
     return Streamed(lines(), _NDJSON)
+
+
+@router.get("/columns")
+def columns_of(
+    request: Request,
+    bundle: BundleName = None,
+    by: Annotated[str, Query(description="verifier or judge")] = "verifier",
+    attrs: Annotated[str | None, Query(description="what an image should show: Male,-Smiling")] = None,
+) -> dict[str, Any]:
+    """What ``/v1/verify`` would read: attributes, the thresholds from which they are seen, and what is wanted."""
+    columns = choose_columns(model_of(request, bundle).bundle, by, attrs)
+    wanted = None if columns.wanted is None else columns.wanted.tolist()
+    return {"attributes": list(columns.names), "thresholds": columns.threshold.tolist(), "wanted": wanted}
 
 
 @router.post("/verify")
@@ -126,23 +146,23 @@ def verify_image(
         probability = read_one(model.reader(by), model.bundle.size, columns, image, crop)
     seen = probability >= columns.threshold
     found = {
-        name: {"probability": round(float(p), 4), "seen": bool(s), "threshold": round(float(t), 4)}
+        name: {"probability": round(float(p), 6), "seen": bool(s), "threshold": round(float(t), 6)}
         for name, p, s, t in zip(columns.names, probability, seen, columns.threshold, strict=True)
     }
     meets = None if columns.wanted is None else bool((seen == columns.wanted).all())
     return {"by": by, "attributes": found, "meets": meets}
 
 
-def as_json(face: Face) -> dict[str, Any]:
-    """A face as a line of JSON holds it."""
-    rounded = {name: round(value, 4) for name, value in face.probability.items()}
+def as_json(place: int, face: Face) -> dict[str, Any]:
+    """A face as a line of JSON holds it; ``place`` of its request in the spec."""
     return {
         "file": face.file,
+        "request": place,
         "draw": face.draw,
         "seed": face.seed,
         "requested": dict(face.requested),
         "condition": dict(face.condition),
-        "probability": rounded,
+        "probability": dict(face.probability),
         "png": base64.b64encode(face.png).decode("ascii"),
     }
 
@@ -154,6 +174,7 @@ def summary(drawing: Drawing) -> dict[str, Any]:
         "wanted": drawing.wanted,
         "accepted": drawing.accepted,
         "draws": drawing.draws,
+        "taken": drawing.taken,
         "complete": drawing.accepted >= drawing.wanted,
         "timed_out": drawing.timed_out,
         "warnings": drawing.warnings,
@@ -163,11 +184,23 @@ def summary(drawing: Drawing) -> dict[str, Any]:
     }
 
 
-def zipped(model: Served, plan: Plan) -> bytes:
-    """A batch folder as a zip archive. Raises what :func:`cfgan.generate.job.generate` does."""
-    with tempfile.TemporaryDirectory() as scratch:
+def zipped(model: Served, plan: Plan, seconds: float) -> bytes:
+    """A batch folder as a zip archive, with what was found when ``seconds`` are over.
+
+    Raises what :func:`cfgan.generate.job.generate` does.
+    """
+    ends = time.monotonic() + seconds
+
+    def in_time(stage: str, done: int, total: int, remark: str = "") -> None:
+        if time.monotonic() > ends:
+            raise StoppedError("the time is over.")
+
+    with tempfile.TemporaryDirectory(prefix="cfgan-serve-") as scratch:
         folder = Path(scratch) / "batch"
-        generate(model.bundle, plan, folder, device=model.device)
+        try:
+            generate(model.bundle, plan, folder, device=model.device, progress=in_time)
+        except StoppedError:
+            finish_early(model.bundle, folder)
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:  # PNGs are compressed already
             for path in sorted(path for path in folder.rglob("*") if path.is_file()):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 
 from cfgan.api.faces import Face
 from cfgan.attributes.spec import Plan
-from cfgan.errors import CfganError
+from cfgan.errors import CfganError, RequestError
 from cfgan.generate.batch import CellTally
 from cfgan.generate.batch import Face as Drawn
 from cfgan.generate.job import check_plan, fill_cell
@@ -84,12 +83,18 @@ class Drawing:
         model: that draws.
         plan: within the limits.
         limits: of the request.
+
+    Raises:
+        RequestError: nothing is asked for.
     """
 
     def __init__(self, model: Served, plan: Plan, limits: Limits) -> None:
+        if not plan.cells:
+            raise RequestError("nothing is asked for.", field="attributes")
         self.model, self.plan, self._limits = model, plan, limits
-        self.warnings = check_plan(plan, model.bundle)
+        self.warnings: list[str] = []
         self._sink, self._stop = _Handed(len(plan.cells)), StopRequest()
+        self._done: Future[None] | None = None
         self.timed_out = False
 
     @property
@@ -100,53 +105,74 @@ class Drawing:
     @property
     def draws(self) -> int:
         """Draws taken so far."""
-        return sum(tally.next_draw for tally in self._sink.tallies)
+        return sum(self.taken)
+
+    @property
+    def taken(self) -> list[int]:
+        """Draws taken so far for each request of the plan."""
+        return [tally.next_draw for tally in self._sink.tallies]
 
     @property
     def wanted(self) -> int:
         """Faces asked for."""
         return self.plan.count
 
-    def __iter__(self) -> Iterator[Face]:
-        """Draw, and give each face when it has passed. Leaving off early stops the work.
+    @contextmanager
+    def begun(self, turns: Turns) -> Iterator[None]:
+        """Wait for a turn, then draw while the block takes the faces; leaving it early stops the work.
+
+        The turn ends with the drawing, not with the block: who reads slowly, or not at all, keeps nobody waiting.
 
         Raises:
-            BundleError: a file of the bundle is damaged.
+            BusyError: too many wait already.
+            RequestError: a request that contradicts itself. How rare one is takes a while to find out, hence the turn.
         """
-        ends = time.monotonic() + self._limits.seconds
-        with ThreadPoolExecutor(1) as worker:
-            done = worker.submit(self._fill)
-            try:
-                while True:
-                    try:
-                        found = self._sink.faces.get(timeout=max(0.0, ends - time.monotonic()) or 0.05)
-                    except queue.Empty:
-                        self.timed_out = self._stop.asked = True
-                        continue
-                    if found is None:
-                        break
-                    yield self._public(*found)
-            finally:
-                self._stop.asked = True
-            done.result()
+        with ExitStack() as turn:
+            turn.enter_context(turns.taken())
+            self.warnings = check_plan(self.plan, self.model.bundle)
+            with ThreadPoolExecutor(1, "draw") as worker:
+                self._done = worker.submit(self._fill, turn.pop_all())
+                try:
+                    yield
+                finally:
+                    self._stop.asked = True
 
-    def _fill(self) -> None:
+    def __iter__(self) -> Iterator[Face]:
+        """Each face when it has passed. Raises BundleError: a file of the bundle is damaged."""
+        return (face for _, face in self.placed())
+
+    def placed(self) -> Iterator[tuple[int, Face]]:
+        """The same, each with the place of its request in the plan."""
+        while (found := self._sink.faces.get()) is not None:
+            yield found[0], self._public(*found)
+        if self._done is not None:
+            self._done.result()
+
+    def _fill(self, turn: ExitStack) -> None:
+        late = threading.Timer(self._limits.seconds, self._end)
+        late.daemon = True
         try:
-            sampler = self.model.sampler
-            with ThreadPoolExecutor(1) as encoder:
+            with turn, ThreadPoolExecutor(1, "encode") as encoder:
+                late.start()
                 for index in range(len(self.plan.cells)):
-                    fill_cell(sampler, self.plan, index, self._sink, self._stop, encoder, None)
+                    fill_cell(self.model.sampler, self.plan, index, self._sink, self._stop, encoder, None)
         finally:
+            late.cancel()
             self._sink.faces.put(None)
 
+    def _end(self) -> None:
+        self.timed_out = self._stop.asked = True
+
     def _public(self, cell: int, face: Drawn) -> Face:
-        names = self.model.bundle.vocabulary.names
+        """With the figures of a batch's manifest, so that they are the same wherever the face was asked for."""
+        names, png = self.model.bundle.vocabulary.names, face.png()
+        row = face.row(png)
         return Face(
             file=face.file,
             draw=face.draw,
             seed=face.seed,
             requested=dict(self.plan.cells[cell].request),
-            condition=dict(zip(names, face.condition.astype(float).tolist(), strict=True)),
-            probability=dict(zip(names, face.verifier.astype(float).tolist(), strict=True)),
-            png=face.png(),
+            condition=dict(zip(names, row["condition"], strict=True)),
+            probability=dict(zip(names, row["verifier"], strict=True)),
+            png=png,
         )

@@ -339,7 +339,7 @@ def read_one(
         DataError: no image of an allowed format, too large, or broken.
     """
     check_crop(crop)
-    levels = read_square(image, size, crop).transpose(2, 0, 1)[None]
+    levels = np.array(read_square(image, size, crop).transpose(2, 0, 1)[None])  # Pillow's own memory is read-only
     return np.asarray(reader.probability(levels)[0, columns.places])
 
 

@@ -39,6 +39,7 @@ _EXTRAS = {
     "dlib": "identity",
     "fastapi": "serve",
     "uvicorn": "serve",
+    "python_multipart": "serve",
 }
 """Package -> the extra that brings it."""
 

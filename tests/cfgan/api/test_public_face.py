@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from score_helpers import draw_pairs, make_set
+from serve_helpers import serving
 
 import cfgan
 from cfgan.model.bundle import Bundle
@@ -40,7 +41,7 @@ def _is_error(name: str) -> bool:
 @pytest.mark.parametrize("name", documented())
 def test_examples_run(name: str, model: cfgan.Model, tmp_path: Path) -> None:
     pairs = draw_pairs(30)
-    given: dict[str, Any] = {"cfgan": cfgan, "model": model}
+    given: dict[str, Any] = {"cfgan": cfgan, "model": model, "serving": serving}
     given |= {"testset": make_set(tmp_path / "set", pairs).path, "pairs": [pair.pair for pair in pairs]}
     found = doctest.DocTestFinder(exclude_empty=False).find(getattr(cfgan, name), name, globs=given)
     assert any(test.examples for test in found), f"{name} has no example"

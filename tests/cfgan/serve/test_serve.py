@@ -4,33 +4,21 @@ import base64
 import io
 import json
 import threading
+import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from helpers import make_bundle
 from PIL import Image
 
-from cfgan.attributes.prior import Prior
-from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.attributes.spec import make_plan
+from cfgan.errors import BundleError
 from cfgan.generate.batch_check import check_batch
 from cfgan.serve.app import create_app
 from cfgan.serve.limits import Limits
-from cfgan.serve.work import BusyError, Served, Turns
-
-
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior: Prior) -> Served:
-    return Served(make_bundle(tmp_path_factory.mktemp("serve") / "b", vocabulary, prior, with_judge=True), "cpu")
-
-
-@pytest.fixture
-def client(served: Served) -> Iterator[TestClient]:
-    limits = Limits(faces=8, draws=400, seconds=20, body=20_000, waiting=1)
-    with TestClient(create_app({"tiny": served}, limits=limits), base_url="http://localhost") as client:
-        yield client
+from cfgan.serve.v1 import zipped
+from cfgan.serve.work import BusyError, Drawing, Served, Turns
 
 
 def test_faces_come_as_lines_and_are_those_of_the_library(client: TestClient, served: Served) -> None:
@@ -176,3 +164,36 @@ def test_who_goes_away_gives_the_turn_back(served: Served) -> None:
     asyncio.run(asyncio.wait_for(go_away(), 30))
     with app.state.turns.taken():
         pass
+
+
+def test_who_does_not_read_keeps_nobody_waiting(served: Served) -> None:
+    app = create_app({"tiny": served}, limits=Limits(waiting=0))
+    drawing = Drawing(served, make_plan("Red", served.bundle.vocabulary, {"count": 4}), Limits())
+    with drawing.begun(app.state.turns):  # and nobody takes the faces
+        for _ in range(200):
+            if TestClient(app, base_url="http://localhost").get("/?n=1").status_code == 200:
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("the turn is kept")
+        assert len(list(drawing)) == 4
+
+
+def test_a_zip_ends_in_time_with_what_it_has(served: Served, tmp_path: Path) -> None:
+    plan = make_plan("Red", served.bundle.vocabulary, {"count": 200, "verify": {"threshold": 0.999}})
+    zipfile.ZipFile(io.BytesIO(zipped(served, plan, seconds=0.0))).extractall(tmp_path / "batch")
+    assert check_batch(tmp_path / "batch") == []
+    assert json.loads((tmp_path / "batch" / "batch.json").read_text())["draws"] < 5000
+
+
+def test_a_model_that_fails_is_logged_and_named_to_nobody(
+    served: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise BundleError("/secret/place is damaged")
+
+    monkeypatch.setattr("cfgan.serve.work.fill_cell", fail)
+    client = TestClient(create_app({"tiny": served}), base_url="http://localhost")
+    page, lines = client.get("/?n=1").text, client.post("/v1/generate", json={"count": 1}).text
+    assert "The model failed on the way" in page and "Draws ran out" not in page
+    assert json.loads(lines)["error"] and "secret" not in page + lines and caplog.text.count("/secret/place") == 2
