@@ -21,7 +21,7 @@ class Learned:
 
     Args:
         positives, negatives: validation images that are known to have it, and not to have it.
-        balanced_accuracy: mean of recall and specificity at the best threshold, cross-fitted; NaN: one value is missing.
+        balanced_accuracy: mean of recall and specificity at the best threshold, cross-fitted; NaN: a value is missing.
         auc: area under the ROC curve; NaN: one value is missing.
     """
 

@@ -32,8 +32,8 @@ _COLUMNS = re.compile(r"(^|\.)(input|style|projection(\.\d+)?)\.(weight|parametr
 _ROWS = ("attributes.weight", "attributes.bias")
 """Weights whose rows belong to the attributes, one each."""
 _ABSORBS = {"input.weight": "input.bias", "style.weight": "style.bias", "projection.weight": "unconditional.weight"}
-"""Weights with columns -> what takes over the columns of dropped attributes. (projection(c) * h).sum() is linear in h as
-the unconditional logit is. Under a spectral norm it has no such place: what is added there changes the norm."""
+"""Weights with columns -> what takes over those of dropped attributes. (projection(c) * h).sum() is linear in h as the
+unconditional logit is. Under a spectral norm it has no such place: what is added there changes the norm."""
 
 _SHOWN = 5  # names in a sentence
 
@@ -123,7 +123,8 @@ def start_from(networks: TrainingNetworks, vocabulary: Vocabulary, bundle: Bundl
         ConfigError: the bundle's networks have another shape; names the first setting that differs.
         BundleError: the bundle is damaged.
     """
-    require_same_networks(networks.generator.shape, bundle)
+    shape: GanShape = networks.generator.shape  # type: ignore[assignment]
+    require_same_networks(shape, bundle)
     known = {name: j for j, name in enumerate(bundle.vocabulary.names)}
     pairs = [(i, known[name]) for i, name in enumerate(vocabulary.names) if name in known]
     left = torch.from_numpy(mean_condition(bundle.prior()))

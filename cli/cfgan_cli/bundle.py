@@ -104,9 +104,7 @@ def build(
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(
-            help="A bundle that everything comes from that is not given otherwise and fits the run's attributes."
-        ),
+        typer.Option(help="A bundle that gives all that is not given otherwise and that fits the run."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
     data: Annotated[str | None, typer.Option(help="What it was trained on, for the card.")] = None,
