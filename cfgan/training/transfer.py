@@ -31,6 +31,7 @@ _COLUMNS = re.compile(r"(^|\.)(input|style|projection(\.\d+)?)\.(weight|parametr
 """Weights whose last columns belong to the attributes, one each, where the condition enters there at all."""
 _ROWS = ("attributes.weight", "attributes.bias")
 """Weights whose rows belong to the attributes, one each."""
+_NORMED_PROJECTION = re.compile(r"(^|\.)projection(\.\d+)?\.parametrizations\.")
 _ABSORBS = {"input.weight": "input.bias", "style.weight": "style.bias", "projection.weight": "unconditional.weight"}
 """Weights with columns -> what takes over those of dropped attributes. (projection(c) * h).sum() is linear in h as the
 unconditional logit is. Under a spectral norm it has no such place: what is added there changes the norm."""
@@ -165,6 +166,8 @@ def _transplant(target: nn.Module, source: nn.Module, mine: int, left: Tensor, p
     latents = getattr(source.shape, "z_dim", 0)
     absorbed: dict[str, Tensor] = {}
     for name, value in source.state_dict().items():
+        if not pairs and _NORMED_PROJECTION.search(name):
+            continue  # of zeros alone there is no spectral norm to divide by: it starts fresh
         value = value.to(state[name].device)
         kept = latents if name.startswith(("input.", "style.")) else 0  # columns of the latent
         if _COLUMNS.search(name) and value.shape[1] == kept + theirs:  # else the condition does not enter here

@@ -135,3 +135,16 @@ def test_training_goes_on_from_a_bundle_alone_with_the_guide_that_it_keeps(tmp_p
     two = small_store(tmp_path / "two", ("Round", "Dog"))
     with pytest.raises(ConfigError, match="knows 3 attributes, the images 2"):
         train_gan(two, tmp_path / "none", make_config(GanConfig, SETTINGS | {"guide": guide}))
+
+
+def test_heads_under_a_spectral_norm_start_with_no_attribute_in_common(tmp_path: Path, source: Bundle) -> None:
+    """A projection of zeros alone has no norm to divide by: its first loss would not be a number."""
+    store = small_store(tmp_path, ("Round", "Dog", "Red"))
+    train_classifier(store, tmp_path / "guide", make_config(ClassifierConfig, SEEN))
+    features = {"features": str(tmp_path / "guide"), "guide": str(tmp_path / "guide"), "spectral_norm": True}
+    train_gan(store, tmp_path / "gan", make_config(GanConfig, SETTINGS | features))
+    config, weights = assemble(Parts(tmp_path / "gan", keep=source, guide=tmp_path / "guide"))
+    built = write_bundle(tmp_path / "built", config, weights, "")
+    others = small_store(tmp_path / "others", ("Masked", "Plain", "Old"))
+    again = SETTINGS | {"start": str(built.path), "features": str(built.path), "spectral_norm": True, "images": 8}
+    train_gan(others, tmp_path / "more", make_config(GanConfig, again))  # TrainingError if it is not finite
