@@ -108,7 +108,7 @@ def import_data(
         shares, together = Shares(validation, test), group_column is not None
         with progress_bar(quiet=quiet, unit="images") as progress:
             if stratify:
-                from cfgan.data.profile.stratified import stratified
+                from cfgan.data.stratified import stratified
 
                 table = stratified(opened, shares, together=together, workers=workers, progress=progress)
             else:

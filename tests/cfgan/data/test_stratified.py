@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
-from cfgan.data.profile.stratified import split_units, stratified
 from cfgan.data.read.splits import Shares
 from cfgan.data.source import open_source
 from cfgan.data.store import open_store
+from cfgan.data.stratified import split_units, stratified
 from cfgan_cli.app import app
 
 SHARES = Shares(0.1, 0.1)
