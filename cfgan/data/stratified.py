@@ -104,8 +104,8 @@ def split_units(
         (unit for unit, part in zip(units, given, strict=True) if part < 0), key=lambda u: min(order[list(u)])
     )
     counts = np.zeros((len(free), carries.shape[1]))  # U 2A
-    for place, unit in enumerate(free):
-        counts[place] = carries[list(unit)].sum(0)
+    for k, unit in enumerate(free):
+        counts[k] = carries[list(unit)].sum(0)
     sizes = np.asarray([len(unit) for unit in free], dtype=np.float64)
     part_shares = np.asarray([1 - shares.validation - shares.test, shares.validation, shares.test])
     wanted = part_shares[:, None] * counts.sum(0)  # 3 2A, of each value what each split still lacks
@@ -123,10 +123,10 @@ def split_units(
     while open_units.any():
         left = counts[open_units].sum(0)
         if not left.any():
-            for place in np.flatnonzero(open_units):  # of nothing is known
-                assign(int(place), room)
+            for place in np.flatnonzero(open_units).tolist():  # of nothing is known
+                assign(place, room)
             break
         value = int(np.where(left > 0, left, np.inf).argmin())
-        for place in np.flatnonzero(open_units & (counts[:, value] > 0)):
-            assign(int(place), wanted[:, value])
+        for place in np.flatnonzero(open_units & (counts[:, value] > 0)).tolist():
+            assign(place, wanted[:, value])
     return split
