@@ -32,6 +32,8 @@ from cfgan.reports.model.samples import SIDE, before_and_after, can_be_compared,
 if TYPE_CHECKING:
     from torch import nn
 
+_SUBJECTIVE = ("Attractive", "Big_Nose", "Young")
+_COMMON = 2 / 3  # share of the training images from which on a value is an imbalance that the card names
 _CARD = Path(__file__).parent / "model_card.md.j2"
 
 
@@ -139,11 +141,25 @@ def model_card(
         means={role: _means(config[role]["figures"]) for role in roles},
         sizes={part: count_parameters(load().requires_grad_(True)) for part, load in loads.items()},
         thresholds={role: config[role]["calibration"]["threshold"] for role in roles},
+        subjective=[name.lower().replace("_", " ") for name in _SUBJECTIVE if name in bundle.vocabulary.names],
+        common=_common(bundle),
         notes=notes,
         pictures=pictures,
         side=SIDE,
     )
     return card_head(config) + card
+
+
+def _common(bundle: Bundle) -> list[str]:
+    """The values that most training images share, commonest first, as the card names them: "Young 78 %"."""
+    prior = bundle.prior()
+    labelled = prior.known.diagonal() > 0
+    order = np.argsort(-prior.marginals, kind="stable")
+    return [
+        f"{bundle.vocabulary.names[i].replace('_', ' ')} {100 * prior.marginals[i]:.0f} %"
+        for i in order
+        if labelled[i] and prior.marginals[i] >= _COMMON
+    ][:3]
 
 
 def _means(figures: Mapping[str, Mapping[str, float | None]]) -> dict[str, float | None]:

@@ -85,6 +85,9 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     keep = parts.keep
     about = read_about(parts.gan, "gan", "gan")
     gan_vocabulary = Vocabulary.from_dict(about["vocabulary"])
+    fits = keep is None or keep.vocabulary.names == gan_vocabulary.names
+    if not fits:
+        _require_own(parts)
     weights = {
         name: read_weights(parts.gan, about, name) for name in ("generator.safetensors", "discriminator.safetensors")
     }
@@ -117,7 +120,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             history = {"images": last_images(run), "seconds": training_seconds(run), "settings": read_settings(run)}
             described = {"shape": model["shape"], "training": history}
             described |= _measured(*readings[role], prior.vocabulary)
-        elif keep is not None and role in keep.config:
+        elif keep is not None and fits and role in keep.config:
             described, data = dict(keep.config[role]), read_file(keep.file(f"{role}.safetensors"))
             described.setdefault("training", _older_training(keep, role))
             if (known := _readings_of_kept(keep, role, parts.store)) is not None:
@@ -133,7 +136,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             about["heads"],
             read_weights(parts.gan, about, "heads.safetensors"),
         )
-    if (guide := _guide(parts, config["training"]["guides"])) is not None:
+    if (guide := _guide(parts, config["training"]["guides"], fits)) is not None:
         config["guide"], weights["guide.safetensors"] = guide
     if "verifier" in readings:
         weights["validation.safetensors"] = _validation(readings)
@@ -150,6 +153,32 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             )
     _require_outside_judge(config, parts)
     return config, weights
+
+
+def not_kept(parts: Parts) -> list[str]:
+    """The parts of the kept bundle that a bundle of this run's attributes does without: "judge", "guide".
+
+    Raises:
+        InputError: there is no such run.
+    """
+    keep = parts.keep
+    about = read_about(parts.gan, "gan", "gan")
+    if keep is None or keep.vocabulary.names == Vocabulary.from_dict(about["vocabulary"]).names:
+        return []
+    return [part for part in (*_OPTIONAL, "guide") if part in keep.config and getattr(parts, part) is None]
+
+
+def _require_own(parts: Parts) -> None:
+    """Raise InputError if something is missing that a bundle of other attributes cannot lend."""
+    keep = _kept(parts.keep, "keep")
+    for part, how in (
+        ("verifier", "`cfgan train verifier --data STORE`"),
+        ("prior", "`cfgan train prior --data STORE`"),
+        ("data", "in words, what the run was trained on"),
+    ):
+        if getattr(parts, part) is None:
+            text = f"give it too ({how}): {keep.name} has other attributes than this run, and its {part} is of those."
+            raise InputError(text, field=f"--{part}")
 
 
 def _require_outside_judge(config: dict[str, Any], parts: Parts) -> None:
@@ -193,7 +222,7 @@ def gate_rule(keep: Bundle | None, gate: str | None) -> str:
     return gate
 
 
-def _guide(parts: Parts, guides: Sequence[str]) -> tuple[dict[str, Any], bytes] | None:
+def _guide(parts: Parts, guides: Sequence[str], fits: bool) -> tuple[dict[str, Any], bytes] | None:
     """Shape and weights of the guide, given or kept; one that has had no part in this generator is not kept."""
     if parts.guide is not None:
         about = read_about(parts.guide, "guide", "classifier")
@@ -201,7 +230,7 @@ def _guide(parts: Parts, guides: Sequence[str]) -> tuple[dict[str, Any], bytes] 
         if hashlib.sha256(data).hexdigest() not in guides:
             raise InputError("that classifier has not guided this generator.", field="guide", value=parts.guide)
         return {"shape": about["shape"]}, data
-    if parts.keep is None or "guide" not in parts.keep.config:
+    if parts.keep is None or not fits or "guide" not in parts.keep.config:
         return None
     data = read_file(parts.keep.file("guide.safetensors"))
     return (dict(parts.keep.config["guide"]), data) if hashlib.sha256(data).hexdigest() in guides else None

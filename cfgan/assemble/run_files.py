@@ -20,7 +20,8 @@ Floats = npt.NDArray[np.floating[Any]]
 
 _MOST = 1 << 33  # bytes of a file of weights
 _PATHS = ("guide", "features", "start")  # settings that name a folder: of a path only the last part is told
-_LOCAL = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard", "kind"}
+_LOCAL = {"images", "epochs", "least_images", "threads", "device"}
+_LOCAL |= {"save_images", "sample_images", "log_images", "tensorboard", "kind"}
 
 
 def read_about(run: Path, field: str, kind: str) -> dict[str, Any]:

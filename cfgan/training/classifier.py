@@ -22,7 +22,7 @@ from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.devices import pick_device
 from cfgan.training import state as saved
 from cfgan.training.augment import augment_for_classifier
-from cfgan.training.config import ClassifierConfig, JudgeConfig, to_dict
+from cfgan.training.config import ClassifierConfig, JudgeConfig, to_dict, with_budget
 from cfgan.training.data import TensorData, load_split
 from cfgan.training.losses import attribute_loss
 
@@ -41,7 +41,7 @@ def learning_rate(config: ClassifierConfig | JudgeConfig, images: int) -> float:
 def train_classifier(
     store: PackedDataset, run: Path, config: ClassifierConfig, progress: Progress | None = None
 ) -> Path:
-    """Train on a store's train split until ``config.images`` images are seen, resuming what ``run`` holds.
+    """Train on a store's train split until the configuration's images are seen, resuming what ``run`` holds.
 
     Writes ``model.safetensors`` (averaged weights), ``model.json`` (shape, vocabulary) and
     ``validation.npz`` (logits and labels of the validation split) at the end.
@@ -54,6 +54,7 @@ def train_classifier(
         TrainingError: a loss is not finite.
         FolderError: ``run`` holds something else.
     """
+    config = with_budget(config, len(store.rows("train")))
     device = pick_device(config.device)
     if store.size % 2 ** len(config.widths):
         raise ConfigError(
@@ -104,7 +105,7 @@ def train_classifier(
             defaults=to_dict(ClassifierConfig()),
         )
         saved.truncate_stats(run / "stats.jsonl", images)
-        since, clock = images, time.monotonic()
+        since, clock, remark = images, time.monotonic(), ""
         while images < config.images:
             rng = saved.step_generator(config.seed, 0, images, device)
             torch.manual_seed(rng.initial_seed())  # dropout draws from the global generator
@@ -136,8 +137,9 @@ def train_classifier(
                 figures = {"loss": float(loss.detach()), "rate": rate, "images_per_second": round(speed, 1)}
                 since, clock = images, time.monotonic()
                 saved.append_stats(run / "stats.jsonl", {"images": images, **figures})
-                if progress:
-                    progress("training", min(images, config.images), config.images, saved.remark(figures))
+                remark = saved.remark(figures)
+            if progress:
+                progress("training", min(images, config.images), config.images, remark)
             if images // config.save_images > before // config.save_images:
                 save()
             if stop.asked and images < config.images:

@@ -7,7 +7,7 @@ images seen.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -30,13 +30,28 @@ _Beta = Annotated[float, Field(ge=0, lt=1)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(gt=0)]
+_CountOrNone = Annotated[int, Field(ge=0)]
+
+
+def _budget() -> Any:
+    return _setting(0, "images seen in all, repeats counted; 0: as epochs and least_images say", "images")
+
+
+def _epochs(default: float) -> Any:
+    return _setting(default, "without images: how often each training image is seen")
+
+
+def _least_images(default: int) -> Any:
+    return _setting(default, "without images: seen at least, however few there are to train on", "images")
 
 
 @dataclass(frozen=True, config=_STRICT)
 class ClassifierConfig:
     """How an attribute classifier (verifier, guidance classifier, judge) is trained."""
 
-    images: _Count = _setting(400_000, "images seen in all, repeats counted", "images")
+    images: _CountOrNone = _budget()
+    epochs: _Positive = _epochs(25)
+    least_images: _Count = _least_images(40_000)
     batch: _Count = _setting(64, "images a step", "images")
     widths: Annotated[tuple[_Count, ...], Field(min_length=2)] = _setting(
         (32, 64, 128, 256), "channels of the stages", "channels"
@@ -63,7 +78,9 @@ class ClassifierConfig:
 class GanConfig:
     """How a generator and its discriminator are trained."""
 
-    images: _Count = _setting(2_000_000, "images seen in all, repeats counted", "images")
+    images: _CountOrNone = _budget()
+    epochs: _Positive = _epochs(30)
+    least_images: _Count = _least_images(60_000)
     batch: _Count = _setting(32, "images a step and a device", "images")
     family: Literal["dcgan", "residual"] = _setting("dcgan", "architecture of generator and discriminator")
     width: Annotated[int, Field(ge=4)] = _setting(
@@ -149,7 +166,9 @@ class GanConfig:
 class JudgeConfig:
     """How the head of a judge is trained on frozen features."""
 
-    images: _Count = _setting(165_000, "images seen in all, repeats counted", "images")
+    images: _CountOrNone = _budget()
+    epochs: _Positive = _epochs(8)
+    least_images: _Count = _least_images(20_000)
     batch: _Count = _setting(128, "images a step", "images")
     trunk: Literal["efficientnet-lite0", "mobilenet-v2"] = _setting("efficientnet-lite0", "the frozen network")
     side: Annotated[int, Field(ge=32, multiple_of=16)] = _setting(
@@ -179,28 +198,42 @@ OLD_NAMES = {
 Config = TypeVar("Config", ClassifierConfig, GanConfig, JudgeConfig)
 
 
+def with_budget(config: Config, count: int) -> Config:
+    """The configuration for ``count`` training images: where ``images`` is 0, it becomes what the epochs come to."""
+    if config.images:
+        return config
+    return replace(config, images=max(config.least_images, round(config.epochs * count)))
+
+
 def to_dict(config: ClassifierConfig | GanConfig | JudgeConfig) -> dict[str, Any]:
     """Plain values, ready for YAML or JSON."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
 
 
-def load_config(kind: type[Config], *, file: Path | None = None, settings: Sequence[str] = ()) -> Config:
-    """Build a configuration from its defaults, then a YAML file, then ``key=value`` settings.
+def load_config(
+    kind: type[Config],
+    *,
+    file: Path | None = None,
+    settings: Sequence[str] = (),
+    base: Mapping[str, Any] | None = None,
+) -> Config:
+    """Build a configuration from its defaults, then ``base``, then a YAML file, then ``key=value`` settings.
 
     Args:
         kind: ClassifierConfig, GanConfig or JudgeConfig.
         file: YAML mapping of some of its fields.
         settings: as given to ``--set``; values are read as YAML.
+        base: values that count where neither file nor settings say otherwise.
 
     Raises:
         ConfigError: an unknown key (with the nearest), a malformed setting or a value out of range.
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(base or {})
     if file is not None:
         loaded = parse_yaml(read_text_limited(file, field="config"), name=str(file), field="config")
         if not isinstance(loaded, Mapping):
             raise ConfigError(f"{file} is no mapping of settings.", field="config", value=file)
-        values.update(loaded)
+        values.update(current_names(loaded))
     for setting in settings:
         key, sign, text = setting.partition("=")
         if not sign:

@@ -17,7 +17,7 @@ from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import open_bundle
 from cfgan.training import state as saved
-from cfgan.training.config import GanConfig, to_dict
+from cfgan.training.config import GanConfig, to_dict, with_budget
 from cfgan.training.data import load_split
 from cfgan.training.distributed import ProcessGroup, init_distributed
 from cfgan.training.gan_output import TrainingLogger, export_networks
@@ -25,15 +25,25 @@ from cfgan.training.networks import TrainingNetworks, gan_shape, make_networks
 from cfgan.training.probe import Probe, adapted
 from cfgan.training.sampling_rows import repeat_factors
 from cfgan.training.step import draw_inputs, step
-from cfgan.training.transfer import start_from
+from cfgan.training.transfer import require_other_guide, require_same_networks, start_from
 
-_MAY_CHANGE = {"images", "threads", "device", "save_images", "sample_images", "log_images", "tensorboard"}
+_MAY_CHANGE = {
+    "images",
+    "epochs",
+    "least_images",
+    "threads",
+    "device",
+    "save_images",
+    "sample_images",
+    "log_images",
+    "tensorboard",
+}
 
 
 def train_gan(
     store: PackedDataset, run: Path, config: GanConfig, progress: Progress | None = None, *, change: bool = False
 ) -> Path:
-    """Train on a store's train split until ``config.images`` images are seen, resuming what ``run`` holds.
+    """Train on a store's train split until the configuration's images are seen, resuming what ``run`` holds.
 
     Started by ``torchrun``, all processes train together, each with ``config.batch`` images a step. With ``change`` a
     continued run may have other settings than before; they are noted in ``changes.jsonl``.
@@ -50,9 +60,14 @@ def train_gan(
         FolderError: ``run`` holds something else.
         ConfigError: the settings do not go together, or do not fit the images or the bundle that is started from.
     """
+    config = with_budget(config, len(store.rows("train")))
     with init_distributed(config.device) as group, saved.use_threads(config.threads):
         shape = gan_shape(config, len(store.vocabulary), store.size)
+        if config.start and not (run / "config.yaml").exists():  # before anything is written
+            require_same_networks(shape, open_bundle(config.start))
         networks = make_networks(config, shape, group.device)
+        if config.start and not (run / "config.yaml").exists():
+            require_other_guide(networks.guides, open_bundle(config.start))
         train = load_split(store, "train", group.device)
         weights = repeat_factors(train.labels, config.rare_threshold)
         probe = Probe(store, config, group.device)

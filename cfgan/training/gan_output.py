@@ -41,6 +41,7 @@ class TrainingLogger:
         self._latents = torch.randn(_GRID * _GRID, config.z_dim, generator=rng).to(labels.device)
         self._sums: dict[str, list[Tensor]] = {}
         self._since, self._clock = 0, time.monotonic()
+        self._remark = ""
         self._board = _tensorboard(run) if config.tensorboard else None
 
     def start(self, images: int) -> None:
@@ -54,6 +55,7 @@ class TrainingLogger:
         last = images >= self._config.images
         sample = images // self._config.sample_images > before // self._config.sample_images or last
         if not (sample or images // self._config.log_images > before // self._config.log_images):
+            self._show(images)
             return
         row: dict[str, float] = {
             name: round(float(torch.stack(values).mean()), 5) for name, values in self._sums.items()
@@ -71,9 +73,14 @@ class TrainingLogger:
             for name, value in row.items():
                 self._board.add_scalar(name, value, images)
             self._board.flush()
-        if self._progress:
-            self._progress("training", min(images, self._config.images), self._config.images, saved.remark(row))
+        self._remark = saved.remark(row)
+        self._show(images)
         self.start(images)
+
+    def _show(self, images: int) -> None:
+        """Every step: at a few images a second a line of the log is long in coming, and so would be the time left."""
+        if self._progress:
+            self._progress("training", min(images, self._config.images), self._config.images, self._remark)
 
     @torch.no_grad()
     def _grid(self, generator: nn.Module) -> bytes:

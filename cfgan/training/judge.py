@@ -24,7 +24,7 @@ from cfgan.networks.judge import Judge, JudgeShape
 from cfgan.networks.mobilenet import MobileNetV2
 from cfgan.training import state as saved
 from cfgan.training.classifier import learning_rate, write_classifier
-from cfgan.training.config import JudgeConfig, to_dict
+from cfgan.training.config import JudgeConfig, to_dict, with_budget
 from cfgan.training.losses import attribute_loss
 
 _CHUNK = 64
@@ -58,6 +58,7 @@ def train_judge(
         FolderError: ``run`` holds something else.
         ConfigError: the package with the frozen network's weights is missing.
     """
+    config = with_budget(config, len(store.rows("train")))
     device = pick_device(config.device)
     shape = JudgeShape(len(store.vocabulary), config.side, config.width, config.hidden, config.trunk)
     torch.manual_seed(config.seed)
@@ -71,7 +72,7 @@ def train_judge(
             "judge",
             to_dict(config),
             data_digest=store.digest,
-            may_change={"threads", "device", "log_images"},
+            may_change={"epochs", "least_images", "threads", "device", "log_images"},
             images=0,
             defaults=to_dict(JudgeConfig()),
         )

@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.data.store import FEW_VALIDATION
+from cfgan.errors import RequestError
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
 from cfgan.verify.precision import OperatingPoint, points_for_request
@@ -147,9 +149,11 @@ def verifier_gate(bundle: Bundle, cell: RequestCell) -> VerifierGate:
     """The verifier's gate of a cell.
 
     Raises:
-        RequestError: the verifier cannot reach the cell's precision.
+        RequestError: the verifier cannot reach the cell's precision, or too few held-out real images carry a value for
+            the bundle's own gate to mean something.
         BundleError: the bundle's readings of real faces are damaged.
     """
+    _require_enough(bundle, cell)
     points = real = None
     if cell.verify.enabled and cell.verify.precision is not None:
         points = points_for_request(bundle, cell.request, cell.verify.precision)
@@ -157,6 +161,26 @@ def verifier_gate(bundle: Bundle, cell: RequestCell) -> VerifierGate:
         read = bundle.classifiers["verifier"].held_out()
         real = None if read is None else (read, validation.labels)
     return VerifierGate.for_cell(cell, bundle.vocabulary, bundle.calibration, points, real)
+
+
+def _require_enough(bundle: Bundle, cell: RequestCell) -> None:
+    """Raise RequestError where "as sure as of four in five real images that carry it" would be said of a handful."""
+    own = cell.verify.enabled and cell.verify.threshold is None and cell.verify.precision is None
+    if not own or not len(bundle.calibration.gate_yes) or (validation := bundle.validation()) is None:
+        return
+    for name, value in cell.request.items():
+        if abs(value) != 1:
+            continue
+        carry = int((validation.labels[:, bundle.vocabulary.index(name)] * value > 0).sum())
+        if carry < FEW_VALIDATION:
+            what = f"{'' if value > 0 else '-'}{name}"
+            raise RequestError(
+                f"{what} cannot be promised: {carry} of {len(validation.labels):,} held-out real images carry it, and "
+                f"to be as sure as of four in five of those takes {FEW_VALIDATION}. Give --threshold 0.5 (verify: "
+                "{threshold: 0.5} in a spec) for a gate of your own, or --no-verify to keep every draw.",
+                field="attributes",
+                value=what,
+            )
 
 
 GATES: tuple[Callable[[Bundle, RequestCell], Gate], ...] = (verifier_gate,)

@@ -9,7 +9,7 @@ import typer
 
 from cfgan_cli.external import FaceApi
 from cfgan_cli.options import AsJson, BundleArgument, Quiet
-from cfgan_cli.output import console, exit_codes, print_json, print_text, progress_bar
+from cfgan_cli.output import console, exit_codes, message, print_json, print_text, progress_bar
 from cfgan_cli.realism import Nsfwjs
 
 app = typer.Typer(help="Bundles: info, check, build.", no_args_is_help=True)
@@ -135,7 +135,8 @@ def build(
         Path | None, typer.Option(help="Run folder of the classifier that pulled the generator, to go on from.")
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(help="A bundle that everything comes from that is not given otherwise.")
+        str | None,
+        typer.Option(help="A bundle that gives all that is not given otherwise and that fits the run."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
     data: Annotated[str | None, typer.Option(help="What it was trained on, for the card.")] = None,
@@ -181,7 +182,7 @@ def build(
     """Put trained parts together, measure them and write the model card."""
     with exit_codes():
         from cfgan.assemble.build import build_bundle
-        from cfgan.assemble.parts import Parts, gate_rule, latent_rule
+        from cfgan.assemble.parts import Parts, gate_rule, latent_rule, not_kept
         from cfgan.data.store import open_store
         from cfgan.model.bundle import open_bundle
 
@@ -189,6 +190,10 @@ def build(
         store = open_store(measure_on) if measure_on is not None else None
         rules = latent_rule(kept, truncation, own_latents), gate_rule(kept, gate)
         parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces, *rules)
+        if kept is not None and (left := not_kept(parts)):
+            for part in left:
+                text = f"Warning: the {part} of {kept.name} knows other attributes and is not kept."
+                message(text, style="yellow")
         with progress_bar(quiet=quiet, unit="draws") as progress:
             built = build_bundle(
                 out,

@@ -55,6 +55,13 @@ def import_data(
     values: Values = "auto",
     validation: Annotated[float, typer.Option(help="Share of images held out where the source does not say.")] = 0.1,
     test: Annotated[float, typer.Option(help="The same for the test split; both go by the file name alone.")] = 0.1,
+    stratify: Annotated[
+        bool,
+        typer.Option(
+            "--stratify",
+            help="Hold out by label instead, with the images of a person and near duplicates in one split.",
+        ),
+    ] = False,
     root: Root = None,
     download: Download = False,
     align: Align = False,
@@ -98,8 +105,14 @@ def import_data(
         opened = open_source(source, options)
         if align:
             opened = aligned(opened, faces)
-        table = opened.labelled(Shares(validation, test), together=group_column is not None)
+        shares, together = Shares(validation, test), group_column is not None
         with progress_bar(quiet=quiet, unit="images") as progress:
+            if stratify:
+                from cfgan.data.stratified import stratified
+
+                table = stratified(opened, shares, together=together, workers=workers, progress=progress)
+            else:
+                table = opened.labelled(shares, together=together)
             store, bad = pack(
                 table,
                 out,

@@ -81,6 +81,9 @@ def print_text(text: str) -> None:
     sys.stdout.flush()
 
 
+_SPEED_SECONDS = 300.0  # over which the time left is estimated: a step of a large network can take half a minute
+
+
 class _Terminal(io.RawIOBase):
     """Bytes of UTF-8 text to stdout, whole characters in each piece; what would steer a terminal is shown instead."""
 
@@ -163,6 +166,7 @@ def _bar(unit: str) -> Bar:
         TimeRemainingColumn(),
         console=console(stderr=True),
         transient=True,
+        speed_estimate_period=_SPEED_SECONDS,
     )
 
 

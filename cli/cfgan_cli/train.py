@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan_cli.options import Quiet
-from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, progress_bar
+from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, percent, progress_bar
 
 if TYPE_CHECKING:
     from cfgan.data.store import PackedDataset
+    from cfgan.model.bundle import Bundle
 
 app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
 
@@ -66,15 +68,32 @@ def gan(
     help_settings: Annotated[bool, _settings_help("GanConfig")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train generator and discriminator. Ctrl-C saves; the same command goes on."""
+    """Train generator and discriminator. Ctrl-C saves; the same command goes on.
+
+    With --from, settings of the networks' shape (width, refine and so on) are the bundle's where none are given.
+    """
     with exit_codes():
         from cfgan.data.store import open_store
         from cfgan.training.config import GanConfig, load_config
         from cfgan.training.gan import train_gan
 
         more = [] if start is None else [f"start={json.dumps(start)}"]
-        resolved = load_config(GanConfig, file=_recipe(config), settings=[*(settings or ()), *more])
+        given = [*(settings or ()), *more]
+        resolved = load_config(GanConfig, file=_recipe(config), settings=given)
         store = open_store(data)
+        if resolved.start and (bundle := _start(resolved.start, out)) is not None:
+            from cfgan.training.transfer import Fit, shape_settings
+
+            resolved = load_config(GanConfig, file=_recipe(config), settings=given, base=shape_settings(bundle))
+            if not quiet and not (out / "config.yaml").exists():
+                message(
+                    f"The run starts from {bundle.name}: it {Fit.of(store.vocabulary, bundle.vocabulary).sentence}."
+                )
+        if not quiet and resolved.guide and not (out / "config.yaml").exists():
+            text = (
+                f"{resolved.guide} guides this generator, so its verifier and its judge have to be other classifiers."
+            )
+            message(text)
         with progress_bar(quiet=quiet, unit="images") as progress:
             train_gan(
                 store,
@@ -95,7 +114,10 @@ def verifier(
     help_settings: Annotated[bool, _settings_help("ClassifierConfig")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train an attribute classifier. Ctrl-C saves; the same command goes on."""
+    """Train an attribute classifier. Ctrl-C saves; the same command goes on.
+
+    It ends with what the classifier reads in the validation images, and warns of attributes that it did not learn.
+    """
     with exit_codes():
         from cfgan.data.store import open_store
         from cfgan.training.classifier import train_classifier
@@ -106,6 +128,7 @@ def verifier(
         with progress_bar(quiet=quiet, unit="images") as progress:
             _warn(store)
             train_classifier(store, out, resolved, progress)
+        _show_learned(out, quiet)
     _done(out, quiet)
 
 
@@ -135,6 +158,7 @@ def judge(
         with progress_bar(quiet=quiet, unit="images") as progress:
             _warn(store)
             train_judge(store, out, resolved, progress, nsfwjs=nsfwjs)
+        _show_learned(out, quiet)
     _done(out, quiet)
 
 
@@ -174,6 +198,19 @@ def prior(
         console().print(text, markup=False, soft_wrap=True)
 
 
+def _start(name: str, run: Path) -> Bundle | None:
+    """The bundle that a run starts from; None if it is gone and the run, which has long begun, can do without."""
+    from cfgan.errors import InputError
+    from cfgan.model.bundle import open_bundle
+
+    try:
+        return open_bundle(name)
+    except InputError:
+        if (run / "config.yaml").exists():
+            return None
+        raise
+
+
 def _recipe(name: str | None) -> Path | None:
     """A path as it is, or the shipped recipe of that name."""
     if name is None or Path(name).is_file():
@@ -193,6 +230,29 @@ def _recipe(name: str | None) -> Path | None:
 def _warn(store: PackedDataset) -> None:
     for sentence in store.untaught():
         message(f"Warning: {sentence}.", style="yellow")
+
+
+def _show_learned(out: Path, quiet: bool) -> None:
+    """The table of what a classifier has learned, and a warning for each attribute that it has not."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from cfgan.training.learned import what_was_learned
+
+    learned = what_was_learned(out)
+    if learned and not quiet:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("validation images")
+        for title in ("with it", "without", "balanced accuracy", "ROC AUC"):
+            table.add_column(title, justify="right")
+        for name, row in learned.items():
+            auc = "-" if math.isnan(row.auc) else f"{row.auc:.3f}"
+            cells = f"{row.positives:,}", f"{row.negatives:,}", percent(row.balanced_accuracy), auc
+            table.add_row(escape(name), *cells)
+        console().print(table)
+    for name, row in learned.items():
+        if row.problem:
+            message(f"Warning: {name} was not learned as far as can be seen: {row.problem}.", style="yellow")
 
 
 def _done(out: Path, quiet: bool) -> None:

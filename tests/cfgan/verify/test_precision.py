@@ -9,10 +9,10 @@ from helpers import make_bundle
 from safetensors.numpy import save
 
 from cfgan.attributes.prior import Prior
-from cfgan.attributes.spec import make_plan
+from cfgan.attributes.spec import Plan, make_plan
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import BundleError, RequestError, SpecError
-from cfgan.generate.job import generate
+from cfgan.generate.job import check_plan, generate
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import Calibration, fit_calibration
 from cfgan.verify.gate import verifier_gate
@@ -108,3 +108,31 @@ def test_the_scaling_with_the_smaller_error_is_taken() -> None:
     assert Calibration.from_dict(calibration.to_dict()).method == calibration.method
     if calibration.method[0] == "temperature":
         assert calibration.intercept[0] == 0
+
+
+def test_the_bundle_s_gate_is_not_given_for_a_value_that_hardly_any_real_face_carries(
+    tmp_path: Path, vocabulary: Vocabulary, prior: Prior
+) -> None:
+    """ "As sure as of four in five real faces" means nothing where three carry it: said before the first draw."""
+    rng = np.random.default_rng(0)
+    labels = rng.choice([-1, 1], (300, len(vocabulary)))
+    labels[:, 2] = -1
+    labels[:3, 2] = 1  # Striped
+    logits = labels + rng.normal(size=labels.shape)
+    bundle = judged_on(make_bundle(tmp_path / "plain", vocabulary, prior), tmp_path / "few", logits, labels)
+    config = json.loads(json.dumps(dict(bundle.config)))
+    config["verifier"]["calibration"] = fit_calibration(logits, labels.astype(float)).to_dict()
+    files = {name: bundle.file(name).read_bytes() for name in bundle.sums if name.endswith(".safetensors")}
+    bundle = write_bundle(tmp_path / "bundle", config, files, "# tiny")
+
+    def plan(text: str, **verify: object) -> Plan:
+        return make_plan({"attributes": text, "count": 2, "verify": verify}, bundle.vocabulary)
+
+    out = tmp_path / "out"
+    for text in ("Striped", "Red,Striped"):
+        with pytest.raises(RequestError, match=r"Striped cannot be promised: 3 of 300 .* takes 20.*--threshold 0.5"):
+            generate(bundle, plan(text), out, device="cpu")
+        assert not out.exists()
+    for told in (plan("Striped", threshold=0.2), plan("Striped", enabled=False), plan("Red,-Striped")):
+        check_plan(told, bundle)
+    check_plan(make_plan({"attributes": {"Striped": 0.5}, "count": 1}, bundle.vocabulary), bundle)  # graded: not gated
