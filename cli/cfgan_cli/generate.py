@@ -13,6 +13,7 @@ import typer
 from cfgan.version import __version__
 from cfgan_cli.options import AsJson, BundleOption, Device, DrawSeed, EngineName, MaxDraws, QuietButWarnings, on
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from cfgan.attributes.spec import Plan
@@ -217,7 +218,7 @@ def _show(summary: Summary, plan: Plan, bundle: Bundle) -> None:
         if not cell["attributes"]:
             table.add_row(*head, "(none)", "", "", "", "", "")
     terminal = console()
-    terminal.print(table)
+    print_table(table, keys=(0, 3) if several else (0,))
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "

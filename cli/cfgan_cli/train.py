@@ -11,6 +11,7 @@ import typer
 
 from cfgan_cli.options import Quiet
 from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, progress_bar
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from cfgan.data.store import PackedDataset
@@ -40,7 +41,7 @@ def _list_settings(kind: str) -> Callable[[bool], None]:
             table.add_column(title, no_wrap=title == "setting")
         for setting in describe_settings(getattr(cfgan.training.config, kind)):
             table.add_row(*(escape(cell) for cell in vars(setting).values()))
-        console().print(table)
+        print_table(table)
         raise typer.Exit
 
     return show
