@@ -227,7 +227,7 @@ def user_path(text: str | Path, *, field: str) -> Path:
         raise InputError(f"{str(text)!r}: there is no such user.", field=field, value=text) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{str(text)[:60]!r} is no usable path ({reason}).", field=field, value=text) from None
+        raise InputError(f"{str(text)[:60]!r} is not a usable path ({reason}).", field=field, value=text) from None
     return path
 
 

@@ -268,7 +268,7 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         if not all(is_safe_name(name) and isinstance(digest, str) for name, digest in sums.items()):
             raise ValueError("unsafe file name")
     except FileNotFoundError:
-        raise InputError(f"{path} is no bundle: manifest.json is missing.", field="bundle", value=path) from None
+        raise InputError(f"{path} is not a bundle: manifest.json is missing.", field="bundle", value=path) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"bundle {path} is damaged: manifest.json cannot be read ({error}).") from None
     try:
@@ -334,4 +334,4 @@ def require_bundle_or_unused(out: Path) -> None:
     except (ValueError, KeyError, TypeError):
         listed = {"config.json", "README.md", *(path.name for path in out.glob("*.safetensors"))}
     if extra := sorted({path.name for path in out.iterdir()} - listed - {"manifest.json"}):
-        raise FolderError(f"{out} holds {extra[0]}, which is no part of the bundle.", field="out", value=out)
+        raise FolderError(f"{out} holds {extra[0]}, which is not part of the bundle.", field="out", value=out)

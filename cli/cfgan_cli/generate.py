@@ -134,7 +134,7 @@ def _plan(
         raise SpecError("give either --attrs or --spec, not both.", field="--spec", value=spec)
     for key in ("threshold", "precision"):
         if verify["enabled"] is False and verify[key] is not None:
-            raise SpecError("means nothing with --no-verify.", field=f"--{key}", value=verify[key])
+            raise SpecError("cannot be combined with --no-verify.", field=f"--{key}", value=verify[key])
     overrides = {key: value for key, value in settings.items() if value is not None}
     if strict := {key: value for key, value in verify.items() if value is not None}:
         overrides["verify"] = strict

@@ -74,7 +74,7 @@ def _bounds(terminal: Console, column: Column) -> tuple[int, int]:
 
 
 def _fitted(terminal: Console, columns: Sequence[Column]) -> Table:
-    """A table of these columns that is no wider than the terminal; room that is left goes to the narrowest wish first."""
+    """A table of these columns no wider than the terminal; what room is left goes to the least wishes first."""
     from rich.table import Table
 
     bounds = [_bounds(terminal, column) for column in columns]

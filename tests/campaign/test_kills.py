@@ -1,4 +1,4 @@
-"""Killed or stopped at any moment, every long command goes on when it is given again: nothing lost, nothing repeated."""
+"""Killed or stopped at any moment, every long command goes on when given again: nothing lost or repeated."""
 
 from __future__ import annotations
 

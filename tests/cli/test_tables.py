@@ -26,7 +26,7 @@ NAMES = ("Red", "Round", "Wearing_A_Very_Wide_Hat")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Bundle with a judge, store, planted data set, photos with labels, test set and scores of two systems."""
     folder = tmp_path_factory.mktemp("tables")
-    counts = np.full((3, 3), 500, dtype=np.int64)
+    counts = 500 + 500 * np.eye(3, dtype=np.int64)
     prior = Prior(Vocabulary(NAMES), np.zeros(3), np.zeros((3, 3)), counts, np.full((3, 3), 2000), 2000)
     make_bundle(folder / "bundle", Vocabulary(NAMES), prior, with_judge=True)
     small_store(folder, NAMES)
@@ -69,7 +69,7 @@ COMMANDS: dict[str, Arguments] = {
     "testset build": lambda made, tmp: [matched(tmp), "--bundle", made / "bundle", "--no-identity", "--out", tmp / "o"],
     "testset info": lambda made, tmp: [made / "built"],
     "testset score": lambda made, tmp: [made / "set", made / "a.csv", "--resamples", 100],
-    "testset score --alpha 0.04": lambda made, tmp: [made / "set", made / "a.csv", made / "b.csv", "--resamples", 100],
+    "testset score --resamples 100": lambda made, tmp: [made / "set", made / "a.csv", made / "b.csv"],
     "train gan --help-settings": lambda made, tmp: [],
     "train judge --help-settings": lambda made, tmp: [],
     "bundle info": lambda made, tmp: [made / "bundle"],

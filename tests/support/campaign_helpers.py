@@ -79,15 +79,21 @@ class Ended:
 
 
 def run(
-    command: Command, folder: Path, *, stop: tuple[signal.Signals, float] | None = None, most_bytes: int | None = None
+    command: Command,
+    folder: Path,
+    *,
+    stop: tuple[signal.Signals, float] | None = None,
+    most_bytes: int | None = None,
+    said: str = "stderr.txt",
 ) -> Ended:
     """Run a command in a folder; send it a signal after some seconds; or let no file grow beyond some bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    said = folder / "stderr.txt"
-    said.unlink(missing_ok=True)
+    err = folder / said
+    err.unlink(missing_ok=True)
     receive, send = _CONTEXT.Pipe(duplex=False)
-    arguments = [command.name.split(), [str(each) for each in command.arguments]]
-    process = _CONTEXT.Process(target=_child, args=([*arguments[0], *arguments[1]], str(folder), send, most_bytes))
+    process = _CONTEXT.Process(
+        target=_child, args=([*command.name.split(), *map(str, command.arguments)], str(err), send, most_bytes)
+    )
     process.start()
     send.close()
     receive.recv_bytes()
@@ -103,16 +109,16 @@ def run(
         process.kill()
         process.join()
     receive.close()
-    return Ended(code, said.read_text(errors="replace") if said.exists() else "", seconds)
+    return Ended(code, err.read_text(errors="replace") if err.exists() else "", seconds)
 
 
-def _child(arguments: list[str], folder: str, ready: Connection, most_bytes: int | None) -> None:
+def _child(arguments: list[str], err: str, ready: Connection, most_bytes: int | None) -> None:
     from cfgan_cli import stop
     from cfgan_cli.main import main
 
-    os.chdir(folder)
+    os.chdir(Path(err).parent)
     os.environ["OMP_NUM_THREADS"] = "1"
-    for number, name in ((1, "stdout.txt"), (2, "stderr.txt")):
+    for number, name in ((1, os.devnull), (2, err)):
         os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), number)
     if most_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
@@ -138,13 +144,13 @@ def content(folder: Path) -> Content:
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name not in ("stdout.txt", "stderr.txt"):
+        if path.is_file() and not re.fullmatch(r"stderr\d?\.txt", name):
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 
 def differences(command: Command, whole: Content, found: Content) -> list[str]:
-    """Names of the files that an undisturbed run has and this does not, or has otherwise, or that it should not have."""
+    """Names of the files that an undisturbed run has and this does not, has otherwise, or has beyond it."""
     changing = re.compile(command.changing)
     return [
         name

@@ -83,7 +83,7 @@ def export_testset(
     """
     if kind not in FORMATS:
         close = nearest(kind, FORMATS) or FORMATS
-        raise InputError(f"{kind!r} is no format.", field="--format", value=kind, nearest=close)
+        raise InputError(f"{kind!r} is not a known format.", field="--format", value=kind, nearest=close)
     options = options or ExportOptions()
     options.check(kind, FORMATS[kind].options)
     out = out.resolve()
