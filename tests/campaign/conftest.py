@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from campaign_helpers import Command, run
+from framing_helpers import dotted
 from helpers import draw_celeba, make_bundle
-from PIL import Image
 
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
@@ -27,9 +27,9 @@ def made(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior
     folder = tmp_path_factory.mktemp("made")
     make_bundle(folder / "tiny", vocabulary, prior)
     draw_celeba(folder / "celeba", 240, NAMES)
-    (folder / "few").mkdir()
-    for path in sorted((folder / "celeba" / "img_align_celeba").iterdir())[:8]:
-        Image.open(path).resize((45, 54)).save(folder / "few" / f"{path.stem}.png")
+    (folder / "photos").mkdir()
+    for k in range(40):
+        dotted((200, 250), [(100, 120, 1.0, k)]).save(folder / "photos" / f"{k:02d}.png")
     rows = [f"{k:06d}.jpg,{k % 2},{k // 2 % 2},{int(k % 5 == 0)}" for k in range(1, 241)]
     (folder / "labels.csv").write_text("file,Red,Round,Cat\n" + "\n".join(rows) + "\n")
     (folder / "set.yaml").write_text(
@@ -76,7 +76,7 @@ def commands(made: Path) -> dict[str, Command]:
         Command("generate", (*bundle, "-a", "Red", "-n", 160, "--out", "out", "-q"), TIMES),
         Command("data pack", (made / "celeba", "--out", "out", "--size", 16, "-q")),
         Command("data import", (photos, "--labels", made / "labels.csv", "--out", "out", "--size", 32, "-q")),
-        Command("data align", (made / "few", "out", "-q"), codes=(0, 1)),
+        Command("data align", (made / "photos", "out", "-q")),
         Command(
             "balance",
             (made / "store", *bundle, "--attribute", "Cat", "--ratio", 0.6, "--out", "out", "-q"),
