@@ -28,6 +28,7 @@ from cfgan.io.files import (
     write_bytes,
     write_json,
 )
+from cfgan.io.outputs import refuse_inside
 from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
 from cfgan.model.classifiers import NETWORKS, Classifier, Validation, read_validation
@@ -321,6 +322,7 @@ def write_files(out: Path, files: Mapping[str, bytes], check: Callable[[Bundle],
 
 def require_bundle_or_unused(out: Path) -> None:
     """Raise FolderError if a folder holds anything but a bundle of ours, or anything beside it."""
+    refuse_inside(out)
     if is_unused(out):
         return
     try:

@@ -78,7 +78,7 @@ def check(bundle: BundleArgument = "celeba64") -> None:
 @app.command("add-graphs")
 def add_graphs(
     bundle: BundleArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the copy; a bundle in it is replaced.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the copy; an earlier copy in it is replaced.")],
 ) -> None:
     """Copy a bundle and add ONNX graphs, with which it draws and reads faces without torch.
 

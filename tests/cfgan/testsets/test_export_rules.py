@@ -34,8 +34,9 @@ def test_repeated_it_is_the_same_and_says_what_it_is(tmp_path: Path, kind: str) 
         pytest.importorskip("pyarrow")
     testset = make_testset(tmp_path / "t")
     about = export(testset, kind, tmp_path / "one")
-    (tmp_path / "two" / ".deep.new").mkdir(parents=True)  # what a killed export leaves
-    (tmp_path / "two" / ".deep.new" / "half").touch()
+    left = tmp_path / "two" / f".deep.new.{2**22 + 1}.partial"  # a killed export's: no process has such a number
+    left.mkdir(parents=True)
+    (left / "half").touch()
     export(testset, kind, tmp_path / "two" / "deep")
     one = bytes_of(tmp_path / "one")
     assert one == bytes_of(tmp_path / "two" / "deep")
