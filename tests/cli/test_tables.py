@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from data_helpers import plant
 from helpers import make_bundle, small_store
 from nsfwjs_helpers import use_small_package
@@ -134,3 +136,33 @@ def test_a_table_is_as_wide_as_the_terminal_at_most(
     assert max(map(len, text.splitlines())) <= columns and "…" not in text
     joined = "".join(text.split())
     assert joined.count("n") >= 90 and all(f"{k}2345.67" in text for k in range(9)) and "sentence" in joined
+
+
+def walk(command: Any, path: str = "") -> list[str]:
+    below = getattr(command, "commands", {})
+    return [path, *(found for name, inner in below.items() for found in walk(inner, f"{path} {name}".strip()))]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_no_help_is_cut(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in walk(typer.main.get_command(app)):
+        text = CliRunner().invoke(app, [*path.split(), "--help"], env={"COLUMNS": str(columns)}).stdout
+        usage, _, rest = text.partition("\n")
+        assert usage.startswith("Usage:") and "…" not in rest, (path, rest)
+        assert "..." not in rest.partition("\nCommands:")[2], (path, rest)
+        assert max(map(len, text.splitlines())) <= columns, path
+
+
+@pytest.mark.parametrize("command", ["evaluate", "data import"])
+def test_options_stand_whole_in_the_help(command: str) -> None:
+    text = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "80"}).stdout
+    found = typer.main.get_command(app)
+    for name in command.split():
+        found = found.commands[name]  # type: ignore[attr-defined]
+    assert all(
+        option in text
+        for each in found.params
+        if not getattr(each, "hidden", False)
+        for option in each.opts
+        if option.startswith("--")
+    )
