@@ -82,11 +82,19 @@ def run(
     command: Command,
     folder: Path,
     *,
-    stop: tuple[signal.Signals, float] | None = None,
+    stop: tuple[signal.Signals, float | Callable[[], bool]] | None = None,
     most_bytes: int | None = None,
     said: str = "stderr.txt",
 ) -> Ended:
-    """Run a command in a folder; send it a signal after some seconds; or let no file grow beyond some bytes."""
+    """Run a command in a folder.
+
+    Args:
+        command: what is run.
+        folder: where.
+        stop: a signal, and after how many seconds, or once what is so, it is sent.
+        most_bytes: no file may grow beyond it.
+        said: name of the file that stderr goes to.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     err = folder / said
     err.unlink(missing_ok=True)
@@ -99,7 +107,12 @@ def run(
     receive.recv_bytes()
     begun = time.monotonic()
     if stop is not None:
-        process.join(stop[1])
+        moment = stop[1]
+        if callable(moment):
+            while process.is_alive() and not moment():
+                time.sleep(0.01)
+        else:
+            process.join(moment)
         if process.is_alive() and process.pid is not None:
             os.kill(process.pid, stop[0])
     process.join(HANGS)
