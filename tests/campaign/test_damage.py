@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from campaign_helpers import TRIES, Command, Tally, content, differences, judge_end, run, show
+from campaign_helpers import ASKED, TRIES, Command, Tally, content, differences, judge_end, run, show
 from typer.testing import CliRunner
 
 from cfgan_cli.app import app
@@ -71,6 +71,7 @@ def begun(out: Path) -> bool:
     return (out / "progress.json").exists() or any(out.glob("state-*.json"))
 
 
+@ASKED
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("name", ["generate", "data pack", "train gan", "train verifier", "testset build", "balance"])
 def test_unfinished_work_goes_on_or_says_what_is_damaged(

@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from campaign_helpers import TRIES, Command, Tally, content, differences, judge_end, run, show
+from campaign_helpers import ASKED, TRIES, Command, Tally, content, differences, judge_end, run, show
 
+pytestmark = ASKED
 WRITERS = ["generate", "data pack", "data import", "balance", "train gan", "train verifier", "train prior"]
 WRITERS += ["testset build", "bundle build", "evaluate", "report batch", "verify", "data draw"]
 

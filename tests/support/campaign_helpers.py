@@ -20,7 +20,10 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = int(os.environ.get("CFGAN_CAMPAIGN", "25"))
+ASKED = pytest.mark.skipif("CFGAN_CAMPAIGN" not in os.environ, reason="minutes: make campaign")
 TRIES = max(1, EXAMPLES // 25)
 """Of each command; a quick one in the ordinary suite."""
 
