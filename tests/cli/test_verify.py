@@ -170,7 +170,7 @@ def test_a_batch_against_its_own_requests(bundle: Bundle, tmp_path: Path) -> Non
         (["--device", "toaster"], "device"),
         (["--out", "t.xlsx"], "ends in none of .csv"),
         (["--labels", "none.csv"], "no file"),
-        (["--ignore-unknown"], "without --labels"),
+        (["--ignore-unknown"], "needs --labels or"),
         (["nowhere"], "no file and no folder"),
     ],
 )
