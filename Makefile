@@ -22,7 +22,7 @@ test: $(VENV)/.installed-dev
 fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q $(WORKERS) -m "not slow and not real"
 
-# Damaged files of every kind, by the thousand: `make campaign EXAMPLES=10000` takes hours.
+# Kills, damage, full disks and fuzz over every long command: `make campaign EXAMPLES=10000` takes hours.
 EXAMPLES ?= 1000
 campaign: $(VENV)/.installed-dev
 	CFGAN_CAMPAIGN=$(EXAMPLES) $(BIN)/python -m pytest -q tests/campaign

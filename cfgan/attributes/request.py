@@ -41,7 +41,7 @@ def parse_request(text: str, vocabulary: Vocabulary, *, field: str = "attrs") ->
             continue
         match = _ITEM.fullmatch(item.strip())
         if match is None:
-            raise RequestError(f"{item.strip()!r} is no attribute.", field=field, value=item)
+            raise RequestError(f"{item.strip()!r} is not an attribute.", field=field, value=item)
         value = 1.0
         if match["value"] is not None:
             value = _value(match["value"], match["name"], field)
@@ -69,7 +69,7 @@ def request_from(value: Any, vocabulary: Vocabulary, *, field: str = "attributes
     if isinstance(value, list):
         for item in value:
             if not isinstance(item, str):
-                raise RequestError(f"{item!r} is no attribute name.", field=field, value=item)
+                raise RequestError(f"{item!r} is not a valid attribute name.", field=field, value=item)
             for name, amount in parse_request(item, vocabulary, field=field).items():
                 _add(request, name, amount, field)
         return request
@@ -89,7 +89,7 @@ def _value(value: Any, name: str, field: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise RequestError(f"{name}={value} is no number between -1 and 1.", field=field, value=value) from None
+        raise RequestError(f"{name}={value} is not a number between -1 and 1.", field=field, value=value) from None
     if not -1 <= number <= 1:
         raise RequestError(
             f"{name}={value} is not between -1 and 1.", field=field, value=value, nearest=[-1 if number < 0 else 1]

@@ -51,7 +51,7 @@ class Vocabulary:
         for name in self.names:
             if not _NAME.fullmatch(name):
                 raise VocabularyError(
-                    f"{name!r} is no attribute name: letters, digits, spaces, '_' and '-', 64 at most.",
+                    f"{name!r} is not a valid attribute name: letters, digits, spaces, '_' and '-', 64 at most.",
                     field="vocabulary",
                     value=name,
                 )

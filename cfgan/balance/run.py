@@ -166,7 +166,7 @@ def check_balance(out: Path) -> list[str]:
     try:
         lines = read_regular(out / _SUMS).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise FolderError(f"{out} is no finished balance: {_SUMS} cannot be read.", field="out", value=out) from None
+        raise FolderError(f"{out} is not a finished balance: {_SUMS} cannot be read.", field="out", value=out) from None
     problems = []
     for line in lines:
         digest, _, name = line.partition("  ")

@@ -118,7 +118,7 @@ def open_store(path: Path, *, verify: bool = False) -> PackedDataset:
     """
     if not (path / "store.json").exists():
         unfinished = (path / "progress.json").exists()
-        what = "is an unfinished store: run `cfgan data pack` again" if unfinished else "is no packed store"
+        what = "is an unfinished store: run `cfgan data pack` again" if unfinished else "is not a packed store"
         raise DataError(f"{path} {what}.", field="data", value=path)
     try:
         about = read_json_object(path / "store.json")

@@ -277,7 +277,7 @@ def read_batch(folder: Path) -> dict[str, Any]:
     if (folder / journal.NAME).exists():
         raise FolderError(f"{folder} is unfinished: run the command that made it again.", field="batch", value=folder)
     if not (folder / "batch.json").exists():
-        raise FolderError(f"{folder} is no batch folder: batch.json is missing.", field="batch", value=folder)
+        raise FolderError(f"{folder} is not a batch folder: batch.json is missing.", field="batch", value=folder)
     about = _read_batch_json(folder)
     header = about.get("header")
     found = header.get("format") if isinstance(header, dict) else None

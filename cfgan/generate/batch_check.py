@@ -79,7 +79,7 @@ def _check_manifest(folder: Path, sums: dict[str, str], about: dict[str, Any]) -
     for row in rows:
         name = str(row.get("file"))
         if name in listed:
-            problems.append(f"manifest.csv: {name} stands there twice")
+            problems.append(f"manifest.csv: {name} is listed twice")
         listed.add(name)
         if name not in sums or sums[name] != row.get("sha256"):
             problems.append(f"manifest.csv: {name} has another sha256 than {CHECKSUMS}")

@@ -126,7 +126,7 @@ def finish_early(bundle: Bundle, out: Path) -> Summary:
     started = time.monotonic()
     header = journal.read_header(out)
     if header.get("format") != FORMAT:
-        raise FolderError(f"{out} is no unfinished batch.", field="folder", value=out)
+        raise FolderError(f"{out} is not an unfinished batch.", field="folder", value=out)
     if header["bundle"]["digest"] != bundle.digest:
         named = str(header["bundle"]["name"])
         raise FolderError(f"{out} is of another bundle, {named[:80]!r}.", field="bundle", value=bundle.name)

@@ -227,13 +227,26 @@ def user_path(text: str | Path, *, field: str) -> Path:
         raise InputError(f"{str(text)!r}: there is no such user.", field=field, value=text) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{str(text)[:60]!r} is no usable path ({reason}).", field=field, value=text) from None
+        raise InputError(f"{str(text)[:60]!r} is not a usable path ({reason}).", field=field, value=text) from None
     return path
 
 
 def is_safe_name(name: str) -> bool:
     """Whether a name from outside may become a file name: no separators, ``..``, NUL or device names."""
     return bool(_SAFE_NAME.fullmatch(name)) and ".." not in name and name.split(".")[0].casefold() not in _DEVICES
+
+
+def _take_up_killed(out: Path) -> None:
+    """Undo what killed replacements of a folder left: put back the old one where none stands, remove the rest."""
+    for word in ("old", "new"):
+        for left in out.parent.glob(f"{glob.escape(f'.{out.name}.{word}')}.*{_TEMPORARY}"):
+            match = _OURS.fullmatch(left.name)
+            if match is None or (_is_running(int(match[1])) and int(match[1]) != os.getpid()):
+                continue
+            if word == "old" and not out.exists():
+                left.rename(out)
+            else:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def replace_folder(out: Path, fill: Callable[[Path], None], check: Callable[[], None]) -> None:
@@ -248,13 +261,11 @@ def replace_folder(out: Path, fill: Callable[[Path], None], check: Callable[[], 
         StorageError: the disk refused; what stood there stays.
         Whatever ``fill`` and ``check`` raise.
     """
-    fresh, old = (out.with_name(f".{out.name}.{word}") for word in ("new", "old"))
+    fresh, old = (out.with_name(f".{out.name}.{word}.{os.getpid()}{_TEMPORARY}") for word in ("new", "old"))
     with storage_errors(out):
-        if old.exists() and not out.exists():
-            old.rename(out)  # a replacement was killed half-way
+        _take_up_killed(out)
         check()
-        for folder in (fresh, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(fresh, ignore_errors=True)
         make_folder(fresh)
         try:
             fill(fresh)

@@ -28,6 +28,7 @@ _FOLDERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a folder of aligned faces", ("faces.json", "faces.csv")),
     ("a run", ("model.json",)),
 )
+_OPEN = ("a run", "a balance")  # whose folder nothing counts
 _RUN = "config.yaml", b"kind: "  # the file and the start of it that a run has from its first minute on
 
 
@@ -102,6 +103,18 @@ class OutputFile:
 
     def _error(self, message: str) -> InputError:
         return InputError(message, field=self.field, value=self.path)
+
+
+def refuse_inside(out: Path, field: str = "--out") -> None:
+    """Refuse a new folder inside one that is checked as a whole: a bundle, store, batch, test set or alignment.
+
+    Raises:
+        InputError: it lies in one.
+    """
+    owner = folder_of_ours(out)
+    if owner is not None and owner[0] not in _OPEN:
+        what, folder = owner
+        raise InputError(f"{out} lies inside {folder}, {what}: nothing else is written there.", field=field, value=out)
 
 
 def folder_of_ours(path: Path) -> tuple[str, Path] | None:

@@ -28,6 +28,7 @@ from cfgan.io.files import (
     write_bytes,
     write_json,
 )
+from cfgan.io.outputs import refuse_inside
 from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
 from cfgan.model.classifiers import NETWORKS, Classifier, Validation, read_validation
@@ -268,7 +269,7 @@ def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
         if not all(is_safe_name(name) and isinstance(digest, str) for name, digest in sums.items()):
             raise ValueError("unsafe file name")
     except FileNotFoundError:
-        raise InputError(f"{path} is no bundle: manifest.json is missing.", field="bundle", value=path) from None
+        raise InputError(f"{path} is not a bundle: manifest.json is missing.", field="bundle", value=path) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BundleError(f"bundle {path} is damaged: manifest.json cannot be read ({error}).") from None
     try:
@@ -321,6 +322,7 @@ def write_files(out: Path, files: Mapping[str, bytes], check: Callable[[Bundle],
 
 def require_bundle_or_unused(out: Path) -> None:
     """Raise FolderError if a folder holds anything but a bundle of ours, or anything beside it."""
+    refuse_inside(out)
     if is_unused(out):
         return
     try:
@@ -334,4 +336,4 @@ def require_bundle_or_unused(out: Path) -> None:
     except (ValueError, KeyError, TypeError):
         listed = {"config.json", "README.md", *(path.name for path in out.glob("*.safetensors"))}
     if extra := sorted({path.name for path in out.iterdir()} - listed - {"manifest.json"}):
-        raise FolderError(f"{out} holds {extra[0]}, which is no part of the bundle.", field="out", value=out)
+        raise FolderError(f"{out} holds {extra[0]}, which is not part of the bundle.", field="out", value=out)

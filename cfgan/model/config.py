@@ -32,7 +32,7 @@ def checked_config(config: Mapping[str, Any]) -> tuple[Vocabulary, dict[str, Cal
     if config.get("gate", "value") not in GATES:
         raise ValueError(f"gate is {config['gate']!r}, neither {' nor '.join(GATES)}")
     if not isinstance(config["name"], str) or not is_safe_name(config["name"]):
-        raise ValueError("the name is no plain name")
+        raise ValueError("the name is not a plain name")
     if generator["attributes"] != len(vocabulary) or verifier["attributes"] != len(vocabulary):
         raise ValueError("networks and vocabulary differ in length")
     if not all(generator[key] for key in ("size", "z_dim", "width")):
@@ -48,6 +48,6 @@ def _check_shape(shape: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} has {len(values)} entries")
         for each in values:
             if isinstance(each, float) and key != "dropout":
-                raise ValueError(f"{key} is no whole number")
+                raise ValueError(f"{key} is not a whole number")
             if isinstance(each, int | float) and not 0 <= each <= _LARGEST:
                 raise ValueError(f"{key} is out of range")

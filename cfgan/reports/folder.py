@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cfgan.errors import FolderError, InputError
 from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
+from cfgan.io.outputs import refuse_inside
 from cfgan.reports.batch.output import report_files
 from cfgan.reports.batch.sections import SECTIONS as BATCH
 from cfgan.reports.data.sections import SECTIONS as DATA
@@ -29,11 +30,12 @@ def check_out(out: Path, batches: list[Path]) -> None:
 
     Raises:
         FolderError: it holds something other than a report.
-        InputError: it lies inside a batch, which would no longer be unchanged.
+        InputError: it lies inside a batch, bundle, store or test set, which would no longer be unchanged.
     """
     for batch in batches:
         if out.resolve().is_relative_to(batch.resolve()):
             raise InputError(f"{out} lies inside the batch {batch}.", field="--out", value=out)
+    refuse_inside(out)
     if not is_unused(out) and not _is_report(out):
         raise FolderError(f"{out} already holds something else.", field="--out", value=out)
 

@@ -113,7 +113,7 @@ def _check_images(folder: Path, sums: Mapping[str, str]) -> tuple[set[str], list
     digest = columns.index(_DIGEST) if _DIGEST in columns else None
     for row in attribute_rows(folder):
         if row.file in shown:
-            problems.append(f"{ATTRIBUTES}: {row.file} stands there twice")
+            problems.append(f"{ATTRIBUTES}: {row.file} is listed twice")
         elif row.file not in sums:
             problems.append(f"{ATTRIBUTES}: {row.file} is not listed in {CHECKSUMS}")
         elif row.file.count("/") < 2 or subject_of(row.file) != row.subject:
@@ -231,4 +231,4 @@ def _table(testset: Testset) -> str:
 
 
 def _twice(table: str, names: Iterable[str]) -> list[str]:
-    return [f"{table}: {name} stands there twice" for name, count in Counter(names).items() if count > 1]
+    return [f"{table}: {name} is listed twice" for name, count in Counter(names).items() if count > 1]

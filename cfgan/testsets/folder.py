@@ -145,7 +145,7 @@ def open_testset(path: Path) -> Testset:
         raise FolderError(f"there is no folder {path}.", field="testset", value=path)
     if not (path / CHECKSUMS).exists():
         unfinished = (path / journal.NAME).exists()
-        what = "is an unfinished test set: run the command that made it again" if unfinished else "is no test set"
+        what = "is an unfinished test set: run the command that made it again" if unfinished else "is not a test set"
         raise FolderError(f"{path} {what}.", field="testset", value=path)
     try:
         manifest, protocol = read_json_object(path / MANIFEST), read_json_object(path / PROTOCOL)
@@ -199,7 +199,7 @@ def _rows(path: Path, kind: type[Pair] | type[Item], missing: Sequence[str] = ()
 
 def _check(row: dict[str, str]) -> None:
     if not row["fold"].isdigit():
-        raise ValueError(f"fold {row['fold']!r} is no number")
+        raise ValueError(f"fold {row['fold']!r} is not a number")
     if row.get("mated", "0") not in ("0", "1", "presumed"):
         raise ValueError(f"mated {row['mated']!r} is neither 0, 1 nor presumed")
     if row.get("label", "attack") not in ("attack", "bona_fide"):
@@ -212,9 +212,9 @@ def _check(row: dict[str, str]) -> None:
         raise ValueError("a comparison has no face")
     for key in ("similarity", "control"):
         if not math.isfinite(float(row.get(key) or 0)):
-            raise ValueError(f"{key} {row[key]!r} is no finite number")
+            raise ValueError(f"{key} {row[key]!r} is not a finite number")
     if row.get("rank") and not row["rank"].isdigit():
-        raise ValueError(f"rank {row['rank']!r} is no number")
+        raise ValueError(f"rank {row['rank']!r} is not a number")
 
 
 def _pair(row: dict[str, str]) -> Pair:

@@ -98,7 +98,7 @@ class MatchedModel(TestsetModel):
     @classmethod
     def _once(cls, value: list[str]) -> list[str]:
         if len(set(value)) < len(value):
-            raise ValueError("a level stands there twice")
+            raise ValueError("a level is listed twice")
         return value
 
     change: list[str] = Field(
@@ -288,7 +288,7 @@ def _names(listed: list[str], vocabulary: Vocabulary, request: Request, where: s
             raise RequestError(f"{name} is requested already.", field=where, value=item)
         text = format_request({name: value})
         if name in [each.lstrip("-") for each in found]:
-            raise SpecError(f"{name} stands there twice.", field=where, value=item)
+            raise SpecError(f"{name} is listed twice.", field=where, value=item)
         found.append(text)
     return found
 

@@ -64,7 +64,7 @@ def read_checksums(folder: Path) -> tuple[dict[str, str], list[str]]:
         if match is None or not is_safe_path(match[2]):
             problems.append(f"{CHECKSUMS}: malformed line {line[:80]!r}")
         elif match[2] in sums:
-            problems.append(f"{CHECKSUMS}: {match[2]} stands there twice")
+            problems.append(f"{CHECKSUMS}: {match[2]} is listed twice")
         else:
             sums[match[2]] = match[1]
     return sums, problems

@@ -232,7 +232,7 @@ def load_config(
     if file is not None:
         loaded = parse_yaml(read_text_limited(file, field="config"), name=str(file), field="config")
         if not isinstance(loaded, Mapping):
-            raise ConfigError(f"{file} is no mapping of settings.", field="config", value=file)
+            raise ConfigError(f"{file} does not hold settings as key: value.", field="config", value=file)
         values.update(current_names(loaded))
     for setting in settings:
         key, sign, text = setting.partition("=")

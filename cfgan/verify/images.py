@@ -131,7 +131,7 @@ def choose_columns(
     for name, value in request.items():
         if abs(value) != 1:
             raise RequestError(
-                f"{name}={value:g} is neither wanted nor unwanted: there is no half seen.",
+                f"{name}={value:g} cannot be checked: a graded value is neither present nor absent.",
                 field="--attrs",
                 value=value,
                 nearest=[name, f"-{name}"],

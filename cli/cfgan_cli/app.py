@@ -23,6 +23,7 @@ from cfgan_cli import (
     train,
     verify,
 )
+from cfgan_cli.help import Group
 
 # Read by OpenMP when torch is loaded later: threads that wait for each other sleep instead of spinning, so that
 # encoding and writing images get the processor meanwhile. On two cores the main job ran 15 % faster.
@@ -33,6 +34,8 @@ app = typer.Typer(
     help="Faces by attribute, with proof of what is in them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    cls=Group,
+    rich_markup_mode=None,  # its boxes cut long names of options
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("generate")(generate.generate)
@@ -41,13 +44,13 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("verify")(verify.verify)
 app.command("balance")(balance.balance)
 app.command("serve")(serve.serve)
-app.add_typer(spec.app, name="spec")
-app.add_typer(batch.app, name="batch")
-app.add_typer(report.app, name="report")
-app.add_typer(testset.app, name="testset")
-app.add_typer(bundle.app, name="bundle")
-app.add_typer(data.app, name="data")
-app.add_typer(train.app, name="train")
+app.add_typer(spec.app, name="spec", cls=Group)
+app.add_typer(batch.app, name="batch", cls=Group)
+app.add_typer(report.app, name="report", cls=Group)
+app.add_typer(testset.app, name="testset", cls=Group)
+app.add_typer(bundle.app, name="bundle", cls=Group)
+app.add_typer(data.app, name="data", cls=Group)
+app.add_typer(train.app, name="train", cls=Group)
 
 
 def _version(asked: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cfgan_cli.options import AsJson, BundleOption
 from cfgan_cli.output import console, exit_codes, percent, print_json
+from cfgan_cli.tables import print_table
 
 
 def attributes(
@@ -45,7 +46,7 @@ def attributes(
             for place, name in enumerate(names):
                 head = title if place == 0 else ""
                 table.add_row(escape(head), escape(name), percent(float(shares[name])), f"p = {thresholds[name]:.3f}")
-        console().print(table)
+        print_table(table, keys=(0, 1))
         others = [group for group in vocabulary.exclusive if group not in vocabulary.one_of]
         for heading, sets in (("At most one of each:", others), ("Exactly one of each:", [*vocabulary.one_of])):
             if sets:

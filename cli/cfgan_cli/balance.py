@@ -20,6 +20,7 @@ from cfgan_cli.options import (
     on,
 )
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from cfgan.balance.plan import Job
@@ -183,7 +184,7 @@ def _show_plan(job: Job) -> None:
         name = escape(format_request(need.request))
         table.add_row(name, f"{need.have:,}", percent(need.have / known if known else None), to_add)
     terminal = console()
-    terminal.print(table)
+    print_table(table)
     if len(rows) > _SHOWN:
         terminal.print(f"and {len(rows) - _SHOWN} more")
     spread = f" in {len(plan.parts)} requests" if len(plan.parts) > 1 else ""

@@ -11,6 +11,7 @@ from cfgan_cli.external import FaceApi
 from cfgan_cli.options import AsJson, BundleArgument, Quiet
 from cfgan_cli.output import console, exit_codes, message, print_json, print_text, progress_bar
 from cfgan_cli.realism import Nsfwjs
+from cfgan_cli.tables import print_table
 
 app = typer.Typer(help="Bundles: info, check, build.", no_args_is_help=True)
 
@@ -75,7 +76,7 @@ def list_bundles(as_json: AsJson = False) -> None:
         for row in rows:
             size = f"{row['bytes'] / 1e6:.0f}"
             table.add_row(row["name"], f"{row['side']} px", str(row["attributes"]), size, row["licence"])
-        console().print(table)
+        print_table(table)
 
 
 @app.command("verify", hidden=True)  # what it was called first
@@ -110,7 +111,7 @@ def check(bundle: BundleArgument = "celeba64") -> None:
 @app.command("add-graphs")
 def add_graphs(
     bundle: BundleArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the copy; a bundle in it is replaced.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the copy; an earlier copy in it is replaced.")],
 ) -> None:
     """Copy a bundle and add ONNX graphs, with which it draws and reads faces without torch.
 

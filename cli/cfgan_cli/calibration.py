@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cfgan_cli.output import console, message, percent
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from cfgan.verify.user_calibration import UserCalibration
@@ -40,7 +41,7 @@ def show_calibration(learnt: UserCalibration, path: Path) -> None:
         counts = f"{fitted.images:,}", f"{fitted.positives:,}", f"{fitted.threshold:.3f}"
         table.add_row(escape(name), *counts, percent(fitted.before), percent(fitted.after))
     if learnt.attributes:
-        console().print(table)
+        print_table(table)
     for reason in dict.fromkeys(learnt.left.values()):
         names = [name for name, why in learnt.left.items() if why == reason]
         message(f"{len(names):,} as shipped ({reason}): {listed(names)}", style="yellow")

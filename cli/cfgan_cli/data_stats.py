@@ -33,6 +33,7 @@ from cfgan_cli.source_options import (
     make_options,
     tell_left_out,
 )
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -170,7 +171,7 @@ def _check_out(out: Path, source: Path) -> None:
 
 def _show(data: dict[str, Any]) -> None:
     out = console()
-    out.print(_attributes(data))
+    print_table(_attributes(data))
     lines = [""]
     found = data["relations"]["found"]
     if found:

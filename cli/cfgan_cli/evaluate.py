@@ -13,6 +13,7 @@ from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
 from cfgan_cli.options import AsJson, BundleArgument, Device, EngineName, on
 from cfgan_cli.output import Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.realism import Nsfwjs, open_outside, show_fidelity, show_realism
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -179,7 +180,7 @@ def _show_accuracy(table: Mapping[str, Any]) -> None:
             _interval(row["no_interval"]),
             percent(row["balanced"]),
         )
-    console().print(shown)
+    print_table(shown)
     console().print(
         f"\nmean agreement {percent(table['agreement'])}, mean balanced {percent(table['balanced'])}, "
         f"{table['draws']:,} unfiltered draws, by the bundle's verifier at its thresholds"
@@ -241,7 +242,7 @@ def _show_card(card: Mapping[str, Any]) -> None:
             ]
         shown.add_row(text, *cells)
     if shown.row_count:
-        out.print(shown)
+        print_table(shown)
     shown = _table("\none attribute", *(f"\n{r} {w}" for r in readers for w in ("seen", "(real)", "unseen", "(real)")))
     for name in next(iter(card["accuracy"].values()))["single"]:
         cells = []
@@ -250,7 +251,7 @@ def _show_card(card: Mapping[str, Any]) -> None:
             for word in ("yes", "no"):
                 cells += [percent(row[word]["rate"]), f"({percent(row[word]['ceiling'])})"]
         shown.add_row(name, *cells)
-    out.print(shown)
+    print_table(shown)
 
 
 def _table(*titles: str) -> Table:

@@ -23,6 +23,7 @@ from cfgan_cli.options import (
     on,
 )
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from cfgan.attributes.spec import Plan
@@ -141,7 +142,7 @@ def _plan(
         raise SpecError("give either --attrs or --spec, not both.", field="--spec", value=spec)
     for key in ("threshold", "precision"):
         if verify["enabled"] is False and verify[key] is not None:
-            raise SpecError("means nothing with --no-verify.", field=f"--{key}", value=verify[key])
+            raise SpecError("cannot be combined with --no-verify.", field=f"--{key}", value=verify[key])
     overrides = {key: value for key, value in settings.items() if value is not None}
     if strict := {key: value for key, value in verify.items() if value is not None}:
         overrides["verify"] = strict
@@ -225,7 +226,7 @@ def _show(summary: Summary, plan: Plan, bundle: Bundle) -> None:
         if not cell["attributes"]:
             table.add_row(*head, "(none)", "", "", "", "", "")
     terminal = console()
-    terminal.print(table)
+    print_table(table, keys=(0, 3) if several else (0,))
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan_cli.output import console, message, percent
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -66,7 +67,7 @@ def show_realism(card: Mapping[str, Any]) -> None:
                 f"({_figure(row['probe_auc_floor'], 3)})",
                 "took part in training" if row["in_training"] else "",
             )
-        console().print(shown)
+        print_table(shown)
     if found := realism.get("faces"):
         console().print(
             f"\n{found['name']} finds a face in {percent(found['faces'] / found['n'])} of {found['n']:,} draws, "
@@ -96,7 +97,7 @@ def show_fidelity(card: Mapping[str, Any]) -> None:
                 f"{1000 * row['kid']:.2f} +- {1000 * row['kid_error']:.2f}",
                 *(percent(row[key]) for key in ("precision", "recall", "coverage")),
             )
-        console().print(shown)
+        print_table(shown)
 
 
 def _figure(value: float, digits: int = 2) -> str:

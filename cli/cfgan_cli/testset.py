@@ -10,6 +10,7 @@ import typer
 from cfgan_cli import testset_export, testset_identify, testset_score
 from cfgan_cli.options import BundleOption, Device, EngineName, Silent, on
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.tables import print_table
 
 HumanModels = Annotated[
     Path | None,
@@ -120,7 +121,7 @@ def _show(design: str, summary: Any) -> None:
     table = Table("stratum", "pairs" if "pairs" in counts else "items", box=None)
     for stratum, count in counts["strata"].items():
         table.add_row(stratum, f"{count:,}")
-    console().print(table)
+    print_table(table)
     for change, row in summary.survival.items():
         console().print(
             f"{change}: {percent(row['kept']['rate'])} of {row['tried']:,} faces {summary.kept_means} "
@@ -229,7 +230,7 @@ def list_specs(as_json: Annotated[bool, typer.Option("--json", help="Print a JSO
         table = Table("name", "design", "what for", box=None)
         for name, values in found.items():
             table.add_row(name, str(values.get("design")), str(values.get("description", "")))
-        console().print(table)
+        print_table(table)
 
 
 @app.command("schema")

@@ -9,6 +9,7 @@ import typer
 
 from cfgan_cli.options import AsJson, Quiet
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, print_json, progress_bar
+from cfgan_cli.tables import print_table
 
 _SHOWN = 20  # problems listed for a person
 
@@ -135,4 +136,4 @@ def _show(about: dict[str, Any]) -> None:
         cells = [f"{row['kinds'].get(kind, 0):,}" for kind in kinds]
         mean = row["mean_similarity"]
         shown.add_row(escape(name), *cells, *(["-" if mean is None else f"{mean:.3f}"] if alike else []))
-    out.print(shown)
+    print_table(shown)

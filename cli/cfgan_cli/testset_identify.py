@@ -11,6 +11,7 @@ import typer
 
 from cfgan_cli.options import AsJson, Quiet
 from cfgan_cli.output import console, exit_codes, print_json
+from cfgan_cli.tables import print_table
 
 
 def identify(
@@ -118,7 +119,7 @@ def _show(data: Mapping[str, Any]) -> None:
         fnir = ("-", "-") if row["fnir"] is None else (share(row["fnir"]), span(row["fnir_interval"]))
         counts = f"{row['missed']:,}", f"{row['mated']:,}"
         table.add_row(f"{row['enrolled']:,}", str(row["rank"]), threshold, *fpir, *fnir, *counts)
-    console().print(table)
+    print_table(table, keys=(0, 1))
     if data["without_candidates"]:
         console().print(f"{data['without_candidates']:,} probes have no candidate at all.", markup=False)
     console().print(

@@ -10,6 +10,7 @@ import typer
 
 from cfgan_cli.options import Silent
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -224,19 +225,19 @@ def _show(data: Mapping[str, Any]) -> None:
     for sentence in changes(data)[:4]:
         out.print(sentence, markup=False, soft_wrap=True)
     out.print()
-    out.print(_points(data))
+    print_table(_points(data))
     for key, kind in KINDS.items():
         rows = [row for row in data["rows"] if row["kind"] == key]
         if rows:
             out.print(f"\n{kind.error}, {kind.name}, worst first", style="bold", markup=False)
-            out.print(_rows(rows[:_SHOWN]))
+            print_table(_rows(rows[:_SHOWN]), keys=(0, 1))
             if len(rows) > _SHOWN:
                 out.print(f"and {len(rows) - _SHOWN:,} more; --out writes all", style="dim", markup=False)
     if data["differentials"]:
         _show_groups(data["differentials"])
     if data["differences"]:
         out.print("\nScore and errors inside groups of one enrolled face", style="bold", markup=False)
-        out.print(_differences(data))
+        print_table(_differences(data), keys=(0, 1))
     term = "D-EER" if data["testset"]["design"] == "detection" else "EER"
     for k, curve in enumerate(headline_curves(data)[:_SHOWN]):
         where = f", stratum {curve['stratum']}" if curve["stratum"] else ""
@@ -275,7 +276,7 @@ def _show_groups(found: Mapping[str, Any]) -> None:
             rate = f"{share(group['rate'])} ({span(group['interval'])})"
             p = "-" if group["p_holm"] is None else f"{group['p_holm']:.3g}"
             table.add_row(escape(group["group"]), f"{group['n']:,}", f"{group['errors']:,}", rate, p, group["flag"])
-        out.print(table)
+        print_table(table)
         for key, title in MEASURES.items():
             _print_measure(title, side["measures"][key], "up to")
     if found["garbe"]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgan_cli.output import console, message, print_json, progress_bar
+from cfgan_cli.tables import print_table
 
 _SHOWN = 15  # parts shown on the terminal
 
@@ -72,7 +73,7 @@ def _show(data: Mapping[str, Any]) -> None:
     points = Table("operating point", f"threshold of {a}", f"of {b}", "enough", box=None, pad_edge=False)
     for point in data["points"]:
         points.add_row(point["name"], *map(exact, point["thresholds"]), "yes" if point["supported"] else "no")
-    out.print(points)
+    print_table(points)
     table = Table(box=None, pad_edge=False)
     for title in ("", "part", "kind", "n", *(p["name"] for p in data["points"]), "p", "flag"):
         table.add_column(title, justify="left" if title in ("", "part", "kind", "flag") else "right")
@@ -85,7 +86,7 @@ def _show(data: Mapping[str, Any]) -> None:
         kind = KINDS[row["kind"]].name
         family, n = FAMILIES.get(row["family"], ""), f"{row['scored']:,}"
         table.add_row(family, part, kind, n, *cells, f"{row['p_holm']:.3g}", row["flag"])
-    out.print(table)
+    print_table(table, keys=(0, 1, 2))
     if len(data["rows"]) > _SHOWN:
         out.print(f"and {len(data['rows']) - _SHOWN:,} more; --out and --json hold all", style="dim")
     for system in data["systems"]:

@@ -12,6 +12,7 @@ import typer
 
 from cfgan_cli.options import Quiet
 from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, percent, progress_bar
+from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
     from cfgan.data.store import PackedDataset
@@ -42,7 +43,7 @@ def _list_settings(kind: str) -> Callable[[bool], None]:
             table.add_column(title, no_wrap=title == "setting")
         for setting in describe_settings(getattr(cfgan.training.config, kind)):
             table.add_row(*(escape(cell) for cell in vars(setting).values()))
-        console().print(table)
+        print_table(table)
         raise typer.Exit
 
     return show
@@ -249,7 +250,7 @@ def _show_learned(out: Path, quiet: bool) -> None:
             auc = "-" if math.isnan(row.auc) else f"{row.auc:.3f}"
             cells = f"{row.positives:,}", f"{row.negatives:,}", percent(row.balanced_accuracy), auc
             table.add_row(escape(name), *cells)
-        console().print(table)
+        print_table(table)
     for name, row in learned.items():
         if row.problem:
             message(f"Warning: {name} was not learned as far as can be seen: {row.problem}.", style="yellow")

@@ -222,7 +222,7 @@ def _labels(path: Path | None, bundle: Bundle, ignore_unknown: bool) -> Any:
     if path is not None:
         return read_labels(path, vocabulary=bundle.vocabulary, ignore_unknown=ignore_unknown)
     if ignore_unknown:
-        raise InputError("means nothing without --labels or --calibrate.", field="--ignore-unknown")
+        raise InputError("needs --labels or --calibrate.", field="--ignore-unknown")
     return None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cfgan_cli.output import console, message, percent
+from cfgan_cli.tables import print_table
 
 
 def show_report(report: Mapping[str, Any], reader: str, bundle: str) -> None:
@@ -32,7 +33,7 @@ def show_report(report: Mapping[str, Any], reader: str, bundle: str) -> None:
             cells += [_figure(row[key]), f"({_figure(real.get(key))})"]
         shown.add_row(escape(name), *cells)
     out = console()
-    out.print(shown)
+    print_table(shown)
     mean = report["mean"]
     out.print(
         f"\n{report['images']:,} labelled images by the {reader} of {bundle}: mean accuracy "

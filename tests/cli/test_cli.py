@@ -169,7 +169,7 @@ def test_pack_train_build_generate(tmp_path: Path) -> None:
 
 def test_training_errors_are_messages(tmp_path: Path) -> None:
     nowhere = ["--data", tmp_path / "none", "--out", tmp_path / "run"]
-    assert "no packed store" in run("train", "gan", *nowhere).stderr
+    assert "not a packed store" in run("train", "gan", *nowhere).stderr
     assert "Did you mean width" in run("train", "gan", *nowhere, "--set", "widht=3").stderr
     assert "Did you mean celeba64" in run("train", "gan", *nowhere, "--config", "celeba").stderr
     assert run("train", "prior", "--out", tmp_path / "p").exit_code == 2

@@ -112,3 +112,67 @@ def test_no_command_writes_a_file_around_the_check() -> None:
         if around.search(line) and "os.devnull" not in line
     ]
     assert not found
+
+
+def photos_of(folder: Path) -> Path:
+    (folder / "photos").mkdir()
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(folder / "photos" / "a.png")
+    return folder / "photos"
+
+
+@pytest.mark.parametrize("command", ["report batch", "report control", "data stats", "bundle add-graphs", "data align"])
+def test_no_folder_is_written_over_what_a_person_has_or_into_what_is_checked(
+    command: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    made = run("generate", "--bundle", bundle.path, "-a", "Red", "-n", 2, "--no-verify", "-q", "--out", tmp_path / "b")
+    assert made.exit_code == 0, made.output
+    rows, photos = commands(bundle, tmp_path)["train prior"], photos_of(tmp_path)
+    arguments: dict[str, list[object]] = {
+        "report batch": [tmp_path / "b", "--bundle", bundle.path],
+        "report control": [bundle.path],
+        "data stats": [photos, *rows],
+        "bundle add-graphs": [bundle.path],
+        "data align": [photos],
+    }
+    mine, theirs = tmp_path / "mine", tmp_path / ".mine.old"
+    for folder in (mine, theirs):
+        folder.mkdir()
+        (folder / "report.html").write_text("my own")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for out in (mine, bundle.path / "x", tmp_path / "b" / "x"):
+        given = arguments[command]
+        refused = run(command, *given, *([out] if command == "data align" else ["--out", out]))
+        assert refused.exit_code == 2 and not refused.stdout, refused.output
+        assert "holds something else" in refused.stderr or "lies inside" in refused.stderr
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_graphs_are_not_added_over_another_bundle(
+    bundle: Bundle, tmp_path: Path, vocabulary: Vocabulary, prior: Prior
+) -> None:
+    other = make_bundle(tmp_path / "other", vocabulary, prior, seed=1)
+    refused = run("bundle", "add-graphs", bundle.path, "--out", other.path)
+    assert refused.exit_code == 2 and "another bundle" in refused.stderr
+    other.verify()
+    for _ in range(2):  # its own copy it replaces
+        assert run("bundle", "add-graphs", bundle.path, "--out", tmp_path / "copy").exit_code == 0
+
+
+def test_a_folder_beside_an_output_is_not_taken_for_what_a_kill_left(tmp_path: Path) -> None:
+    """A report that is replaced stands meanwhile under a name that no person gives."""
+    from cfgan.io.files import replace_folder
+
+    for name in (".out.old", ".out.new", ".out.old.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.txt").write_text("mine")
+    left = tmp_path / f".out.old.{2**22 + 1}.partial"
+    left.mkdir()
+    (left / "old.txt").write_text("old")
+
+    def fill(folder: Path) -> None:
+        assert (tmp_path / "out" / "old.txt").exists(), "what a killed replacement had moved away is back first"
+        (folder / "new.txt").write_text("new")
+
+    replace_folder(tmp_path / "out", fill, lambda: None)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new.txt"] and not left.exists()
+    assert all((tmp_path / name / "mine.txt").exists() for name in (".out.old", ".out.new", ".out.old.partial"))

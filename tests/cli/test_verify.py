@@ -163,14 +163,14 @@ def test_a_batch_against_its_own_requests(bundle: Bundle, tmp_path: Path) -> Non
     ("arguments", "says"),
     [
         (["--attrs", "Rde"], "Did you mean Red"),
-        (["--attrs", "Red=0.5"], "no half seen"),
+        (["--attrs", "Red=0.5"], "graded value is neither present nor absent"),
         (["--by", "juge"], "Did you mean judge"),
         (["--crop", "centre"], "Did you mean center"),
         (["--batch", "0"], "--batch"),
         (["--device", "toaster"], "device"),
         (["--out", "t.xlsx"], "ends in none of .csv"),
         (["--labels", "none.csv"], "no file"),
-        (["--ignore-unknown"], "without --labels"),
+        (["--ignore-unknown"], "needs --labels or"),
         (["nowhere"], "no file and no folder"),
     ],
 )

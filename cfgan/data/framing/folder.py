@@ -39,6 +39,7 @@ from cfgan.io.files import (
     write_bytes,
     write_sealed,
 )
+from cfgan.io.outputs import refuse_inside
 from cfgan.io.progress import Progress, silent
 from cfgan.io.resumable import ResumableFolder
 from cfgan.io.signals import StopRequest
@@ -132,6 +133,7 @@ def align_folder(
     check_faces(faces)
     if out.resolve() == source.resolve() or out.resolve().is_relative_to(source.resolve()):
         raise FolderError(f"{out} lies inside {source}.", field="OUT", value=out)
+    refuse_inside(out, "OUT")
     found = find_images([source], recursive=recursive)
     framer = framer or Framer()
     names = _names(found.files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,10 @@ def read_class_folders(folder: Path, options: Options) -> Source:
     classes, titles = class_numbers([path[above] for path in parts], fold_case=fold)
     vocabulary = class_vocabulary({"class": [attribute_name(title) for title in titles]})
     split, splits = numbered(common_words([path[0] for path in parts]) if above else None)
+    left_out = {
+        title: f"read as an unknown label, not as a class: {count:,} image{'' if count == 1 else 's'}"
+        for title, count in Counter(path[above] for path, k in zip(parts, classes, strict=True) if k < 0).items()
+    }
     deeper = sorted({"/".join(path[above + 1 : -1]) for path in parts if len(path) > above + 2})
     return Source(
         "classes",
@@ -73,7 +78,7 @@ def read_class_folders(folder: Path, options: Options) -> Source:
             known={k: file.problem for k, file in enumerate(found.files) if file.problem is not None},
         ),
         ignored=found.ignored,
-        left_out=LeftOut(folders=dict.fromkeys(deeper, "below the class")),
+        left_out=LeftOut(folders={**left_out, **dict.fromkeys(deeper, "below the class")}),
         folder=folder,
         opener=lambda inner: read_picture(folder / inner),
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 from cfgan.errors import FolderError
 from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
+from cfgan.io.outputs import refuse_inside
 from cfgan.reports.page import environment, style
 from cfgan.reports.score.sections import SECTIONS
 from cfgan.reports.score.shared import shared
@@ -50,6 +51,7 @@ def check_out(out: Path, testset: Path) -> None:
     """
     if out.resolve().is_relative_to(testset.resolve()):
         raise FolderError(f"{out} lies inside the test set {testset}.", field="--out", value=out)
+    refuse_inside(out)
     if not is_unused(out) and not _is_report(out):
         raise FolderError(f"{out} already holds something else.", field="--out", value=out)
 

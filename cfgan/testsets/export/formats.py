@@ -21,6 +21,7 @@ import PIL
 
 from cfgan.errors import FolderError, InputError, nearest
 from cfgan.io.files import is_unused, read_json_object, replace_folder, sha256_of, write_json, write_text
+from cfgan.io.outputs import refuse_inside
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.testsets.export.celeba import plan_celeba
@@ -83,7 +84,7 @@ def export_testset(
     """
     if kind not in FORMATS:
         close = nearest(kind, FORMATS) or FORMATS
-        raise InputError(f"{kind!r} is no format.", field="--format", value=kind, nearest=close)
+        raise InputError(f"{kind!r} is not a known format.", field="--format", value=kind, nearest=close)
     options = options or ExportOptions()
     options.check(kind, FORMATS[kind].options)
     out = out.resolve()
@@ -123,6 +124,7 @@ def _check_out(out: Path, testset: Path) -> None:
     """
     if out.is_relative_to(testset):
         raise InputError(f"{out} lies inside the test set.", field="--out", value=out)
+    refuse_inside(out)
     if not is_unused(out) and (what := _foreign(out)):
         raise FolderError(f"{out} already holds something else: {what}.", field="--out", value=out)
 

@@ -65,7 +65,9 @@ class ExportOptions:
         for each in fields(self):
             if each.name not in taken and getattr(self, each.name) != each.default:
                 flag = "--" + each.name.replace("_", "-")
-                raise InputError(f"means nothing with --format {kind}.", field=flag, value=getattr(self, each.name))
+                raise InputError(
+                    f"cannot be combined with --format {kind}.", field=flag, value=getattr(self, each.name)
+                )
         if self.images not in IMAGE_KINDS:
             raise InputError(
                 f"{self.images!r} is neither jpg nor png.", field="--images", value=self.images, nearest=IMAGE_KINDS

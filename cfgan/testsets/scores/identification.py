@@ -141,7 +141,7 @@ def _listed(path: Path, protocol: Protocol) -> Iterator[Row]:
                         raise DataError(f"{where}: unknown face {given!r}.", field=FIELD, value=given, nearest=near)
                 value = _number(cell)
                 if value is None or enrolled[candidate] in found[probe[name]]:
-                    what = f"{cell[:40]!r} is no finite number" if value is None else f"{candidate} stands there twice"
+                    what = f"{cell[:40]!r} is not a finite number" if value is None else f"{candidate} is listed twice"
                     raise DataError(f"{where}: {what}.", field=FIELD, value=name)
                 found[probe[name]][enrolled[candidate]] = value
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -183,7 +183,7 @@ def score_identification(
     everyone = len(protocol.enrolled)
     for target in rates:
         if not 0 < target < 1:
-            raise InputError(f"{target:g} is no error rate between 0 and 1.", field="--at", value=target)
+            raise InputError(f"{target:g} is not an error rate between 0 and 1.", field="--at", value=target)
     for rank in ranks:
         if rank < 1:
             raise InputError("a rank is at least 1.", field="--rank", value=rank)

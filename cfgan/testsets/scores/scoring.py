@@ -149,9 +149,9 @@ def score_testset(
 def _check(settings: Settings) -> None:
     for rate in settings.rates:
         if not 0 < rate < 1:
-            raise InputError(f"{rate:g} is no error rate between 0 and 1.", field="--at", value=rate)
+            raise InputError(f"{rate:g} is not an error rate between 0 and 1.", field="--at", value=rate)
     if settings.threshold is not None and not math.isfinite(settings.threshold):
-        raise InputError("is no finite number.", field="--threshold", value=settings.threshold)
+        raise InputError("is not a finite number.", field="--threshold", value=settings.threshold)
     if not settings.rates and settings.threshold is None:
         raise InputError("give --threshold or at least one error rate.", field="--at")
 

@@ -62,7 +62,7 @@ def read_scores(
         The scores; names that were left out though they must not be are ``missing``, for the caller to refuse.
 
     Raises:
-        DataError: no such file or column, a name twice or unknown, a score that is no finite number; says which, the
+        DataError: no such file or column, a name twice or unknown, a score that is not a finite number; says which, the
             first few, and how many.
     """
     path = user_path(path, field=FIELD)

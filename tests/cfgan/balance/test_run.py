@@ -168,7 +168,7 @@ def test_ctrl_c_while_faces_are_made(
     with pytest.raises(StoppedError):
         balance(tiny_bundle, job, out, progress=lambda *call: signal.raise_signal(signal.SIGINT))
     assert not (out / "labels.csv").exists()
-    with pytest.raises(FolderError, match="no finished balance"):
+    with pytest.raises(FolderError, match="not a finished balance"):
         check_balance(out)
     with pytest.raises(FolderError, match="another balance"):
         balance(tiny_bundle, job_of(tiny_bundle, photos, seed=9), out)

@@ -58,6 +58,14 @@ def test_each_level_of_folders_is_a_set_of_classes(tmp_path: Path) -> None:
     assert set(source.vocabulary.names) == {"man", "woman", "short", "long"}
 
 
+def test_class_folders_whose_name_means_unknown_are_counted_and_named(tmp_path: Path) -> None:
+    source = open_source(draw(tmp_path / "hats", "none/1.png", "none/2.png", "cap/3.png", "bowler/4.png"))
+    assert set(source.vocabulary.names) == {"cap", "bowler"} and said(source, "none/1.png") == set()
+    [line] = source.left_out.lines()
+    assert line == "1 folder level left out (read as an unknown label, not as a class: 2 images): none"
+    assert source.left_out.any_unasked()
+
+
 def test_persons_and_splits_in_names_are_known(tmp_path: Path) -> None:
     names = ("train/ann_happy_1.png", "train/ann_sad_2.png", "test/bob_happy_1.png", "train/cy_sad_3.png")
     source = open_source(draw(tmp_path / "people", *names), Options(pattern="{split}/{person}_{mood}_*"))

@@ -110,7 +110,7 @@ def test_wrong_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="there is no image in"):
         find_images([tmp_path / "empty"])
-    with pytest.raises(InputError, match="no usable path"):
+    with pytest.raises(InputError, match="not a usable path"):
         find_images(["x" * 300])
 
     def refuse(folder: Path) -> None:

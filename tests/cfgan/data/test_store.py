@@ -122,7 +122,7 @@ def test_missing_parts_are_named(celeba_folder: Path, tmp_path: Path) -> None:
         read_celeba(celeba_folder)
     with pytest.raises(DataError, match="no folder"):
         read_celeba(tmp_path / "nowhere")
-    with pytest.raises(DataError, match="no packed store"):
+    with pytest.raises(DataError, match="not a packed store"):
         open_store(tmp_path)
 
 

@@ -86,7 +86,7 @@ def test_malformed_batches_are_damage_not_tracebacks(bundle: Bundle, make: Make,
         folders.append(folder)
     report = report_on(*folders, bundle=bundle)
     assert report.data["verdict"] == "fails" and all(batch["problems"] for batch in report.data["batches"])
-    with pytest.raises(FolderError, match="no batch folder"):
+    with pytest.raises(FolderError, match="not a batch folder"):
         report_on(tmp_path, bundle=bundle)
     with pytest.raises(InputError, match="twice"):
         report_on(source, source, bundle=bundle)

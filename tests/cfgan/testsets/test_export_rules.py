@@ -34,8 +34,9 @@ def test_repeated_it_is_the_same_and_says_what_it_is(tmp_path: Path, kind: str) 
         pytest.importorskip("pyarrow")
     testset = make_testset(tmp_path / "t")
     about = export(testset, kind, tmp_path / "one")
-    (tmp_path / "two" / ".deep.new").mkdir(parents=True)  # what a killed export leaves
-    (tmp_path / "two" / ".deep.new" / "half").touch()
+    left = tmp_path / "two" / f".deep.new.{2**22 + 1}.partial"  # a killed export's: no process has such a number
+    left.mkdir(parents=True)
+    (left / "half").touch()
     export(testset, kind, tmp_path / "two" / "deep")
     one = bytes_of(tmp_path / "one")
     assert one == bytes_of(tmp_path / "two" / "deep")
@@ -98,9 +99,9 @@ def test_what_stands_in_the_way_stays(tmp_path: Path) -> None:
 def test_options_are_checked_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     testset = make_testset(tmp_path / "t")
     for kind, options, says in (
-        ("lwf", {}, "--format: 'lwf' is no format. Did you mean lfw"),
-        ("parquet", {"balance": True}, "--balance: means nothing with --format parquet"),
-        ("huggingface", {"quality": 80}, "--quality: means nothing with --format huggingface"),
+        ("lwf", {}, "--format: 'lwf' is not a known format. Did you mean lfw"),
+        ("parquet", {"balance": True}, "--balance: cannot be combined with --format parquet"),
+        ("huggingface", {"quality": 80}, "--quality: cannot be combined with --format huggingface"),
         ("lfw", {"quality": 100}, "100 is not between 50 and 95. Did you mean 95"),
         ("lfw", {"size": 4}, "4 is not between 8 and 4096"),
         ("lfw", {"images": "gif"}, "'gif' is neither jpg nor png"),
@@ -134,5 +135,5 @@ def test_a_margin_leaves_the_face_whole_in_a_border_of_its_own_edge(tmp_path: Pa
     assert "border of 25 %" in (tmp_path / "wide" / "README.txt").read_text()
     with pytest.raises(InputError, match="not between 0 and 0.4"):
         export_testset(testset, "lfw", tmp_path / "x", ExportOptions(margin=0.5))
-    with pytest.raises(InputError, match="--margin: means nothing with --format celeba"):
+    with pytest.raises(InputError, match="--margin: cannot be combined with --format celeba"):
         export_testset(testset, "celeba", tmp_path / "x", ExportOptions(margin=0.1))

@@ -162,9 +162,9 @@ def test_the_same_scores_and_seed_give_the_same_figures(opened: OpenedSet) -> No
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        (Settings(rates=(0.0,)), "no error rate between 0 and 1"),
-        (Settings(rates=(math.nan,)), "no error rate between 0 and 1"),
-        (Settings(threshold=math.inf), "no finite number"),
+        (Settings(rates=(0.0,)), "not an error rate between 0 and 1"),
+        (Settings(rates=(math.nan,)), "not an error rate between 0 and 1"),
+        (Settings(threshold=math.inf), "not a finite number"),
         (Settings(rates=()), "give --threshold"),
     ],
 )

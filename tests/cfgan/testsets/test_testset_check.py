@@ -61,7 +61,7 @@ def test_files_that_are_not_as_they_were_made(tmp_path: Path, change: Callable[[
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (_replace("pairs.csv", "p000002", "p000001"), "pairs.csv: p000001 stands there twice"),
+        (_replace("pairs.csv", "p000002", "p000001"), "pairs.csv: p000001 is listed twice"),
         (_replace("pairs.csv", "s00001_0002", "s00001_0009"), "the set has no image images/s00001/s00001_0009.png"),
         (_replace("pairs.csv", ",1,Red", ",0,Red"), "mated is 0, but the subjects are s00001 and s00001"),
         (_replace("pairs.csv", ",0,nearest", ",presumed,nearest"), "mated is presumed, but the subjects are s00001"),
@@ -109,13 +109,13 @@ def test_detection_sets_are_counted_too(tmp_path: Path) -> None:
     _replace("items.csv", ",,bona_fide", ",,attack")(folder)
     _replace("items.csv", "_0002.png,attack", "_0002.png,bona_fide")(folder)
     problems = check_testset(seal(folder))
-    assert any("i000001 stands there twice" in problem for problem in problems)
+    assert any("i000001 is listed twice" in problem for problem in problems)
     assert any("an attack without a file" in problem for problem in problems)
     assert any("says attack 12, the tables have 11" in problem for problem in problems)
 
 
 def test_what_is_no_test_set(tmp_path: Path) -> None:
-    with pytest.raises(FolderError, match="is no test set"):
+    with pytest.raises(FolderError, match="is not a test set"):
         check_testset(tmp_path)
     (tmp_path / "journal.jsonl").touch()
     with pytest.raises(FolderError, match="unfinished"):

@@ -97,7 +97,7 @@ def test_columns(bundle: Bundle, tiny_bundle: Bundle) -> None:
     assert "meets" not in column_titles(choose_columns(bundle))
     for error, says, options in (
         (VocabularyError, "Did you mean Red", {"attrs": "Rde"}),
-        (RequestError, "no half seen.*Did you mean Red or -Red", {"attrs": "Red=0.5"}),
+        (RequestError, "graded value.*Did you mean Red or -Red", {"attrs": "Red=0.5"}),
         (RequestError, "names no attribute", {"attrs": " "}),
         (InputError, "Did you mean judge", {"by": "juge"}),
     ):
