@@ -46,7 +46,7 @@ app.command("balance")(balance.balance)
 app.command("serve")(serve.serve)
 app.add_typer(spec.app, name="spec", cls=Group)
 app.add_typer(batch.app, name="batch", cls=Group)
-app.add_typer(report.app, name="report", cls=Group)
+app.add_typer(report.app, name="report")  # of its own class
 app.add_typer(testset.app, name="testset", cls=Group)
 app.add_typer(bundle.app, name="bundle", cls=Group)
 app.add_typer(data.app, name="data", cls=Group)
