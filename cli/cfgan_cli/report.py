@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
+from cfgan_cli.help import Group
 from cfgan_cli.options import BundleArgument, Device, EngineName, ReportOut, Silent, on
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, print_text, progress_bar
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
 
 
-class _BatchByDefault(TyperGroup):
+class BatchByDefault(Group):
     """``cfgan report FOLDER...`` means ``cfgan report batch FOLDER...``; other commands go by their names."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -25,7 +25,7 @@ class _BatchByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_BatchByDefault, no_args_is_help=True)
+app = typer.Typer(cls=BatchByDefault, no_args_is_help=True)
 
 
 @app.callback()

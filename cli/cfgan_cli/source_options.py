@@ -16,10 +16,7 @@ if TYPE_CHECKING:
 
 Layout = Annotated[
     str,
-    typer.Option(
-        help="Of a folder: auto, celeba, table (with --labels), imagefolder, classes (one folder each), stylegan "
-        "(dataset.json), pattern (with --pattern)."
-    ),
+    typer.Option(help="How a folder is laid out. auto (look), {layouts}."),
 ]
 Labels = Annotated[
     Path | None,

