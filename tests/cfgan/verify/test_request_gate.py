@@ -17,7 +17,8 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import GATE_RECALL, fit_calibration
 from cfgan.verify import gate as gates
-from cfgan.verify.gate import AllOf, Candidates, gate_of, verifier_gate
+from cfgan.verify.candidates import Candidates
+from cfgan.verify.gate import AllOf, gate_of, verifier_gate
 from cfgan.verify.request_gate import request_thresholds
 
 HAT, FEMALE = np.asarray([True, True]), 1
