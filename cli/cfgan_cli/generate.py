@@ -63,8 +63,8 @@ def generate(
     truncation: Annotated[
         str | None,
         typer.Option(
-            help="Cut latents off at so many standard deviations: likelier, more alike faces; or none. "
-            "Default: the bundle's."
+            help="Cut latents off at this many standard deviations: likelier faces, but more alike; none: no "
+            "cut. Default: the bundle's."
         ),
     ] = None,
     same_latents: Annotated[
@@ -198,8 +198,8 @@ def _passed(plan: Plan, bundle: Bundle) -> str:
     asked_for = "request" if bundle.gates_requests else "value"
     kept = "" if enabled else "Nothing was rejected. "
     return (
-        f"{kept}'Passed' is what the bundle's own verifier says: it is as sure as of four in five real faces with that "
-        f"{asked_for}; --threshold and --precision ask for surer ones."
+        f"{kept}'Passed' is what the bundle's own verifier says: it is as sure of the {asked_for} as of four in "
+        "five real faces that carry it; --threshold and --precision ask for surer ones."
     )
 
 

@@ -116,7 +116,7 @@ def control(
 ) -> None:
     """Report what each attribute of a bundle moves: itself, and what it should not.
 
-    Every attribute is asked for and asked away with the latents and all others held fixed; the judge looks.
+    Every attribute is requested present and absent with the latents and all others held fixed; the judge looks.
     Requests are also drawn as in the data, balanced, and rare, to see how much of them is met.
     Writes report.html, control.json and control.csv, all or nothing.
     """

@@ -64,7 +64,7 @@ Download = Annotated[bool, typer.Option("--download", help="Let torchvision fetc
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was left out unasked.")]
 LeftOutFile = Annotated[
     Path | None,
-    typer.Option("--left-out", help="File that names all that was left out, with the reason: .csv."),
+    typer.Option("--left-out", help="CSV file to list all that was left out, with the reason."),
 ]
 
 

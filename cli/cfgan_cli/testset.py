@@ -186,7 +186,7 @@ def baseline(
 @app.command("plan")
 def plan_set(
     fmr: Annotated[float, typer.Option(help="The false match rate to be shown, 0 to 1.")],
-    confidence: Annotated[float, typer.Option(help="That it is no larger, 0 to 1.")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="How sure to be that it is no larger, 0 to 1.")] = 0.95,
     groups: Annotated[int, typer.Option(min=1, help="Groups of people, for each of which it is to be shown.")] = 1,
     acceptance: Annotated[float, typer.Option(help="Share of the draws that show what is asked for.")] = 0.5,
     human_models: HumanModels = None,
