@@ -150,11 +150,12 @@ def _require_enough(bundle: Bundle, cell: RequestCell) -> None:
             )
 
 
-GATES: tuple[Callable[[Bundle, RequestCell], Gate], ...] = (verifier_gate,)
-"""What makes the gates of a cell, in the order in which their answers are counted."""
+GATES: tuple[Callable[[Bundle, RequestCell], Gate | None], ...] = (verifier_gate,)
+"""What makes the gates of a cell, in the order in which their answers are counted; None: the cell does not ask for one."""
 
 
 def gate_of(bundle: Bundle, cell: RequestCell) -> Gate:
     """All gates of a cell as one. Raises as :func:`verifier_gate`."""
-    gates = tuple(make(bundle, cell) for make in GATES)
+    made = (make(bundle, cell) for make in GATES)
+    gates = tuple(gate for gate in made if gate is not None)
     return gates[0] if len(gates) == 1 else AllOf(gates)
