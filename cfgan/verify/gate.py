@@ -151,7 +151,7 @@ def _require_enough(bundle: Bundle, cell: RequestCell) -> None:
 
 
 GATES: tuple[Callable[[Bundle, RequestCell], Gate | None], ...] = (verifier_gate,)
-"""What makes the gates of a cell, in the order in which their answers are counted; None: the cell does not ask for one."""
+"""What makes the gates of a cell, in the order in which their answers are counted; None: the cell asks for none."""
 
 
 def gate_of(bundle: Bundle, cell: RequestCell) -> Gate:
