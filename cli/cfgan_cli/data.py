@@ -11,13 +11,12 @@ from cfgan_cli import data_stats
 from cfgan_cli.data_align import align_data
 from cfgan_cli.data_draw import draw_data
 from cfgan_cli.data_import import import_data
-from cfgan_cli.help import Command
 from cfgan_cli.options import AsJson, Quiet, SkipBad, StoreOut, Workers
 from cfgan_cli.output import console, exit_codes, message, name_left_out, print_json, progress_bar
 
 app = typer.Typer(help="Data sets: look at, import, align, draw, pack, check.", no_args_is_help=True)
-app.command("stats", cls=Command)(data_stats.stats)
-app.command("import", cls=Command)(import_data)
+app.command("stats")(data_stats.stats)
+app.command("import")(import_data)
 app.command("align")(align_data)
 app.command("draw")(draw_data)
 

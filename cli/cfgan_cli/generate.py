@@ -150,7 +150,7 @@ def _plan(
         return read_spec(spec, bundle.vocabulary, overrides, latents=bundle.latents)
     text = ",".join(item.removeprefix("=") for item in attrs or [])
     if not text.strip():
-        raise RequestError("nothing is asked for; --attrs any makes any faces.", field="--attrs", value=text)
+        raise RequestError("nothing is asked for; for faces of any kind use --attrs any.", field="--attrs", value=text)
     request = parse_request(text, bundle.vocabulary, field="--attrs")
     return make_plan(
         {"attributes": request}, bundle.vocabulary, overrides, source="command line", latents=bundle.latents
@@ -230,8 +230,8 @@ def _show(summary: Summary, plan: Plan, bundle: Bundle) -> None:
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "
-        f"{_passed(plan, bundle)} p is its probability of the requested value, calibrated for faces as common as in "
-        "the training labels.",
+        f"{_passed(plan, bundle)} p is its probability of the requested value, calibrated for how common that value "
+        "is in the training labels.",
         soft_wrap=True,
     )
     where = "contact_sheet.png, manifest.csv, images/" if summary.accepted else "no faces"

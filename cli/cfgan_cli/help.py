@@ -30,13 +30,7 @@ def _formats() -> str:
     return ", ".join(f"{name} ({each.about})" for name, each in FORMATS.items())
 
 
-def _layouts() -> str:
-    from cfgan.data.source import KINDS
-
-    return ", ".join(f"{kind.layout} ({kind.title})" for kind in KINDS if kind.layout)
-
-
-_LISTS: dict[str, Callable[[], str]] = {"{extractors}": _extractors, "{formats}": _formats, "{layouts}": _layouts}
+_LISTS: dict[str, Callable[[], str]] = {"{extractors}": _extractors, "{formats}": _formats}
 
 
 class Command(TyperCommand):

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 Layout = Annotated[
     str,
-    typer.Option(help="How a folder is laid out. auto (look), {layouts}."),
+    typer.Option(
+        help="How a folder is laid out. auto: look; celeba, table (with --labels), imagefolder (Hugging Face's), "
+        "classes (a folder for each), stylegan (dataset.json), pattern (with --pattern)."
+    ),
 ]
 Labels = Annotated[
     Path | None,

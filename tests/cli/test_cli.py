@@ -186,7 +186,6 @@ def test_training_errors_are_messages(tmp_path: Path) -> None:
         ["--help"],
         ["generate", "--help"],
         ["evaluate", "--help"],
-        ["data", "stats", "--help"],
         ["testset", "export", "--help"],
         ["--version"],
         ["spec", "list"],
