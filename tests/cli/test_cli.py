@@ -132,6 +132,7 @@ def test_spec_commands(tiny_bundle: Bundle, tmp_path: Path) -> None:
     bad.write_text("attributes: Rde")
     result = run("spec", "check", good, bad, "--bundle", tiny_bundle.path)
     assert result.exit_code == 2 and "good, 1 request, 4 faces" in result.stdout and "Did you mean Red" in result.stderr
+    assert result.stderr.startswith(f"Error: {bad}: ") and result.stderr.count("bad.yaml") == 1
     assert json.loads(run("spec", "schema").stdout)["title"] == "cfgan attribute spec"
     assert "Smiling+Eyeglasses" in run("spec", "list").stdout
 
