@@ -57,7 +57,8 @@ class BalanceSpec(BaseModel):
         ]
         if len(stated) != 1:
             raise SpecError(
-                "one target is expected: an attribute with a ratio, attributes to equalize, or counts"
+                "one target is expected: an attribute with a ratio (--attribute, --ratio), attributes to equalize "
+                "(--attributes, --equalize), or counts (in a spec)"
                 + (f"; given are {' and '.join(stated)}." if stated else "."),
                 field="target",
                 value=stated,

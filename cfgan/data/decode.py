@@ -68,7 +68,7 @@ def check_crop(crop: str) -> None:
     """Raise InputError, with the nearest, unless ``crop`` is one of :data:`CROPS`."""
     if crop not in CROPS:
         raise InputError(
-            f"{crop!r} is none of {', '.join(CROPS)}.", field="--crop", value=crop, nearest=nearest(crop, CROPS)
+            f"{crop!r} is not one of {', '.join(CROPS)}.", field="--crop", value=crop, nearest=nearest(crop, CROPS)
         )
 
 

@@ -55,8 +55,8 @@ KINDS = (
     Kind("celeba", "CelebA folder", "celeba", is_celeba, read_celeba_folder),
     Kind("stylegan", "StyleGAN's dataset.json", "stylegan", has_dataset_json, read_stylegan),
     Kind("folder", "folder with a label table", "table", has_table, read_folder),
-    Kind("imagefolder", "imagefolder", "imagefolder", has_metadata, read_imagefolder),
-    Kind("classes", "folder a class", "classes", has_class_folders, read_class_folders),
+    Kind("imagefolder", "Hugging Face's imagefolder", "imagefolder", has_metadata, read_imagefolder),
+    Kind("classes", "a folder for each class", "classes", has_class_folders, read_class_folders),
 )
 """Tried in this order."""
 
@@ -79,7 +79,7 @@ def open_source(path: str | Path, options: Options | None = None) -> Source:
 
     Args:
         path: a packed store, a CelebA folder, a folder of images with a label table (named, or ``labels.csv``,
-            ``metadata.csv`` and the like in it), a folder a class, a label table, ``sklearn:digits``, or
+            ``metadata.csv`` and the like in it), a folder for each class, a label table, ``sklearn:digits``, or
             ``torchvision:NAME``.
         options: what is said about it.
 

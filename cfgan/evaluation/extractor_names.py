@@ -1,4 +1,7 @@
-"""The extractors that a person can choose by name, and those that realism is measured over."""
+"""The extractors that a person can choose by name, and those that realism is measured over.
+
+Each is imported when it is opened, so that help and error messages can list the names without torch.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfgan.errors import InputError, unknown
-from cfgan.evaluation.extractors import ClassifierExtractor, EfficientNetExtractor, Extractor
-from cfgan.evaluation.inception import InceptionExtractor
-from cfgan.evaluation.outside import outside_extractors
-from cfgan.model.bundle import Bundle
 
 if TYPE_CHECKING:
     import torch
+
+    from cfgan.evaluation.extractors import Extractor
+    from cfgan.model.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Wanted:
 
 
 def _judge(wanted: Wanted) -> Extractor:
+    from cfgan.evaluation.extractors import ClassifierExtractor
+
     judge = wanted.bundle.judge()
     if judge is None:
         raise InputError(f"{wanted.bundle.name} has no judge.", field="--extractor", value="judge")
@@ -34,15 +38,21 @@ def _judge(wanted: Wanted) -> Extractor:
 
 
 def _verifier(wanted: Wanted) -> Extractor:
+    from cfgan.evaluation.extractors import ClassifierExtractor
+
     bundle = wanted.bundle
     return ClassifierExtractor(bundle.verifier(), "verifier", size=bundle.size, device=wanted.device)
 
 
 def _efficientnet(wanted: Wanted) -> Extractor:
+    from cfgan.evaluation.extractors import EfficientNetExtractor
+
     return EfficientNetExtractor(wanted.device)
 
 
 def _inception(wanted: Wanted) -> Extractor:
+    from cfgan.evaluation.inception import InceptionExtractor
+
     if wanted.inception_weights is None:
         raise InputError("the extractor 'inception' needs the file of its weights.", field="inception-weights")
     return InceptionExtractor(wanted.inception_weights, wanted.device)
@@ -80,4 +90,10 @@ def realism_extractors(nsfwjs: Path | None, device: torch.device) -> list[Extrac
         InputError: the folder is not that package.
         ConfigError: without it, the extra cfgan[evaluate] is missing.
     """
-    return [EfficientNetExtractor(device)] if nsfwjs is None else outside_extractors(nsfwjs, device)
+    if nsfwjs is None:
+        from cfgan.evaluation.extractors import EfficientNetExtractor
+
+        return [EfficientNetExtractor(device)]
+    from cfgan.evaluation.outside import outside_extractors
+
+    return outside_extractors(nsfwjs, device)

@@ -16,7 +16,8 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
 from cfgan.model.engine import Engine
 from cfgan.model.engines import open_engine
-from cfgan.verify.gate import Candidates, Gate, gate_of
+from cfgan.verify.candidates import Candidates, Gate
+from cfgan.verify.gate import gate_of
 from cfgan.verify.reader import reader_of
 
 CHUNK = 32

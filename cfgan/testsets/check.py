@@ -76,7 +76,7 @@ def check_tables(testset: Testset, sums: Mapping[str, str]) -> list[str]:
     shown, problems = _check_images(testset.path, sums)
     detection = testset.design == "detection"
     if testset.design not in DESIGNS:
-        problems.append(f"{MANIFEST}: design {testset.design[:40]!r} is none of {', '.join(DESIGNS)}")
+        problems.append(f"{MANIFEST}: design {testset.design[:40]!r} is not one of {', '.join(DESIGNS)}")
     missing = {*_REQUIRED, ITEMS if detection else PAIRS} - set(sums)
     problems += [f"{name}: missing from {CHECKSUMS}" for name in sorted(missing)]
     problems += _check_items(testset, shown) if detection else _check_pairs(testset, shown)

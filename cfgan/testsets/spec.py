@@ -234,7 +234,7 @@ def make_testset_plan(
     design = values.get("design")
     if not isinstance(design, str) or design not in MODELS:
         raise SpecError(
-            f"{design!r} is none of {', '.join(MODELS)}." if design else f"one of {', '.join(MODELS)} is expected.",
+            f"{design!r} is not one of {', '.join(MODELS)}." if design else f"one of {', '.join(MODELS)} is expected.",
             field=f"{source}: design",
             value=design,
             nearest=nearest(str(design), MODELS) if design else (),

@@ -1,14 +1,13 @@
-"""Gates: which draws of a request are accepted.
+"""The list of gates, and the first of them.
 
-A gate answers for each of its G names whether a draw passes; a draw is accepted when every gate's every answer is yes.
-``GATES`` lists what makes them. The verifier's gate is the first: its names are the requested attributes.
+A draw is accepted when every gate's every answer is yes. ``GATES`` lists what makes them. The verifier's
+gate is the first: its names are the requested attributes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,41 +18,9 @@ from cfgan.data.store import FEW_VALIDATION
 from cfgan.errors import RequestError
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
+from cfgan.verify.candidates import Candidates, Gate
 from cfgan.verify.precision import OperatingPoint, points_for_request
 from cfgan.verify.request_gate import request_thresholds
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Draws of a request before it is decided which of them pass.
-
-    Args:
-        condition: float32 (n, A), what the generator was given.
-        pixels: uint8 (n, 3, H, W).
-        probability: float32 (n, A), the verifier's, calibrated.
-    """
-
-    condition: npt.NDArray[np.float32]
-    pixels: npt.NDArray[np.uint8]
-    probability: npt.NDArray[np.float32]
-
-
-class Gate(Protocol):
-    """What decides which draws of a request are accepted."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What it asks, G questions: an attribute's name where it asks for a requested value."""
-        ...
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Name -> the least that a draw has to reach; kept in ``batch.json``."""
-        ...
-
-    def passes(self, draws: Candidates) -> npt.NDArray[np.bool_]:
-        """Whether each draw passes, bool (n, G)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -183,11 +150,12 @@ def _require_enough(bundle: Bundle, cell: RequestCell) -> None:
             )
 
 
-GATES: tuple[Callable[[Bundle, RequestCell], Gate], ...] = (verifier_gate,)
-"""What makes the gates of a cell, in the order in which their answers are counted."""
+GATES: tuple[Callable[[Bundle, RequestCell], Gate | None], ...] = (verifier_gate,)
+"""What makes the gates of a cell, in the order in which their answers are counted; None: the cell asks for none."""
 
 
 def gate_of(bundle: Bundle, cell: RequestCell) -> Gate:
     """All gates of a cell as one. Raises as :func:`verifier_gate`."""
-    gates = tuple(make(bundle, cell) for make in GATES)
+    made = (make(bundle, cell) for make in GATES)
+    gates = tuple(gate for gate in made if gate is not None)
     return gates[0] if len(gates) == 1 else AllOf(gates)

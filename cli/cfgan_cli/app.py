@@ -23,7 +23,7 @@ from cfgan_cli import (
     train,
     verify,
 )
-from cfgan_cli.help import Group
+from cfgan_cli.help import Command, Group
 
 # Read by OpenMP when torch is loaded later: threads that wait for each other sleep instead of spinning, so that
 # encoding and writing images get the processor meanwhile. On two cores the main job ran 15 % faster.
@@ -40,13 +40,13 @@ app = typer.Typer(
 )
 app.command("generate")(generate.generate)
 app.command("attributes")(attributes.attributes)
-app.command("evaluate")(evaluate.evaluate)
+app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("verify")(verify.verify)
 app.command("balance")(balance.balance)
 app.command("serve")(serve.serve)
 app.add_typer(spec.app, name="spec", cls=Group)
 app.add_typer(batch.app, name="batch", cls=Group)
-app.add_typer(report.app, name="report")  # of its own class
+app.add_typer(report.app, name="report", cls=report.BatchByDefault)
 app.add_typer(testset.app, name="testset", cls=Group)
 app.add_typer(bundle.app, name="bundle", cls=Group)
 app.add_typer(data.app, name="data", cls=Group)

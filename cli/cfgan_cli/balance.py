@@ -39,7 +39,7 @@ def balance(
     ] = None,
     attribute: Annotated[str | None, typer.Option(help="The attribute that --ratio is of.")] = None,
     ratio: Annotated[
-        float | None, typer.Option(help="Share of the training images that shall have it, 0..1 exclusive.")
+        float | None, typer.Option(help="Share of the training images that should have it, between 0 and 1.")
     ] = None,
     attributes: Annotated[
         str | None, typer.Option(help="Attributes, such as Male,Smiling; with --equalize.", metavar="A,B")
@@ -51,8 +51,8 @@ def balance(
     match: Annotated[
         str | None,
         typer.Option(
-            help="Attributes given to the generator as common as in your images of the same request (not verified); "
-            "the others as in the bundle's training data.",
+            help="Attributes that new faces are given as often as your images of the same request have them (not "
+            "verified); all others follow the bundle's training data.",
             metavar="A,B",
         ),
     ] = None,

@@ -57,7 +57,7 @@ def check(
 def finish(
     folder: Annotated[Path, typer.Argument(help="A batch folder that was stopped.")],
     bundle: Annotated[
-        str | None, typer.Option(help="The bundle that it is of, where that is no shipped one: its folder.")
+        str | None, typer.Option(help="Folder of the bundle that it was made with, if that is not a shipped one.")
     ] = None,
 ) -> None:
     """Close a stopped batch with the faces that it has: writes its manifest, summary and checksums.

@@ -13,7 +13,7 @@ from cfgan_cli.output import console, exit_codes, message, print_json, print_tex
 from cfgan_cli.realism import Nsfwjs
 from cfgan_cli.tables import print_table
 
-app = typer.Typer(help="Bundles: info, check, build.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: info, list, check, build, add-graphs.", no_args_is_help=True)
 
 
 @app.command("info")
@@ -137,7 +137,7 @@ def build(
     ] = None,
     keep: Annotated[
         str | None,
-        typer.Option(help="A bundle that gives all that is not given otherwise and that fits the run."),
+        typer.Option(help="A bundle from which everything is taken that is not given here and that fits the run."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="The bundle's name.")] = None,
     data: Annotated[str | None, typer.Option(help="What it was trained on, for the card.")] = None,
@@ -151,7 +151,7 @@ def build(
     ] = None,
     attach: Annotated[
         list[Path] | None,
-        typer.Option(help="A Markdown file that the card ends with, an ablation say. Repeatable."),
+        typer.Option(help="A Markdown file to put at the end of the card, such as an ablation. Repeatable."),
     ] = None,
     truncation: Annotated[
         float | None,
@@ -167,7 +167,10 @@ def build(
     ] = None,
     gate: Annotated[
         str | None,
-        typer.Option(help="What a draw must be as sure as: request (as a whole) or value. Default: as in --keep."),
+        typer.Option(
+            help="What the verifier must be sure of: request (the whole) or value (each by itself). "
+            "Default: as in --keep."
+        ),
     ] = None,
     face_api: FaceApi = None,
     nsfwjs: Nsfwjs = None,

@@ -14,7 +14,7 @@ from cfgan_cli.data_import import import_data
 from cfgan_cli.options import AsJson, Quiet, SkipBad, StoreOut, Workers
 from cfgan_cli.output import console, exit_codes, message, name_left_out, print_json, progress_bar
 
-app = typer.Typer(help="Data sets: align, pack, import, draw, check, look at.", no_args_is_help=True)
+app = typer.Typer(help="Data sets: look at, import, align, draw, pack, check.", no_args_is_help=True)
 app.command("stats")(data_stats.stats)
 app.command("import")(import_data)
 app.command("align")(align_data)

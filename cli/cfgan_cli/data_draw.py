@@ -14,7 +14,9 @@ from cfgan_cli.output import console, exit_codes, progress_bar
 def draw_data(
     out: Annotated[Path, typer.Option("--out", "-o", help="The store's folder, or with --folder that of the images.")],
     count: Annotated[int, typer.Option("--count", "-n", help="Faces to draw.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same faces; more of them begin with the same.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Same seed, same faces; a larger count begins with the same ones.")
+    ] = 0,
     size: Annotated[int, typer.Option(help="Side in pixels.")] = 64,
     rule: Annotated[
         str, typer.Option(help="natural: attributes go together by sex and age; even: half of the faces have each.")

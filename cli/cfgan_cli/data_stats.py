@@ -189,7 +189,8 @@ def _show(data: dict[str, Any]) -> None:
     whole = data["whole"]
     lines.append(f"Whole rows: {whole['distinct']:,} different among {whole['rows']:,}, {whole['once']:,} once")
     lines += _images(data)
-    lines += ["", *(f"! {line}" for line in data["findings"])]
+    if data["findings"]:
+        lines += ["", *(f"! {line}" for line in data["findings"])]
     for line in lines:
         out.print(line, markup=False, soft_wrap=True)
 
@@ -225,10 +226,10 @@ def _images(data: dict[str, Any]) -> list[str]:
         return []
     sizes = [f"{row['width']} x {row['height']} ({row['images']:,})" for row in images["sizes"]["commonest"][:3]]
     more = f" and {images['sizes']['distinct'] - 3:,} more" if images["sizes"]["distinct"] > 3 else ""
-    formats = "".join(f", {name} {n:,}" for name, n in images["formats"].items())
-    lines = [f"Images: {images['readable']:,} of {images['count']:,} read{formats}; {', '.join(sizes)}{more}"]
+    formats = ", ".join(f"{n:,} {name}" for name, n in images["formats"].items())
+    lines = [f"Images: {images['readable']:,} of {images['count']:,} read ({formats}); {', '.join(sizes)}{more}"]
     parts = [
         f"{what} {duplicates[kind]['groups']:,}"
-        for kind, what in (("file", "same bytes"), ("pixels", "same pixels"), ("near", "nearly"))
+        for kind, what in (("file", "same bytes"), ("pixels", "same pixels"), ("near", "nearly the same"))
     ]
     return [*lines, f"Groups of duplicates: {', '.join(parts)}"]

@@ -29,7 +29,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="Of --data: validation, test or train.")] = "validation",
     extractor: Annotated[
         list[str] | None,
-        typer.Option(help="Features for fidelity: judge, efficientnet-lite0, verifier, inception. Repeatable."),
+        typer.Option(help="Features for fidelity: {extractors}. Repeatable."),
     ] = None,
     inception_weights: Annotated[
         Path | None, typer.Option("--inception-weights", help="The published file, for the extractor inception.")

@@ -63,8 +63,8 @@ def generate(
     truncation: Annotated[
         str | None,
         typer.Option(
-            help="Cut latents off at so many standard deviations: likelier, more alike faces; or none. "
-            "Default: the bundle's."
+            help="Cut latents off at this many standard deviations: likelier faces, but more alike; none: no "
+            "cut. Default: the bundle's."
         ),
     ] = None,
     same_latents: Annotated[
@@ -150,7 +150,7 @@ def _plan(
         return read_spec(spec, bundle.vocabulary, overrides, latents=bundle.latents)
     text = ",".join(item.removeprefix("=") for item in attrs or [])
     if not text.strip():
-        raise RequestError("nothing is asked for; --attrs any makes any faces.", field="--attrs", value=text)
+        raise RequestError("nothing is asked for; for faces of any kind use --attrs any.", field="--attrs", value=text)
     request = parse_request(text, bundle.vocabulary, field="--attrs")
     return make_plan(
         {"attributes": request}, bundle.vocabulary, overrides, source="command line", latents=bundle.latents
@@ -198,8 +198,8 @@ def _passed(plan: Plan, bundle: Bundle) -> str:
     asked_for = "request" if bundle.gates_requests else "value"
     kept = "" if enabled else "Nothing was rejected. "
     return (
-        f"{kept}'Passed' is what the bundle's own verifier says: it is as sure as of four in five real faces with that "
-        f"{asked_for}; --threshold and --precision ask for surer ones."
+        f"{kept}'Passed' is what the bundle's own verifier says: it is as sure of the {asked_for} as of four in "
+        "five real faces that carry it; --threshold and --precision ask for surer ones."
     )
 
 
@@ -230,8 +230,8 @@ def _show(summary: Summary, plan: Plan, bundle: Bundle) -> None:
     share = percent(summary.accepted / summary.draws if summary.draws else None)
     terminal.print(
         f"\n{summary.accepted} faces from {summary.draws:,} draws ({share} accepted) in {summary.seconds:.1f} s. "
-        f"{_passed(plan, bundle)} p is its probability of the requested value, calibrated for faces as common as in "
-        "the training labels.",
+        f"{_passed(plan, bundle)} p is its probability of the requested value, calibrated for how common that value "
+        "is in the training labels.",
         soft_wrap=True,
     )
     where = "contact_sheet.png, manifest.csv, images/" if summary.accepted else "no faces"

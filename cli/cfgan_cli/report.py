@@ -16,7 +16,7 @@ from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_js
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
 
 
-class _BatchByDefault(Group):
+class BatchByDefault(Group):
     """``cfgan report FOLDER...`` means ``cfgan report batch FOLDER...``; other commands go by their names."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -25,7 +25,7 @@ class _BatchByDefault(Group):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(cls=_BatchByDefault, no_args_is_help=True)
+app = typer.Typer(cls=BatchByDefault, no_args_is_help=True)
 
 
 @app.callback()
@@ -116,7 +116,7 @@ def control(
 ) -> None:
     """Report what each attribute of a bundle moves: itself, and what it should not.
 
-    Every attribute is asked for and asked away with the latents and all others held fixed; the judge looks.
+    Every attribute is requested present and absent with the latents and all others held fixed; the judge looks.
     Requests are also drawn as in the data, balanced, and rare, to see how much of them is met.
     Writes report.html, control.json and control.csv, all or nothing.
     """

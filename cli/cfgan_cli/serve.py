@@ -36,9 +36,10 @@ def serve(
         list[str] | None,
         typer.Option(help="A host name under which others may ask, such as faces.lan; repeat for several."),
     ] = None,
-    most: Annotated[int, typer.Option("--max-faces", min=1, max=10_000, help="Faces of one request.")] = 256,
+    most: Annotated[int, typer.Option("--max-faces", min=1, max=10_000, help="Most faces in one request.")] = 256,
     seconds: Annotated[
-        float, typer.Option(min=1, max=3600, help="After which a request stops with what it has.")
+        float,
+        typer.Option(min=1, max=3600, help="Time that a request may take, in seconds; then it stops with what it has."),
     ] = 60.0,
     waiting: Annotated[int, typer.Option(min=0, max=1000, help="Requests that may wait; more are sent away.")] = 8,
     engine: EngineName = "auto",

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Layout = Annotated[
     str,
     typer.Option(
-        help="Of a folder: auto, celeba, table (with --labels), imagefolder, classes (one folder each), stylegan "
-        "(dataset.json), pattern (with --pattern)."
+        help="How a folder is laid out. auto: look; celeba, table (with --labels), imagefolder (Hugging Face's), "
+        "classes (a folder for each), stylegan (dataset.json), pattern (with --pattern)."
     ),
 ]
 Labels = Annotated[
@@ -67,7 +67,7 @@ Download = Annotated[bool, typer.Option("--download", help="Let torchvision fetc
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was left out unasked.")]
 LeftOutFile = Annotated[
     Path | None,
-    typer.Option("--left-out", help="File that names all that was left out, with the reason: .csv."),
+    typer.Option("--left-out", help="CSV file to list all that was left out, with the reason."),
 ]
 
 

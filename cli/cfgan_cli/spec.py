@@ -34,7 +34,8 @@ def check(
                 for warning in check_plan(plan, opened):
                     message(f"{name}: Warning: {warning}", style="yellow")
             except InputError as error:
-                message(f"{name}: Error: {error}", style="bold red")
+                said = str(error).removeprefix(f"{name}: ")  # once is enough
+                message(f"Error: {name}: {said}", style="bold red")
                 wrong += 1
                 continue
             requests = f"{len(plan.cells)} request{'s' if len(plan.cells) > 1 else ''}"

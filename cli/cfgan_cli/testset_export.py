@@ -18,9 +18,7 @@ _Testset = Annotated[Path, typer.Argument(help="A test set.", metavar="DIR")]
 
 def export(
     testset: _Testset,
-    kind: Annotated[
-        str, typer.Option("--format", "-f", help="lfw, insightface, celeba, huggingface or parquet.", metavar="FORMAT")
-    ],
+    kind: Annotated[str, typer.Option("--format", "-f", help="{formats}.", metavar="FORMAT")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The export's folder; an older export there is replaced.")],
     presumed_as_mated: Annotated[
         bool,

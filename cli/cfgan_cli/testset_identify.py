@@ -38,7 +38,7 @@ def identify(
         list[int] | None,
         typer.Option(help="People enrolled. Repeatable; by default halves of all, down to ten.", show_default=False),
     ] = None,
-    distance: Annotated[bool, typer.Option("--distance", help="Less is more alike.")] = False,
+    distance: Annotated[bool, typer.Option("--distance", help="Scores are distances: lower is more alike.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Who is in the smaller galleries.")] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the protocol: new or empty; with SCORES a JSON file.")

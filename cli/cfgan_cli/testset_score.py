@@ -68,7 +68,12 @@ def score(
             metavar="ATTRIBUTES",
         ),
     ] = None,
-    distance: Annotated[bool, typer.Option("--distance", help="Less is more alike, or more an attack.")] = False,
+    distance: Annotated[
+        bool,
+        typer.Option(
+            "--distance", help="Scores are distances: lower is more alike, or in detection sets likelier an attack."
+        ),
+    ] = False,
     key_column: Annotated[
         str | None, typer.Option(help="Column of names: pair, or item in detection sets.", show_default=False)
     ] = None,

@@ -44,7 +44,9 @@ def verify(
     attrs: Annotated[
         list[str] | None,
         typer.Option(
-            "--attrs", "-a", help="Only these columns, and whether all is seen so, such as Male,-Smiling. Repeatable."
+            "--attrs",
+            "-a",
+            help="Only these columns, and whether an image shows all of them, such as Male,-Smiling. Repeatable.",
         ),
     ] = None,
     labels: Annotated[
@@ -63,7 +65,7 @@ def verify(
     ] = None,
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Read with thresholds that --calibrate wrote to this file; with --calibrate, write it."),
+        typer.Option(help="File of thresholds: written with --calibrate, else read and used."),
     ] = None,
     ignore_unknown: Annotated[
         bool,

@@ -9,7 +9,10 @@ import pytest
 from helpers import draw_celeba
 from typer.testing import CliRunner, Result
 
+from cfgan.data.source import LAYOUTS
+from cfgan.evaluation.extractor_names import EXTRACTORS
 from cfgan.model.bundle import Bundle
+from cfgan.testsets.export.formats import FORMATS
 from cfgan_cli.app import app
 
 pytestmark = pytest.mark.slow
@@ -129,6 +132,7 @@ def test_spec_commands(tiny_bundle: Bundle, tmp_path: Path) -> None:
     bad.write_text("attributes: Rde")
     result = run("spec", "check", good, bad, "--bundle", tiny_bundle.path)
     assert result.exit_code == 2 and "good, 1 request, 4 faces" in result.stdout and "Did you mean Red" in result.stderr
+    assert result.stderr.startswith(f"Error: {bad}: ") and result.stderr.count("bad.yaml") == 1
     assert json.loads(run("spec", "schema").stdout)["title"] == "cfgan attribute spec"
     assert "Smiling+Eyeglasses" in run("spec", "list").stdout
 
@@ -178,7 +182,16 @@ def test_training_errors_are_messages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["generate", "--help"], ["--version"], ["spec", "list"], ["spec", "schema"]]
+    "arguments",
+    [
+        ["--help"],
+        ["generate", "--help"],
+        ["evaluate", "--help"],
+        ["testset", "export", "--help"],
+        ["--version"],
+        ["spec", "list"],
+        ["spec", "schema"],
+    ],
 )
 def test_light_commands_do_not_load_torch(arguments: list[str]) -> None:
     code = (
@@ -189,6 +202,26 @@ def test_light_commands_do_not_load_torch(arguments: list[str]) -> None:
         "assert not {'torch', 'sklearn', 'pandas'} & set(sys.modules), sys.modules.keys()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        (["evaluate"], list(EXTRACTORS)),
+        (["testset", "export"], list(FORMATS)),
+        (["data", "stats"], list(LAYOUTS)),
+        (["data", "import"], list(LAYOUTS)),
+    ],
+)
+def test_help_names_what_the_registries_hold(command: list[str], names: list[str]) -> None:
+    said = run(*command, "--help").stdout.replace("-\n", "-")
+    said = " ".join(said.split()).replace("- ", "-")
+    assert not [name for name in names if name not in said]
+
+
+def test_a_report_on_a_folder_needs_no_name_of_a_command(tmp_path: Path) -> None:
+    result = run("report", tmp_path / "none", "--out", tmp_path / "r")
+    assert result.exit_code == 2 and "none" in result.stderr and "No such command" not in result.stderr
 
 
 def test_checking_specs_and_batches_does_not_load_torch(tiny_bundle: Bundle, tmp_path: Path) -> None:

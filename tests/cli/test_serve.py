@@ -49,4 +49,5 @@ def test_the_printed_address_answers_until_it_is_stopped(tiny_bundle: Bundle, tm
         finally:
             process.send_signal(signal.SIGINT)
         left = process.stderr.read()
-        assert process.wait(30) == 130 and "Traceback" not in left, left
+        # 0 where this test runs in the background of a shell, which has its children ignore SIGINT after uvicorn.
+        assert process.wait(30) in (0, 130) and "Traceback" not in left, left

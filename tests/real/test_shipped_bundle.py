@@ -44,7 +44,8 @@ def pixels(folder: Path) -> np.ndarray:
 def test_it_is_whole_small_and_licensed(bundle: Bundle) -> None:
     bundle.verify()
     assert sum(path.stat().st_size for path in bundle.path.iterdir()) < 40 * 2**20
-    assert {path.suffix for path in bundle.path.iterdir()} == {".json", ".safetensors", ".md", ".png", ".svg"}
+    kinds = {".json", ".safetensors", ".onnx", ".md", ".png", ".svg"}
+    assert {path.suffix for path in bundle.path.iterdir()} == kinds
     card = (bundle.path / "README.md").read_text()
     assert "non-commercial" in card and "/work/" not in card and "/root/" not in card
     assert len(bundle.vocabulary) == 40 and bundle.size == 64

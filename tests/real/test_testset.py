@@ -49,7 +49,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert (folder / "set" / "journal.jsonl").exists() and not (folder / "set" / "pairs.csv").exists()
-    assert subprocess.run(build).returncode == 0
+    assert subprocess.run(build).returncode in (0, 3)  # 3: a face that does not take its smile is an unmet quota
     return folder / "set"
 
 

@@ -39,5 +39,5 @@ def test_with_two_of_forty_attributes_kept_every_latent_is_still_a_face() -> Non
     zeros = torch.zeros(COUNT, len(bundle.vocabulary))
     zeros[:, [bundle.vocabulary.index(name) for name in KEPT]] = asked
     detector = FaceDetector()
-    assert detector.count(levels(bundle.generator()(z, zeros))) <= 8
+    assert detector.count(levels(bundle.generator()(z, zeros))) <= 32
     assert detector.count(levels(networks.average.module.eval()(z, asked))) >= 62

@@ -70,6 +70,8 @@ def test_both_engines_keep_the_same_draws_and_differ_by_a_level_at_most() -> Non
         one, two = (sampler.draw(plan.cells[0], range(96)) for sampler in (fast, other))
         difference = np.abs(one.pixels.astype(int) - two.pixels)
         assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
-        assert np.abs(one.probability - two.probability).max() < 1e-3
+        again = other.verifier.probability(one.pixels)  # the same pixels: a level that differs moves a little more
+        assert np.abs(one.probability - again).max() < 1e-3
+        assert np.abs(one.probability - two.probability).max() < 1e-2
         kept, changed = kept + one.passed.all(1).sum(), changed + (one.passed != two.passed).sum()
     assert kept > 100 and changed == 0

@@ -67,7 +67,7 @@ def draw_attributes(rule: str, rng: np.random.Generator) -> npt.NDArray[np.float
     """
     if rule not in RULES:
         raise DataError(
-            f"{rule!r} is none of {', '.join(RULES)}.", field="--rule", value=rule, nearest=nearest(rule, RULES)
+            f"{rule!r} is not one of {', '.join(RULES)}.", field="--rule", value=rule, nearest=nearest(rule, RULES)
         )
     even = rule == "even"
     has = {"Male": rng.random() < (0.5 if even else _MALE), "Young": rng.random() < (0.5 if even else _YOUNG)}

@@ -117,7 +117,10 @@ def check_faces(which: str, choices: Sequence[str] = FACES) -> None:
     if which not in choices:
         listed = ", ".join(choices)
         raise InputError(
-            f"{which!r} is none of {listed}.", field="--faces", value=which, nearest=nearest(which, choices) or choices
+            f"{which!r} is not one of {listed}.",
+            field="--faces",
+            value=which,
+            nearest=nearest(which, choices) or choices,
         )
 
 

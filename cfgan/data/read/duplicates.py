@@ -17,7 +17,7 @@ def check_duplicates(which: str) -> None:
     """Raise InputError, with the nearest, unless ``which`` is one of :data:`DUPLICATES`."""
     if which not in DUPLICATES:
         raise InputError(
-            f"{which!r} is none of {', '.join(DUPLICATES)}.",
+            f"{which!r} is not one of {', '.join(DUPLICATES)}.",
             field="--duplicates",
             value=which,
             nearest=nearest(which, DUPLICATES),

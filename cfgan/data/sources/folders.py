@@ -47,7 +47,9 @@ def read_class_folders(folder: Path, options: Options) -> Source:
         InputError: there is no image.
     """
     fold = options.columns.fold_case
-    refuse_table(replace(options, columns=replace(options.columns, fold_case=False)), f"{folder} has a folder a class")
+    refuse_table(
+        replace(options, columns=replace(options.columns, fold_case=False)), f"{folder} has a folder for each class"
+    )
     found = find_images([folder])
     files = [image.inner for image in found.files]
     parts = [file.split("/") for file in files]

@@ -8,7 +8,7 @@ from typing import Any
 
 from cfgan.reports.batch.look import Report
 from cfgan.reports.batch.page import render_page
-from cfgan.reports.batch.sections import SECTIONS
+from cfgan.reports.batch.sections import FORMAT, SECTIONS
 from cfgan.reports.section import section_tables, whole_schema
 
 _SCHEMA = Path(__file__).parent / "report.schema.json"
@@ -16,7 +16,9 @@ _SCHEMA = Path(__file__).parent / "report.schema.json"
 
 def report_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of ``report.json``, which documents every key."""
-    return whole_schema(_SCHEMA, SECTIONS)
+    schema = whole_schema(_SCHEMA, SECTIONS)
+    schema["properties"]["format"]["const"] = FORMAT
+    return schema
 
 
 def csv_tables(report: Report) -> dict[str, bytes]:

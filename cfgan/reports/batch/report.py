@@ -29,7 +29,7 @@ from cfgan.reports.batch.figures import FAILING, SHORT, BatchFigures, gated
 from cfgan.reports.batch.folder import BatchFolder, Content, printable, read_folder
 from cfgan.reports.batch.look import Look, Received, Report
 from cfgan.reports.batch.reading import SAME, read_faces
-from cfgan.reports.batch.sections import SECTIONS
+from cfgan.reports.batch.sections import FORMAT, SECTIONS
 from cfgan.reports.section import figures_of
 from cfgan.stats.rates import LEAST
 from cfgan.verify.real_faces import RealFaces, real_faces
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "build_report"]
 
-FORMAT = "cfgan-report/1.1"
 REDRAW = 2000
 """Draws of a cell that are made again by default."""
 

@@ -11,4 +11,7 @@ from cfgan.reports.batch.side_effects import SIDE_EFFECTS
 from cfgan.reports.batch.words import WORDS
 from cfgan.reports.section import Section
 
+FORMAT = "cfgan-report/1.1"
+"""Of ``report.json``: a new key makes a new minor number. 1.1 adds ``witnesses`` and, of a batch, ``nearest``."""
+
 SECTIONS: tuple[Section[Look, Report], ...] = (ATTRIBUTES, REQUESTS, SIDE_EFFECTS, READERS, ORIGIN, WORDS)

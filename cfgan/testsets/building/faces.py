@@ -18,7 +18,8 @@ from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.identity import Identity
 from cfgan.testsets.building.writer import Face, Tally, TestsetWriter
 from cfgan.testsets.spec import Plan
-from cfgan.verify.gate import Candidates, Gate, gate_of
+from cfgan.verify.candidates import Candidates, Gate
+from cfgan.verify.gate import gate_of
 from cfgan.verify.reader import readers_of
 from cfgan.version import __version__
 

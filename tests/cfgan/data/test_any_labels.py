@@ -174,7 +174,7 @@ def test_a_file_that_is_listed_several_times_by_choice(tmp_path: Path) -> None:
     assert found[0][0] == -1 and np.isnan(found[0][1]) and np.isnan(found[2][0]) and found[2][1] == 1
     with pytest.raises(DataError, match=r"t.csv row 3: a is listed twice; --duplicates"):
         labels("refuse")
-    with pytest.raises(InputError, match="--duplicates: 'frist' is none of .*Did you mean first"):
+    with pytest.raises(InputError, match="--duplicates: 'frist' is not one of .*Did you mean first"):
         labels("frist")
     left = read_labels(tmp_path / "t.csv", Columns(duplicates="first")).left_out
     assert not left.any_unasked() and LeftOut(images={"a.png": "not in the table"}).any_unasked()

@@ -8,7 +8,7 @@ from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.dcgan import Discriminator, ResizeConv, ShuffleConv
 from cfgan.networks.families import make_discriminator, make_generator
 from cfgan.networks.residual import Block, Down, ResidualGenerator
-from cfgan.networks.shape import GanShape
+from cfgan.networks.shape import FAMILY_NAMES, GanShape
 
 
 def test_resize_convolution_equals_resize_then_convolve() -> None:
@@ -35,7 +35,7 @@ def test_shapes_and_ranges(size: int, family: str, upsample: str) -> None:
 
 
 @pytest.mark.parametrize("conditioning", ["both", "concat", "modulate"])
-@pytest.mark.parametrize("family", ["dcgan", "residual"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_every_attribute_reaches_the_image(conditioning: str, family: str) -> None:
     torch.manual_seed(0)
     shape = GanShape(attributes=4, size=16, width=8, z_dim=5, embed=6, conditioning=conditioning, family=family)
@@ -72,7 +72,7 @@ def test_pixel_shuffle_starts_without_a_checkerboard() -> None:
 
 
 def test_unknown_families_and_kinds_are_named() -> None:
-    with pytest.raises(ValueError, match="family must be one of dcgan, residual, not 'vae'"):
+    with pytest.raises(ValueError, match=f"family must be one of {', '.join(FAMILY_NAMES)}, not 'vae'"):
         GanShape(attributes=1, family="vae")
     with pytest.raises(ValueError, match="upsample"):
         GanShape(attributes=1, upsample="cubic")

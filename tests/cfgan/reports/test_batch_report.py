@@ -85,6 +85,14 @@ def test_a_batch_that_shows_what_was_asked_for_holds(bundle: Bundle, make: Make)
         assert not rejected & {int(row["draw"]) for row in csv.DictReader(handle)}
 
 
+@pytest.mark.usefixtures("honest")
+def test_latents_of_a_request_s_own_are_in_the_schema(bundle: Bundle, make: Make) -> None:
+    shared = report_on(make("shared", attributes="Red", count=8), bundle=bundle, redraw=0).data
+    own = report_on(make("own", attributes="Red", count=8, same_latents=False), bundle=bundle, redraw=0).data
+    assert "same_latents" not in shared["batches"][0]["cells"][0]
+    assert own["batches"][0]["cells"][0]["same_latents"] is False
+
+
 def test_a_judge_that_reads_other_attributes_damns_the_batch(
     bundle: Bundle, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

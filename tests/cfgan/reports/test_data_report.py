@@ -216,7 +216,7 @@ def test_class_folders_and_packages_are_looked_at_like_the_rest(tmp_path: Path) 
     assert report.data["source"]["kind"] == "classes" and report.data["images"]["readable"] == 3
     assert [(row["name"], row["yes"], row["no"]) for row in report.data["attributes"]] == [("cat", 2, 1), ("dog", 1, 2)]
     assert "1 folder level left out: more (below the class)." in report.data["findings"]
-    assert "folder a class" in data_files(report)["report.html"].decode()
+    assert "a folder for each class" in data_files(report)["report.html"].decode()
     digits = open_source("sklearn:digits")
     assert digits.kind == "sklearn" and digits.pictures is not None and digits.pictures.look(0, 8).size == (8, 8)
 

@@ -251,7 +251,7 @@ def test_attacks_and_bona_fide_faces_are_alike_in_all_but_the_label(tiny_bundle:
         ({"design": "matched", "pairs": 0}, "pairs"),
         ({"design": "matched", "levels": ["hard"]}, "levels"),
         ({"design": "matched", "levels": ["matched", "matched"]}, "twice"),
-        ({"design": ["matched"]}, "is none of"),
+        ({"design": ["matched"]}, "is not one of"),
         ({"design": "gallery", "gallery": ""}, "there is no"),
         ({"design": "matched", "attributes": "Redd"}, "Did you mean Red"),
         ({"design": "matched", "identity": {"screem": "all"}}, "Did you mean screen"),

@@ -78,7 +78,7 @@ def test_files_that_are_not_as_they_were_made(tmp_path: Path, change: Callable[[
         (_replace("attributes.csv", "s00001_0001", "s00001_0002"), f"{IMAGE}: not in attributes.csv"),
         (_replace("attributes.csv", "seed", "sede"), "does not begin with file, subject, seed"),
         (lambda f: (f / IMAGE).write_bytes((f / IMAGE).read_bytes()[:200]), "broken image"),
-        (_replace("manifest.json", "matched", "../../matched"), "design '../../matched' is none of matched,"),
+        (_replace("manifest.json", "matched", "../../matched"), "design '../../matched' is not one of matched,"),
         (lambda f: (f / "datasheet.md").unlink(), "datasheet.md: missing from checksums.sha256"),
         (_replace("pairs.csv", ",0.250000", ",nan"), "pairs.csv line 2: similarity 'nan'"),
     ],

@@ -17,7 +17,8 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle, write_bundle
 from cfgan.model.calibration import GATE_RECALL, fit_calibration
 from cfgan.verify import gate as gates
-from cfgan.verify.gate import AllOf, Candidates, gate_of, verifier_gate
+from cfgan.verify.candidates import Candidates
+from cfgan.verify.gate import AllOf, gate_of, verifier_gate
 from cfgan.verify.request_gate import request_thresholds
 
 HAT, FEMALE = np.asarray([True, True]), 1
@@ -146,3 +147,12 @@ def test_a_further_gate_is_counted_beside_the_verifier_s(
     pixels[1] = 200
     passed = gate.passes(Candidates(np.zeros((2, 2), np.float32), pixels, np.ones((2, 2), np.float32)))
     np.testing.assert_array_equal(passed, [[True, False], [True, True]])
+
+
+def test_a_gate_that_a_request_does_not_ask_for_changes_nothing(
+    bundles: tuple[Bundle, Bundle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = RequestCell("x", {"Hat": 1.0}, 1, 0)
+    alone = gate_of(bundles[0], cell)
+    monkeypatch.setattr(gates, "GATES", (verifier_gate, lambda bundle, cell: None))
+    assert gate_of(bundles[0], cell).thresholds == alone.thresholds
