@@ -16,6 +16,7 @@ from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.training.prior import fit_prior
 
 torch.set_num_threads(1)
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it, and tables would be as narrow as that
 
 NAMES = ("Red", "Round", "Striped", "Very_Big", "Cat", "Dog")
 
