@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from itertools import chain
 
 import anyio
 from fastapi.responses import StreamingResponse
@@ -24,12 +25,8 @@ class Streamed(StreamingResponse):
     def __init__(self, parts: Generator[str, None, None], media_type: str) -> None:
         self._parts = parts
         first = next(parts, "")
-
-        def all_parts() -> Iterator[str]:
-            yield first
-            yield from parts
-
-        super().__init__(all_parts(), media_type=media_type)
+        # A chain holds the generator without closing it: only __call__ does, and never in two threads at once.
+        super().__init__(chain([first], parts), media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
