@@ -21,6 +21,7 @@ from cfgan.io import journal
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
+from cfgan.model.engine import Engine
 from cfgan.model.engines import open_engine
 from cfgan.verify.gate import gate_of
 from cfgan.version import __version__
@@ -58,7 +59,7 @@ def check_plan(plan: Plan, bundle: Bundle, *, strict: bool = False) -> list[str]
 
 
 def generate(
-    bundle: Bundle, plan: Plan, out: Path, *, device: str = "auto", progress: Progress | None = None
+    bundle: Bundle, plan: Plan, out: Path, *, device: str | Engine = "auto", progress: Progress | None = None
 ) -> Summary:
     """Make a batch folder, or go on with an unfinished one.
 
@@ -66,7 +67,7 @@ def generate(
         bundle: the model.
         plan: cells with requests and counts.
         out: new or empty folder, or this same batch unfinished.
-        device: where to compute.
+        device: where to compute, or an open engine of the bundle.
         progress: called with faces accepted and wanted, and the draws as the remark.
 
     Returns:

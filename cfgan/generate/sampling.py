@@ -123,7 +123,7 @@ class Sampler:
 
     def __init__(self, bundle: Bundle, device: str | Engine = "auto") -> None:
         self.bundle = bundle
-        self.engine = open_engine(bundle, device) if isinstance(device, str) else device
+        self.engine = open_engine(bundle, device)
         self.prior: Prior = bundle.prior()
         self._inputs = DrawInputs(self.prior, bundle.z_dim)
         self.render = self.engine.generator()

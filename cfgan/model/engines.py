@@ -13,19 +13,22 @@ from cfgan.model.engine import Engine
 ENGINES = ("auto", "onnxruntime", "torch")
 
 
-def open_engine(bundle: Bundle, device: str = "auto") -> Engine:
+def open_engine(bundle: Bundle, device: str | Engine = "auto") -> Engine:
     """What a bundle computes with.
 
     Args:
         bundle: the model.
         device: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"; with an engine before it where that
             matters: "torch:cuda:0", "onnxruntime:cpu", "torch:auto". By itself the engine is onnxruntime where it is
-            installed and the bundle has graphs for it, and torch on a GPU or where it is not.
+            installed and the bundle has graphs for it, and torch on a GPU or where it is not. An engine of this bundle
+            that is open already is given back, with what it has loaded.
 
     Raises:
         InputError: there is no such engine or device, or the bundle has no graphs for onnxruntime.
         ConfigError: an extra is missing.
     """
+    if not isinstance(device, str):
+        return device
     wanted, place = split_device(device)
     chosen = _choose(bundle, place) if wanted == "auto" else wanted
     if chosen == "torch":

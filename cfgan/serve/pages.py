@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from cfgan.api.faces import Face
@@ -35,6 +35,7 @@ class Form:
     """
 
     def __init__(self, request: Request, model: Served, more: str, n: str, seed: str, truncation: str) -> None:
+        self.bundle = request.query_params.get("bundle") or model.bundle.name
         names = model.bundle.vocabulary.names
         given = request.query_params
         self.switches = {name: given[name] for name in names if given.get(name) in _STATES}
@@ -66,13 +67,22 @@ def _number(field: str, text: str) -> int:
 
 
 def _form(
-    request: Request, bundle: BundleName, more: Text, n: Whole, seed: Whole, truncation: Whole
+    request: Request,
+    bundle: BundleName = None,
+    more: Text = "",
+    n: Whole = "",
+    seed: Whole = "0",
+    truncation: Whole = "",
 ) -> tuple[Served, Form]:
     model = model_of(request, bundle)
     return model, Form(request, model, more, n, seed, truncation)
 
 
-def _context(request: Request, model: Served, form: Form, bundle: str | None, here: str) -> dict[str, Any]:
+Asked = Annotated[tuple[Served, Form], Depends(_form)]
+"""The fields that every page has, read from its address."""
+
+
+def _context(request: Request, model: Served, form: Form, here: str) -> dict[str, Any]:
     """What both pages show: the form, the models, and links with the same request."""
     limits = request.app.state.limits
     return {
@@ -80,7 +90,7 @@ def _context(request: Request, model: Served, form: Form, bundle: str | None, he
         "query": str(request.url.query),
         "groups": model.bundle.vocabulary.grouped(),
         "form": form,
-        "bundle": bundle or model.bundle.name,
+        "bundle": form.bundle,
         "bundles": list(request.app.state.models),
         "limits": limits,
         "realism": model.bundle.realism.sentence,
@@ -89,17 +99,10 @@ def _context(request: Request, model: Served, form: Form, bundle: str | None, he
 
 
 @router.get("/")
-def explore(
-    request: Request,
-    bundle: BundleName = None,
-    more: Text = "",
-    n: Whole = "",
-    seed: Whole = "0",
-    truncation: Whole = "",
-) -> Response:
+def explore(request: Request, asked: Asked) -> Response:
     """Switches for every attribute, and the faces that they give, as they pass."""
-    model, form = _form(request, bundle, more, n, seed, truncation)
-    context = _context(request, model, form, bundle, "explore")
+    model, form = asked
+    context = _context(request, model, form, "explore")
     try:
         drawing = Drawing(model, plan_of(request, model, form.spec(model)), request.app.state.limits)
         shown = {**context, "error": None, "drawing": drawing, "faces": _Shown(drawing), "spec": _spec_text(drawing)}
@@ -115,16 +118,9 @@ def explore(
 
 
 @router.get("/batch.zip")
-def batch(
-    request: Request,
-    bundle: BundleName = None,
-    more: Text = "",
-    n: Whole = "",
-    seed: Whole = "0",
-    truncation: Whole = "",
-) -> Response:
+def batch(request: Request, asked: Asked) -> Response:
     """The faces of the page as a batch folder that ``cfgan batch check`` accepts."""
-    model, form = _form(request, bundle, more, n, seed, truncation)
+    model, form = asked
     plan = plan_of(request, model, form.spec(model))
     with request.app.state.turns.taken():
         data = zipped(model, plan, request.app.state.limits.seconds)
@@ -135,19 +131,15 @@ def batch(
 @router.get("/walk")
 def walk_page(
     request: Request,
-    bundle: BundleName = None,
-    more: Text = "",
-    n: Whole = "",
-    seed: Whole = "0",
-    truncation: Whole = "",
+    asked: Asked,
     attribute: Annotated[str, Query(max_length=80)] = "",
     draw: Whole = "0",
 ) -> Response:
     """One face while one attribute goes from absent to present, and what else changes with it."""
-    model, form = _form(request, bundle, more, n, seed, truncation)
+    model, form = asked
     names = model.bundle.vocabulary.names
     chosen = attribute or next((name for name in ("Smiling", *names) if name in names), names[0])
-    context = _context(request, model, form, bundle, "walk") | {"names": names, "attribute": chosen, "draw": draw}
+    context = _context(request, model, form, "walk") | {"names": names, "attribute": chosen, "draw": draw}
     try:
         plan = plan_of(request, model, {**form.spec(model), "count": 1})
         with request.app.state.turns.taken():

@@ -198,7 +198,7 @@ def zipped(model: Served, plan: Plan, seconds: float) -> bytes:
     with tempfile.TemporaryDirectory(prefix="cfgan-serve-") as scratch:
         folder = Path(scratch) / "batch"
         try:
-            generate(model.bundle, plan, folder, device=model.device, progress=in_time)
+            generate(model.bundle, plan, folder, device=model.sampler.engine, progress=in_time)
         except StoppedError:
             finish_early(model.bundle, folder)
         buffer = io.BytesIO()

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cfgan.io.progress import Progress
 from cfgan.model.bundle import Bundle
-from cfgan.model.engine import CPU_BATCH
+from cfgan.model.engine import CPU_BATCH, Engine
 from cfgan.model.engines import open_engine
 from cfgan.reports.batch.folder import BatchFolder, Content
 
@@ -52,7 +52,7 @@ def near_duplicates(
     batch: BatchFolder,
     content: Content,
     bundle: Bundle,
-    device: str,
+    device: str | Engine,
     progress: Progress | None = None,
 ) -> dict[str, Any] | None:
     """The nearest pair of a batch, and how many faces have another one too near.
@@ -60,7 +60,7 @@ def near_duplicates(
     Args:
         batch, content: what was received, of the bundle's size.
         bundle: whose judge reads.
-        device: where to compute.
+        device: where to compute, or an open engine of the bundle.
         progress: called with faces done and in all.
 
     Returns:

@@ -9,8 +9,9 @@ same bundle give the same bytes.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,18 +82,20 @@ def build_report(
     batches = [_fits_its_model(batch, bundle) for batch in batches]
     real = real_faces(bundle)
     names = _distinct([batch.name for batch in batches])
-    readers = _readers(bundle, device)
+    engine = open_engine(bundle, device)
+    readers = _readers(bundle, engine)
     shown = each_of(sum(len(batch.content.cells) for batch in batches if batch.content))
     read, data = [], []
     for k, (name, batch) in enumerate(zip(names, batches, strict=True), 1):
         data.append(_about(str(k), name, batch))
         if batch.content is not None:
-            item = _read(str(k), name, batch, batch.content, bundle, readers, device, redraw, shown, progress)
+            drawn_by = partial(_engine_of, batch, bundle, device, engine)
+            item = _read(str(k), name, batch, batch.content, bundle, readers, drawn_by, redraw, shown, progress)
             read.append(item)
             data[-1] |= _read_facts(item)
             if "judge" in data[-1]["read_by"]:
                 show = within(progress, before=f"{name}: ")
-                data[-1]["nearest"] = near_duplicates(batch, batch.content, bundle, device, show)
+                data[-1]["nearest"] = near_duplicates(batch, batch.content, bundle, engine, show)
     any_own = any(item.own for item in read)
     deciding = "judge" if any("judge" in item.reading.thresholds for item in read) else "verifier"
     totals = BatchFigures(bundle.vocabulary, real, deciding, any_own)
@@ -154,20 +157,21 @@ def _shipped(batches: Sequence[BatchFolder]) -> Bundle:
     return next((bundle for bundle in shipped if bundle.digest in wanted), None) or open_bundle()
 
 
-def _readers(bundle: Bundle, device: str) -> dict[str, Reader]:
+def _readers(bundle: Bundle, engine: Engine) -> dict[str, Reader]:
     from cfgan.verify.reader import readers_of
 
-    return {reader.name: reader for reader in readers_of(bundle, open_engine(bundle, device))}
+    return {reader.name: reader for reader in readers_of(bundle, engine)}
 
 
-def _engine_of(batch: BatchFolder, bundle: Bundle, device: str) -> Engine:
-    """The engine that made a batch, where it is at hand; those of older versions were made by torch."""
+def _engine_of(batch: BatchFolder, bundle: Bundle, device: str, engine: Engine) -> Engine:
+    """The engine that made a batch, where it is at hand, else the one that reads it; those of older versions were made
+    by torch."""
     made_by = str(batch.about["header"].get("engine", "torch"))
-    engine, place = split_device(device)
-    if engine == "auto" and made_by in ENGINES:
+    wanted, place = split_device(device)
+    if wanted == "auto" and made_by in ENGINES and made_by != engine.name:
         with contextlib.suppress(ConfigError, InputError):
             return open_engine(bundle, f"{made_by}:{place}")
-    return open_engine(bundle, device)
+    return engine
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -207,7 +211,7 @@ def _read(
     content: Content,
     bundle: Bundle,
     readers: Mapping[str, Reader],
-    device: str,
+    drawn_by: Callable[[], Engine],
     redraw: int,
     shown: int,
     progress: Progress,
@@ -220,7 +224,7 @@ def _read(
         if redraw:
             from cfgan.generate.sampling import Sampler
 
-            sampler = Sampler(bundle, _engine_of(batch, bundle, device))
+            sampler = Sampler(bundle, drawn_by())
         else:
             left_out.append("No draw was made again, as was asked for: unfiltered figures by the judge are left out.")
     else:
