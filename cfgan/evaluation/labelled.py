@@ -16,6 +16,7 @@ from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import expected_calibration_error
 from cfgan.stats.intervals import wilson_interval
 from cfgan.verify.images import Columns, Readings
+from cfgan.verify.labelled_readings import LabelledReadings
 
 
 class LabelScore:
@@ -48,20 +49,11 @@ class LabelScore:
         self._matches = labels.match(files)
         self._rows = self._matches.rows
         self._files = files
-        self._places = [columns.names.index(name) for name in self.names]
         self._figures = bundle.config[columns.reader].get("figures", {})
-        self._next = 0
-        self._kept: list[npt.NDArray[np.int64]] = []
-        self._probability: list[npt.NDArray[np.float32]] = []
-        self._seen: list[npt.NDArray[np.bool_]] = []
+        self._read = LabelledReadings(self._rows, [columns.names.index(name) for name in self.names])
 
     def add(self, readings: Readings) -> None:
-        rows = self._rows[self._next : self._next + len(readings.files)]
-        self._next += len(readings.files)
-        keep = (rows >= 0) & np.asarray([error is None for error in readings.errors], dtype=bool)
-        self._kept.append(rows[keep])
-        self._probability.append(readings.probability[keep][:, self._places])
-        self._seen.append(readings.seen[keep][:, self._places])
+        self._read.add(readings)
 
     def report(self) -> dict[str, Any]:
         """Plain figures of all readings so far; NaN where there is nothing to measure.
@@ -73,17 +65,16 @@ class LabelScore:
             ``attributes`` (see :func:`accuracy_by_attribute`) and ``mean`` over them, each beside
             the mean of the same attributes on real faces.
         """
-        rows = np.concatenate(self._kept) if self._kept else np.zeros(0, np.int64)
+        rows = self._read.rows
         columns = [self._labels.vocabulary.names.index(name) for name in self.names]
         values = self._labels.labels[rows][:, columns]
         if self._labels.requested:
             values = np.where(np.abs(values) == 1, values, np.nan)  # a graded request is neither yes nor no
-        none = np.zeros((0, len(self.names)))
         table = accuracy_by_attribute(
             self.names,
             np.sign(np.nan_to_num(values)).astype(np.int8),
-            np.concatenate(self._probability) if self._probability else none.astype(np.float32),
-            np.concatenate(self._seen) if self._seen else none.astype(bool),
+            self._read.probability,
+            self._read.seen,
             self._figures,
         )
         files = self._labels.files or ()

@@ -26,6 +26,7 @@ from cfgan.io.seal import sealed
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration, balanced_accuracy
 from cfgan.verify.images import Columns, Readings
+from cfgan.verify.labelled_readings import LabelledReadings
 
 FORMAT = "cfgan-calibration/1"
 
@@ -182,28 +183,21 @@ class CalibrationFit:
             what = "says what was asked for, not what is there" if labels.requested else "has no attribute that is read"
             raise InputError(f"{labels.path.name} {what}.", field="--calibrate", value=labels.path)
         self._bundle, self._columns, self._framing = bundle, columns, framing
-        self._rows = labels.match(files, field="--calibrate").rows
+        rows = labels.match(files, field="--calibrate").rows
         self._labels = labels.labels[:, [known.index(name) for name in self.names]]
         self._places = [columns.names.index(name) for name in self.names]
-        self._next = 0
-        self._kept: list[npt.NDArray[np.int64]] = []
-        self._probability: list[npt.NDArray[np.float32]] = []
+        self._read = LabelledReadings(rows, self._places)
 
     def add(self, readings: Readings) -> None:
-        rows = self._rows[self._next : self._next + len(readings.files)]
-        self._next += len(readings.files)
-        keep = (rows >= 0) & np.asarray([error is None for error in readings.errors], dtype=bool)
-        self._kept.append(rows[keep])
-        self._probability.append(readings.probability[keep][:, self._places])
+        self._read.add(readings)
 
     def learnt(self) -> UserCalibration:
         """What the images so far say. Raises DataError where no attribute has enough of them."""
-        rows = np.concatenate(self._kept) if self._kept else np.zeros(0, np.int64)
-        labels = self._labels[rows]
+        labels, probability = self._labels[self._read.rows], self._read.probability
         found: dict[str, Fitted] = {}
         left: dict[str, str] = {}
         for k, name in enumerate(self.names):
-            p = np.concatenate(self._probability)[:, k].astype(np.float64) if len(rows) else np.zeros(0)
+            p = probability[:, k].astype(np.float64)
             known = np.isfinite(labels[:, k]) & (labels[:, k] != 0)
             truth = labels[known, k] > 0
             if min(truth.sum(), (~truth).sum()) < LEAST:
@@ -216,7 +210,7 @@ class CalibrationFit:
                 found[name] = fitted
         if not found and NO_BETTER not in left.values():
             raise DataError(
-                f"no attribute has {LEAST} labelled images of each value among the {len(rows):,} that could be read.",
+                f"no attribute has {LEAST} labelled images of each value among the {len(labels):,} that could be read.",
                 field="--calibrate",
             )
         return UserCalibration(self._bundle.digest, self._columns.reader, self._framing, found, left)
