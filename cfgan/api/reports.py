@@ -128,9 +128,8 @@ class Score:
         >>> found.save("score_report")
     """
 
-    def __init__(self, data: dict[str, Any], testset: Path) -> None:
+    def __init__(self, data: dict[str, Any]) -> None:
         self.data = data
-        self._testset = testset
 
     @property
     def verdict(self) -> str:
@@ -163,7 +162,7 @@ class Score:
         """
         from cfgan.reports.score.report import write_score_report
 
-        write_score_report(Path(out), self._testset, self.data)
+        write_score_report(Path(out), self.data)
 
     def __repr__(self) -> str:
         return f"<Score: {self.verdict}. {self.headline}>"
@@ -235,7 +234,7 @@ def score(
     comparisons = join_scores(opened, table, distance=distance, allow_missing=allow_missing)
     rates = tuple(at) if at is not None else (0.01, 0.05) if detection else (0.01, 0.001)
     settings = Settings(threshold, rates, threshold_from, baseline, resamples, seed, flag_error_rate, tuple(by))
-    return Score(score_testset(opened, comparisons, table, settings, progress=progress), Path(testset))
+    return Score(score_testset(opened, comparisons, table, settings, progress=progress))
 
 
 def _written(scores: _Items, key: str, folder: Path) -> Path:

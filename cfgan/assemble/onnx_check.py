@@ -8,7 +8,8 @@ import numpy as np
 
 from cfgan.assemble.onnx_networks import graphs_of
 from cfgan.errors import BundleError, FolderError
-from cfgan.io.files import is_unused, read_json_object
+from cfgan.io.files import read_json_object
+from cfgan.io.folders import is_unused
 from cfgan.io.reading import read_regular
 from cfgan.model.bundle import MAX_BYTES, Bundle, open_bundle, require_bundle_or_unused, write_files
 from cfgan.model.onnx_engine import OnnxEngine

@@ -39,6 +39,7 @@ from cfgan.io.files import (
     write_json,
     write_text,
 )
+from cfgan.io.folders import something_else
 from cfgan.io.progress import Progress
 from cfgan.io.reading import read_regular
 from cfgan.io.resumable import StateFolder
@@ -151,7 +152,7 @@ def _require_sound(folder: StateFolder) -> None:
     try:
         header = read_json_object(out / _ABOUT)["header"]
     except (ValueError, KeyError):
-        raise FolderError(f"{out} already holds something else.", field="out", value=out) from None
+        raise something_else(out, _ABOUT, field="out") from None
     folder.require_same(header)
     if problems := check_balance(out):
         raise FolderError(

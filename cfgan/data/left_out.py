@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cfgan.io.cells import CellWriter
-from cfgan.io.outputs import OutputFile, starts_with
+from cfgan.io.folders import starts_with
+from cfgan.io.outputs import OutputFile
 
 LISTED = 10
 """Names that a sentence lists."""

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cfgan.io.outputs import OutputFile, starts_with
+from cfgan.io.folders import starts_with
+from cfgan.io.outputs import OutputFile
 
 FORMAT = "cfgan-evaluation/1"
 

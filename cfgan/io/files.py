@@ -12,8 +12,7 @@ import hashlib
 import json
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,8 +20,8 @@ from cfgan.errors import FolderError, InputError, StorageError
 from cfgan.io.reading import open_regular, read_regular
 from cfgan.io.seal import check_seal, sealed
 
-_TEMPORARY = ".partial"
-_OURS = re.compile(r".+\.(\d+)\.partial")  # name, process number, ending: what atomic_write leaves when it is killed
+TEMPORARY = ".partial"
+OURS = re.compile(r".+\.(\d+)\.partial")  # name, process number, ending: what atomic_write leaves when it is killed
 _SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+\-]{0,127}")
 _DEVICES = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
 
@@ -55,7 +54,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         StorageError: the disk refused; the temporary file is removed.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}{_TEMPORARY}")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     with storage_errors(path):
         try:
             with temporary.open("wb") as handle:
@@ -106,50 +105,6 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
-def is_unused(folder: Path) -> bool:
-    """Whether a folder may be written into: not there, or holding nothing but what a killed start of ours leaves.
-
-    Raises:
-        FolderError: a file has that name.
-    """
-    if not folder.exists():
-        return True
-    if not folder.is_dir():
-        raise FolderError(f"{folder} is a file, not a folder.", field="out", value=folder)
-    with storage_errors(folder):
-        return all(
-            (_OURS.fullmatch(path.name) and path.is_file())
-            or (path.name == "images" and path.is_dir() and not any(path.iterdir()))
-            for path in folder.iterdir()
-        )
-
-
-@contextlib.contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep every other process from working in the same folder; the lock goes with the process.
-
-    Raises:
-        FolderError: another process holds it.
-    """
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        yield
-        return
-    with storage_errors(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise FolderError(f"another process is writing into {folder}.", field="out", value=folder) from None
-        except OSError:
-            pass  # a file system without locks
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON object. One that is sealed must be as it was written.
 
@@ -183,22 +138,22 @@ def sync_folder(path: Path) -> None:
 
 def remove_partials(folder: Path) -> None:
     """Remove temporary files that a killed process left in a folder of ours."""
-    for path in folder.glob(f"*{_TEMPORARY}"):
-        if _OURS.fullmatch(path.name):
+    for path in folder.glob(f"*{TEMPORARY}"):
+        if OURS.fullmatch(path.name):
             with contextlib.suppress(OSError):
                 path.unlink()
 
 
 def remove_stale_partials(path: Path) -> None:
     """Remove the temporary files of one file that killed processes left, in a folder that others write into too."""
-    for left in path.parent.glob(f"{glob.escape(path.name)}.*{_TEMPORARY}"):
-        match = _OURS.fullmatch(left.name)
-        if match and left.name == f"{path.name}.{match[1]}{_TEMPORARY}" and not _is_running(int(match[1])):
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*{TEMPORARY}"):
+        match = OURS.fullmatch(left.name)
+        if match and left.name == f"{path.name}.{match[1]}{TEMPORARY}" and not is_running(int(match[1])):
             with contextlib.suppress(OSError):
                 left.unlink()
 
 
-def _is_running(process: int) -> bool:
+def is_running(process: int) -> bool:
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
@@ -234,50 +189,3 @@ def user_path(text: str | Path, *, field: str) -> Path:
 def is_safe_name(name: str) -> bool:
     """Whether a name from outside may become a file name: no separators, ``..``, NUL or device names."""
     return bool(_SAFE_NAME.fullmatch(name)) and ".." not in name and name.split(".")[0].casefold() not in _DEVICES
-
-
-def _take_up_killed(out: Path) -> None:
-    """Undo what killed replacements of a folder left: put back the old one where none stands, remove the rest."""
-    for word in ("old", "new"):
-        for left in out.parent.glob(f"{glob.escape(f'.{out.name}.{word}')}.*{_TEMPORARY}"):
-            match = _OURS.fullmatch(left.name)
-            if match is None or (_is_running(int(match[1])) and int(match[1]) != os.getpid()):
-                continue
-            if word == "old" and not out.exists():
-                left.rename(out)
-            else:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def replace_folder(out: Path, fill: Callable[[Path], None], check: Callable[[], None]) -> None:
-    """Write a folder beside its place, then move it there: all or nothing.
-
-    Args:
-        out: the folder, resolved; what stands there is replaced.
-        fill: writes the content into the new folder that it is given.
-        check: raises if what stands at ``out`` must not be replaced.
-
-    Raises:
-        StorageError: the disk refused; what stood there stays.
-        Whatever ``fill`` and ``check`` raise.
-    """
-    fresh, old = (out.with_name(f".{out.name}.{word}.{os.getpid()}{_TEMPORARY}") for word in ("new", "old"))
-    with storage_errors(out):
-        _take_up_killed(out)
-        check()
-        shutil.rmtree(fresh, ignore_errors=True)
-        make_folder(fresh)
-        try:
-            fill(fresh)
-            if out.exists():
-                out.rename(old)
-            try:
-                fresh.rename(out)
-            except OSError:
-                if old.exists():
-                    old.rename(out)
-                raise
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
-        shutil.rmtree(old, ignore_errors=True)

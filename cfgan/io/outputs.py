@@ -14,33 +14,12 @@ from typing import IO
 
 from cfgan.errors import InputError
 from cfgan.io.files import atomic_write, make_folder, remove_stale_partials
-
-# What stands in a folder of ours, finished or not. All names of a row together make it one.
-_FOLDERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("a bundle", ("manifest.json", "config.json")),
-    ("a packed store", ("store.json",)),
-    ("a packed store", ("progress.json", "images.npy")),
-    ("a batch", ("batch.json",)),
-    ("a batch", ("manifest.csv", "images")),
-    ("a test set", ("manifest.json", "protocol.json")),
-    ("an unfinished batch, test set or alignment", ("journal.jsonl",)),
-    ("a balance", ("balance.json",)),
-    ("a folder of aligned faces", ("faces.json", "faces.csv")),
-    ("a run", ("model.json",)),
-)
-_OPEN = ("a run", "a balance")  # whose folder nothing counts
-_RUN = "config.yaml", b"kind: "  # the file and the start of it that a run has from its first minute on
+from cfgan.io.folders import folder_of_ours
 
 
 def nothing_is_ours(path: Path) -> bool:
     """Of formats that other programs write too: no file is taken for one of ours."""
     return False
-
-
-def starts_with(path: Path, start: bytes) -> bool:
-    """Whether a file begins with these bytes."""
-    with path.open("rb") as handle:
-        return handle.read(len(start)) == start
 
 
 @dataclass(frozen=True)
@@ -103,27 +82,3 @@ class OutputFile:
 
     def _error(self, message: str) -> InputError:
         return InputError(message, field=self.field, value=self.path)
-
-
-def refuse_inside(out: Path, field: str = "--out") -> None:
-    """Refuse a new folder inside one that is checked as a whole: a bundle, store, batch, test set or alignment.
-
-    Raises:
-        InputError: it lies in one.
-    """
-    owner = folder_of_ours(out)
-    if owner is not None and owner[0] not in _OPEN:
-        what, folder = owner
-        raise InputError(f"{out} lies inside {folder}, {what}: nothing else is written there.", field=field, value=out)
-
-
-def folder_of_ours(path: Path) -> tuple[str, Path] | None:
-    """What folder of ours a path lies in, at whatever depth, and where it is; None if in none."""
-    for folder in Path(os.path.realpath(path)).parents:
-        with contextlib.suppress(OSError):
-            for what, names in _FOLDERS:
-                if all((folder / name).exists() for name in names):
-                    return what, folder
-            if (folder / _RUN[0]).is_file() and starts_with(folder / _RUN[0], _RUN[1]):
-                return "a run", folder
-    return None

@@ -16,15 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from cfgan.errors import FolderError
-from cfgan.io.files import (
-    is_unused,
-    lock_folder,
-    make_folder,
-    read_json_object,
-    remove_partials,
-    storage_errors,
-    write_sealed,
-)
+from cfgan.io.files import make_folder, read_json_object, remove_partials, storage_errors, write_sealed
+from cfgan.io.folders import anything, is_unused, lock_folder, require_ours, something_else
 from cfgan.io.journal import Journal
 
 IMAGES = "images"
@@ -53,8 +46,8 @@ class ResumableFolder(ABC):
         elif self._finished.exists():
             self._take_finished()
             self.complete = True
-        elif not is_unused(out):
-            raise FolderError(f"{out} already holds something else.", field="out", value=out)
+        else:
+            require_ours(out, field="out")
 
     @abstractmethod
     def _replay(self, *, repair: bool) -> None:
@@ -133,7 +126,7 @@ class StateFolder:
         try:
             found = read_json_object(self._path)
         except ValueError:
-            raise FolderError(f"{self.out} already holds something else.", field="out", value=self.out) from None
+            raise something_else(self.out, anything(self.out), field="out") from None
         self.require_same(found.get("job"))
         self.progress = found
 

@@ -16,19 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.errors import BundleError, FolderError, InputError, VocabularyError, nearest
-from cfgan.io.files import (
-    is_safe_name,
-    is_unused,
-    json_bytes,
-    read_json_object,
-    replace_folder,
-    sha256_of,
-    user_path,
-    write_bytes,
-    write_json,
-)
-from cfgan.io.outputs import refuse_inside
+from cfgan.errors import BundleError, InputError, VocabularyError, nearest
+from cfgan.io.files import is_safe_name, json_bytes, read_json_object, sha256_of, user_path, write_bytes, write_json
+from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
 from cfgan.model.classifiers import NETWORKS, Classifier, Validation, read_validation
@@ -317,23 +307,24 @@ def write_files(out: Path, files: Mapping[str, bytes], check: Callable[[Bundle],
         if check is not None:
             check(open_bundle(folder))
 
-    replace_folder(out, fill, lambda: require_bundle_or_unused(out))
+    replace_folder(out, fill, _foreign, field="out")
 
 
 def require_bundle_or_unused(out: Path) -> None:
     """Raise FolderError if a folder holds anything but a bundle of ours, or anything beside it."""
-    refuse_inside(out)
-    if is_unused(out):
-        return
+    require_ours(out, _foreign, field="out")
+
+
+def _foreign(out: Path) -> str | None:
+    """What stands in a folder that is no file of a bundle."""
     try:
         ours = str(read_json_object(out / "config.json").get("format", "")).startswith("cfgan-bundle/")
     except ValueError:
         ours = False
     if not ours:
-        raise FolderError(f"{out} already holds something else.", field="out", value=out)
+        return anything(out) or "folders"
     try:
         listed = {*read_json_object(out / "manifest.json")["sha256"]}
     except (ValueError, KeyError, TypeError):
         listed = {"config.json", "README.md", *(path.name for path in out.glob("*.safetensors"))}
-    if extra := sorted({path.name for path in out.iterdir()} - listed - {"manifest.json"}):
-        raise FolderError(f"{out} holds {extra[0]}, which is not part of the bundle.", field="out", value=out)
+    return next(iter(sorted({path.name for path in out.iterdir()} - listed - {"manifest.json"})), None)

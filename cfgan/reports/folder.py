@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cfgan.errors import FolderError, InputError
-from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
-from cfgan.io.outputs import refuse_inside
+from cfgan.io.files import read_json_object, write_bytes
+from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.reports.batch.output import report_files
 from cfgan.reports.batch.sections import SECTIONS as BATCH
 from cfgan.reports.data.sections import SECTIONS as DATA
@@ -25,19 +24,14 @@ _KINDS = (
 """The figures of each kind of report, and its tables without their ending."""
 
 
-def check_out(out: Path, batches: list[Path]) -> None:
+def check_out(out: Path) -> None:
     """Refuse a folder for a report before anything is computed.
 
     Raises:
         FolderError: it holds something other than a report.
         InputError: it lies inside a batch, bundle, store or test set, which would no longer be unchanged.
     """
-    for batch in batches:
-        if out.resolve().is_relative_to(batch.resolve()):
-            raise InputError(f"{out} lies inside the batch {batch}.", field="--out", value=out)
-    refuse_inside(out)
-    if not is_unused(out) and not _is_report(out):
-        raise FolderError(f"{out} already holds something else.", field="--out", value=out)
+    require_ours(out, _foreign)
 
 
 def replace_report(out: Path, files: Mapping[str, bytes]) -> None:
@@ -52,7 +46,7 @@ def replace_report(out: Path, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             write_bytes(folder / name, data)
 
-    replace_folder(out, fill, lambda: check_out(out, []))
+    replace_folder(out, fill, _foreign)
 
 
 def write_report(out: Path, report: Report) -> list[str]:
@@ -74,14 +68,17 @@ def write_report(out: Path, report: Report) -> list[str]:
     return list(files)
 
 
-def _is_report(out: Path) -> bool:
-    """Whether a folder holds a report and nothing that somebody else has put there."""
-    try:
-        found = {path.name for path in out.iterdir()}
-        for figures, tables in _KINDS:
-            if figures in found <= {"report.html", figures, *(f"{name}.csv" for name in tables)}:
-                kind = str(read_json_object(out / figures).get("format", ""))
-                return kind.startswith(("cfgan-report/", "cfgan-control/", "cfgan-stats/"))
-        return False
-    except ValueError:
-        return False
+def _foreign(out: Path) -> str | None:
+    """What stands in a folder that no report put there."""
+    found = {path.name for path in out.iterdir()}
+    for figures, tables in _KINDS:
+        if figures not in found:
+            continue
+        try:
+            kind = str(read_json_object(out / figures).get("format", ""))
+        except ValueError:
+            return figures
+        if not kind.startswith(("cfgan-report/", "cfgan-control/", "cfgan-stats/")):
+            return figures
+        return next(iter(sorted(found - {"report.html", figures, *(f"{name}.csv" for name in tables)})), None)
+    return anything(out)

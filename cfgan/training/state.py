@@ -21,8 +21,6 @@ from torch import Tensor, nn
 
 from cfgan.errors import FolderError, TrainingError
 from cfgan.io.files import (
-    is_unused,
-    lock_folder,
     make_folder,
     read_json_object,
     remove_partials,
@@ -32,6 +30,7 @@ from cfgan.io.files import (
     write_sealed,
     write_text,
 )
+from cfgan.io.folders import anything, lock_folder, require_ours
 from cfgan.io.reading import library_errors, read_regular
 from cfgan.io.yaml import dump_yaml, parse_yaml, read_text_limited
 from cfgan.training.config import current_names
@@ -109,6 +108,11 @@ def _states(run: Path) -> list[Path]:
     return sorted(run.glob("state-*.pt"), reverse=True)
 
 
+def _foreign(run: Path) -> str | None:
+    """Whatever stands in a folder that is not a run's; a run's own folder may hold more."""
+    return None if (run / "config.yaml").exists() else anything(run)
+
+
 @contextlib.contextmanager
 def open_run(run: Path) -> Iterator[None]:
     """A run's folder, locked; while the context lasts no other process can work in it.
@@ -116,8 +120,7 @@ def open_run(run: Path) -> Iterator[None]:
     Raises:
         FolderError: the folder holds something else, or another process works in it.
     """
-    if not (run.is_dir() and (run / "config.yaml").exists()) and not is_unused(run):
-        raise FolderError(f"{run} already holds something else.", field="out", value=run)
+    require_ours(run, _foreign, field="out")
     make_folder(run)
     with lock_folder(run):
         remove_partials(run)

@@ -24,7 +24,8 @@ import numpy as np
 
 from cfgan.errors import InputError, nearest
 from cfgan.io.cells import CellWriter
-from cfgan.io.outputs import OutputFile, starts_with
+from cfgan.io.folders import starts_with
+from cfgan.io.outputs import OutputFile
 from cfgan.verify.images import Columns, Readings
 
 KINDS = (".csv", ".json", ".jsonl", ".parquet")

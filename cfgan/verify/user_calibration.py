@@ -21,7 +21,8 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.table import LabelTable
 from cfgan.errors import DataError, InputError
 from cfgan.io.files import read_json_object
-from cfgan.io.outputs import OutputFile, starts_with
+from cfgan.io.folders import starts_with
+from cfgan.io.outputs import OutputFile
 from cfgan.io.seal import sealed
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration, balanced_accuracy

@@ -166,7 +166,7 @@ def _check_out(out: Path, source: Path) -> None:
 
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise InputError(f"{out} lies inside the data set {source}.", field="--out", value=out)
-    check_out(out, [])
+    check_out(out)
 
 
 def _show(data: dict[str, Any]) -> None:

@@ -67,7 +67,7 @@ def batch(
         from cfgan.model.bundle import open_bundle
         from cfgan.reports.folder import check_out
 
-        check_out(out, batches)
+        check_out(out)
         opened = open_bundle(bundle) if bundle is not None else None
 
         from cfgan.reports.batch.report import build_report
@@ -125,7 +125,7 @@ def control(
         from cfgan.model.bundle import open_bundle
         from cfgan.reports.folder import check_out, replace_report
 
-        check_out(out, [])
+        check_out(out)
         opened = open_bundle(bundle)
 
         from cfgan.evaluation.control import measure_control

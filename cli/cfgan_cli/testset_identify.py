@@ -52,9 +52,9 @@ def identify(
     score what your system returned for each probe (ISO/IEC 19795-1).
     """
     with exit_codes():
-        from cfgan.errors import FolderError, InputError
-        from cfgan.io.files import is_unused
-        from cfgan.io.outputs import OutputFile, folder_of_ours, starts_with
+        from cfgan.errors import InputError
+        from cfgan.io.folders import require_ours, starts_with
+        from cfgan.io.outputs import OutputFile
         from cfgan.testsets.folder import open_testset
         from cfgan.testsets.scores.identification import (
             ENROLLED,
@@ -72,8 +72,7 @@ def identify(
         if scores is None:
             if out is None:
                 raise InputError("name SCORES, or a folder for the protocol.", field="--out")
-            if not is_unused(out) or folder_of_ours(out / ENROLLED) is not None:
-                raise FolderError(f"{out} already holds something else.", field="--out", value=out)
+            require_ours(out)
             write_protocol(out, protocol)
             if not quiet:
                 console().print(

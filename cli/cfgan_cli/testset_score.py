@@ -150,7 +150,7 @@ def score(
 
         opened = open_testset(testset)
         if out is not None:
-            check_out(out, testset)
+            check_out(out)
         detection = opened.design == "detection"
         names, optional = names_of(opened)
         key = key_column or ("item" if detection else "pair")
@@ -175,7 +175,7 @@ def score(
                 progress=progress,
             )
         if out is not None:
-            write_score_report(out, testset, data)
+            write_score_report(out, data)
     if as_json:
         print_json(data)
     elif not quiet:

@@ -31,7 +31,8 @@ def versus(
     Raises:
         DataError, InputError, FolderError: as for one system.
     """
-    from cfgan.io.outputs import OutputFile, starts_with
+    from cfgan.io.folders import starts_with
+    from cfgan.io.outputs import OutputFile
     from cfgan.testsets.folder import open_testset
     from cfgan.testsets.scores.comparisons import join_scores, names_of
     from cfgan.testsets.scores.tables import read_scores

@@ -160,7 +160,7 @@ def test_graphs_are_not_added_over_another_bundle(
 
 def test_a_folder_beside_an_output_is_not_taken_for_what_a_kill_left(tmp_path: Path) -> None:
     """A report that is replaced stands meanwhile under a name that no person gives."""
-    from cfgan.io.files import replace_folder
+    from cfgan.io.folders import replace_folder
 
     for name in (".out.old", ".out.new", ".out.old.partial"):
         (tmp_path / name).mkdir()

@@ -24,7 +24,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     opened = make_set(tmp / "set", pairs)
     scores = simulate(pairs, 0, weakness="Eyeglasses", by=1.5)
     data = score_pairs(opened, scores, Settings(threshold=2.5, resamples=100))
-    write_score_report(tmp / "report", opened.path, data)
+    write_score_report(tmp / "report", data)
     return tmp / "report" / "report.html"
 
 

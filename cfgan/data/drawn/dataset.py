@@ -12,9 +12,10 @@ from cfgan.attributes.vocabulary import CELEBA
 from cfgan.data.drawn.face import face_image, face_labels
 from cfgan.data.labelled_images import SPLITS, LabelledImages
 from cfgan.data.read.splits import Shares
-from cfgan.errors import DataError, FolderError
+from cfgan.errors import DataError
 from cfgan.io.cells import CellWriter
-from cfgan.io.files import is_unused, make_folder, replace_folder, write_bytes, write_text
+from cfgan.io.files import make_folder, write_bytes, write_text
+from cfgan.io.folders import replace_folder, require_ours
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
@@ -74,10 +75,6 @@ def write_drawn(table: LabelledImages, out: Path, seed: int, progress: Progress 
     """
     out = out.resolve()
 
-    def check() -> None:
-        if not is_unused(out):
-            raise FolderError(f"{out} already holds something.", field="out", value=out)
-
     def fill(folder: Path) -> None:
         make_folder(folder / "images")
         with StopRequest() as stop:
@@ -94,9 +91,9 @@ def write_drawn(table: LabelledImages, out: Path, seed: int, progress: Progress 
                     progress("drawing", row + 1, len(table.files))
         write_text(folder / "labels.csv", _csv(table))
 
-    check()
+    require_ours(out, field="out")
     make_folder(out.parent)
-    replace_folder(out, fill, check)
+    replace_folder(out, fill, field="out")
     return out / "labels.csv"
 
 

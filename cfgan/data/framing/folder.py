@@ -39,7 +39,7 @@ from cfgan.io.files import (
     write_bytes,
     write_sealed,
 )
-from cfgan.io.outputs import refuse_inside
+from cfgan.io.folders import refuse_inside
 from cfgan.io.progress import Progress, silent
 from cfgan.io.resumable import ResumableFolder
 from cfgan.io.signals import StopRequest

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cfgan.errors import FolderError
-from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
-from cfgan.io.outputs import refuse_inside
+from cfgan.io.files import read_json_object, write_bytes
+from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.reports.page import environment, style
 from cfgan.reports.score.sections import SECTIONS
 from cfgan.reports.score.shared import shared
@@ -43,17 +42,14 @@ def score_schema() -> dict[str, Any]:
     return whole_schema(_SCHEMA, SECTIONS)
 
 
-def check_out(out: Path, testset: Path) -> None:
+def check_out(out: Path) -> None:
     """Refuse a folder for a report before anything is computed.
 
     Raises:
-        FolderError: it holds something other than a score report, or lies inside the test set.
+        FolderError: it holds something other than a score report.
+        InputError: it lies inside a test set, batch, bundle or store, which would no longer be unchanged.
     """
-    if out.resolve().is_relative_to(testset.resolve()):
-        raise FolderError(f"{out} lies inside the test set {testset}.", field="--out", value=out)
-    refuse_inside(out)
-    if not is_unused(out) and not _is_report(out):
-        raise FolderError(f"{out} already holds something else.", field="--out", value=out)
+    require_ours(out, _foreign)
 
 
 def score_files(data: Mapping[str, Any]) -> dict[str, bytes]:
@@ -65,7 +61,7 @@ def score_files(data: Mapping[str, Any]) -> dict[str, bytes]:
     }
 
 
-def write_score_report(out: Path, testset: Path, data: Mapping[str, Any]) -> list[str]:
+def write_score_report(out: Path, data: Mapping[str, Any]) -> list[str]:
     """Write a report beside its place, then move it there: all or nothing.
 
     Returns:
@@ -81,18 +77,18 @@ def write_score_report(out: Path, testset: Path, data: Mapping[str, Any]) -> lis
         for name, content in files.items():
             write_bytes(folder / name, content)
 
-    replace_folder(out.resolve(), fill, lambda: check_out(out, testset))
+    replace_folder(out.resolve(), fill, _foreign)
     return list(files)
 
 
-def _is_report(out: Path) -> bool:
+def _foreign(out: Path) -> str | None:
+    """What stands in a folder that is no file of a score report."""
     try:
-        found = {path.name for path in out.iterdir()}
-        if not {"score.json"} <= found <= set(FILES):
-            return False
-        return str(read_json_object(out / "score.json").get("format", "")).startswith("cfgan-score/")
+        if not str(read_json_object(out / "score.json").get("format", "")).startswith("cfgan-score/"):
+            return "score.json"
     except ValueError:
-        return False
+        return anything(out)
+    return next(iter(sorted({path.name for path in out.iterdir()} - set(FILES))), None)
 
 
 def _page(data: Mapping[str, Any]) -> str:

@@ -20,8 +20,8 @@ from typing import Any
 import PIL
 
 from cfgan.errors import FolderError, InputError, nearest
-from cfgan.io.files import is_unused, read_json_object, replace_folder, sha256_of, write_json, write_text
-from cfgan.io.outputs import refuse_inside
+from cfgan.io.files import read_json_object, sha256_of, write_json, write_text
+from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.testsets.export.celeba import plan_celeba
@@ -88,7 +88,7 @@ def export_testset(
     options = options or ExportOptions()
     options.check(kind, FORMATS[kind].options)
     out = out.resolve()
-    _check_out(out, testset.path.resolve())
+    require_ours(out, _foreign)
     plan = FORMATS[kind].plan(Source(testset, options.gallery), options)
     about = _about(testset, kind, options, plan)
 
@@ -111,22 +111,8 @@ def export_testset(
             sums = [f"{sha256_of(folder / name)}  {name}\n" for name in names]
             write_text(folder / CHECKSUMS, "".join(sums))
 
-        replace_folder(out, fill, lambda: _check_out(out, testset.path.resolve()))
+        replace_folder(out, fill, _foreign)
     return about
-
-
-def _check_out(out: Path, testset: Path) -> None:
-    """Refuse a folder that must not be replaced: anything but an unchanged export.
-
-    Raises:
-        InputError: it lies inside the set, which would no longer be unchanged.
-        FolderError: it holds something else.
-    """
-    if out.is_relative_to(testset):
-        raise InputError(f"{out} lies inside the test set.", field="--out", value=out)
-    refuse_inside(out)
-    if not is_unused(out) and (what := _foreign(out)):
-        raise FolderError(f"{out} already holds something else: {what}.", field="--out", value=out)
 
 
 def _foreign(out: Path) -> str | None:
@@ -138,7 +124,7 @@ def _foreign(out: Path) -> str | None:
         ours, sums, problems = False, {}, []
     found = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir())
     if not ours or problems:
-        return found[0] if found else "folders"
+        return found[0] if found else anything(out)
     return next((name for name in found if name not in sums and name != CHECKSUMS), None)
 
 

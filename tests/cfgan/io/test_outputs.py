@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cfgan.errors import InputError
-from cfgan.io.outputs import OutputFile, starts_with
+from cfgan.io.folders import starts_with
+from cfgan.io.outputs import OutputFile
 
 FOLDERS = {
     "bundle": ("manifest.json", "config.json"),

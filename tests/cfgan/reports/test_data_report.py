@@ -157,10 +157,10 @@ def test_figures_follow_their_schema_and_have_tables_and_a_page(report: DataRepo
 def test_all_is_written_or_nothing(report: DataReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, files = tmp_path / "r", data_files(report)
     check_all_or_nothing(lambda folder: replace_report(folder, files), out, monkeypatch)
-    check_out(out, [])
+    check_out(out)
     (out / "mine.txt").write_text("not a part of it")
     with pytest.raises(FolderError, match="something else"):
-        check_out(out, [])
+        check_out(out)
 
 
 def test_a_stop_ends_the_work(planted: Planted) -> None:

@@ -172,6 +172,11 @@ def test_all_of_a_report_is_written_or_nothing(
     check_all_or_nothing(lambda folder: write_report(folder, report), out, monkeypatch)
     (out / "mine.txt").write_text("not a part of the report")
     with pytest.raises(FolderError, match="something else"):
-        check_out(out, [])
-    with pytest.raises(InputError, match="inside the batch"):
-        check_out(make("few", attributes="Red", count=5) / "report", [make("few", attributes="Red", count=5)])
+        check_out(out)
+    with pytest.raises(FolderError, match=r"something else: mine\.txt"):
+        check_out(out)
+    batch = make("few", attributes="Red", count=5)
+    with pytest.raises(InputError, match="lies inside .*, a batch"):
+        check_out(batch / "report")
+    with pytest.raises(FolderError, match="something else"):
+        check_out(batch)
