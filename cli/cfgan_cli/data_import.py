@@ -11,48 +11,24 @@ from cfgan_cli.framing import aligned
 from cfgan_cli.options import Align, Faces, Quiet, SkipBad, StoreOut, Workers
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, progress_bar
 from cfgan_cli.source_options import (
-    Bins,
-    ClassColumn,
-    Download,
-    Duplicates,
-    FileColumn,
-    FoldCase,
-    Ignore,
-    LabelColumns,
-    Labels,
-    Layout,
     LeftOutFile,
-    Pattern,
-    PersonColumn,
-    Root,
-    SplitColumn,
+    Said,
     Strict,
-    Values,
     check_left_out_file,
-    make_options,
     tell_left_out,
+    with_source_options,
 )
 
 
+@with_source_options
 def import_data(
     source: Annotated[
         str, typer.Argument(help="A folder of images, sklearn:digits, or torchvision:NAME such as torchvision:MNIST.")
     ],
+    *,
     out: StoreOut,
     size: Annotated[int, typer.Option(help="Side of the packed images in pixels: 32, 64 or 128.")] = 64,
-    layout: Layout = "auto",
-    labels: Labels = None,
-    pattern: Pattern = None,
-    bins: Bins = None,
-    file_column: FileColumn = None,
-    columns: LabelColumns = None,
-    class_column: ClassColumn = None,
-    ignore: Ignore = None,
-    duplicates: Duplicates = "refuse",
-    fold_case: FoldCase = False,
-    split_column: SplitColumn = None,
-    group_column: PersonColumn = None,
-    values: Values = "auto",
+    said: Said,
     validation: Annotated[float, typer.Option(help="Share of images held out where the source does not say.")] = 0.1,
     test: Annotated[float, typer.Option(help="The same for the test split; both go by the file name alone.")] = 0.1,
     stratify: Annotated[
@@ -62,8 +38,6 @@ def import_data(
             help="Hold out by label instead, with the images of a person and near duplicates in one split.",
         ),
     ] = False,
-    root: Root = None,
-    download: Download = False,
     align: Align = False,
     faces: Faces = "largest",
     skip_bad: SkipBad = False,
@@ -82,30 +56,13 @@ def import_data(
         from cfgan.data.source import open_source
         from cfgan.data.store import pack
 
-        options = make_options(
-            layout=layout,
-            labels=labels,
-            pattern=pattern,
-            bins=bins,
-            file_column=file_column,
-            columns=columns,
-            class_column=class_column,
-            ignore=ignore,
-            duplicates=duplicates,
-            fold_case=fold_case,
-            split_column=split_column,
-            person_column=group_column,
-            values=values,
-            root=root,
-            download=download,
-            validation=validation,
-            test=test,
-        )
+        shares = Shares(validation, test)
+        options = replace(said.read(), shares=shares)
         check_left_out_file(left_out)
         opened = open_source(source, options)
         if align:
             opened = aligned(opened, faces)
-        shares, together = Shares(validation, test), group_column is not None
+        together = options.columns.person is not None
         with progress_bar(quiet=quiet, unit="images") as progress:
             if stratify:
                 from cfgan.data.stratified import stratified

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,26 +13,12 @@ from cfgan_cli.framing import aligned
 from cfgan_cli.options import Align, AsJson, Faces, Quiet, Workers
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_text, progress_bar
 from cfgan_cli.source_options import (
-    Bins,
-    ClassColumn,
-    Download,
-    Duplicates,
-    FileColumn,
-    FoldCase,
-    Ignore,
-    LabelColumns,
-    Labels,
-    Layout,
     LeftOutFile,
-    Pattern,
-    PersonColumn,
-    Root,
-    SplitColumn,
+    Said,
     Strict,
-    Values,
     check_left_out_file,
-    make_options,
     tell_left_out,
+    with_source_options,
 )
 from cfgan_cli.tables import print_table
 
@@ -42,26 +29,14 @@ _RELATIONS, _PAIRS = 12, 6  # shown on the terminal
 _PHRASES = {"exclusive": "{} never with {}", "implies": "{} always with {}", "one_of": "{} or else {}"}
 
 
+@with_source_options
 def stats(
     source: Annotated[
         Path,
         typer.Argument(help="What `data import` takes, a packed store, or a label table alone."),
     ],
-    layout: Layout = "auto",
-    labels: Labels = None,
-    pattern: Pattern = None,
-    bins: Bins = None,
-    file_column: FileColumn = None,
-    columns: LabelColumns = None,
-    class_column: ClassColumn = None,
-    ignore: Ignore = None,
-    duplicates: Duplicates = "refuse",
-    fold_case: FoldCase = False,
-    split_column: SplitColumn = None,
-    person_column: PersonColumn = None,
-    values: Values = "auto",
-    root: Root = None,
-    download: Download = False,
+    *,
+    said: Said,
     identity: Annotated[
         Path | None,
         typer.Option(help="File of lines 'image person', as identity_CelebA.txt: finds people in two splits."),
@@ -103,26 +78,9 @@ def stats(
         settings.check()
         if out is not None:
             _check_out(out, source)
-        options = make_options(
-            layout=layout,
-            labels=labels,
-            pattern=pattern,
-            bins=bins,
-            file_column=file_column,
-            columns=columns,
-            class_column=class_column,
-            ignore=ignore,
-            duplicates=duplicates,
-            fold_case=fold_case,
-            split_column=split_column,
-            person_column=person_column,
-            values=values,
-            root=root,
-            download=download,
-            identity=identity,
-        )
+        options = replace(said.read(), identity=identity)
         check_left_out_file(left_out)
-        if labels is not None and not Path(source).exists():  # before the table beside it is blamed
+        if options.labels is not None and not Path(source).exists():  # before the table beside it is blamed
             raise InputError(f"there is no file and no folder {str(source)!r}.", field="SOURCE", value=source)
         opened = open_source(source, options)
         if align and images:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -71,32 +73,27 @@ LeftOutFile = Annotated[
 ]
 
 
-def make_options(
-    *,
-    layout: str,
-    labels: Path | None,
-    pattern: str | None,
-    bins: Sequence[str] | None,
-    file_column: str | None,
-    columns: str | None,
-    class_column: Sequence[str] | None,
-    ignore: str | None,
-    duplicates: str,
-    fold_case: bool,
-    split_column: str | None,
-    person_column: str | None,
-    values: str,
-    root: Path | None,
-    download: bool,
-    validation: float = 0.1,
-    test: float = 0.1,
-    identity: Path | None = None,
-) -> Options:
+def _shared(
+    layout: Layout = "auto",
+    labels: Labels = None,
+    pattern: Pattern = None,
+    bins: Bins = None,
+    file_column: FileColumn = None,
+    columns: LabelColumns = None,
+    class_column: ClassColumn = None,
+    ignore: Ignore = None,
+    duplicates: Duplicates = "refuse",
+    fold_case: FoldCase = False,
+    split_column: SplitColumn = None,
+    person_column: PersonColumn = None,
+    values: Values = "auto",
+    root: Root = None,
+    download: Download = False,
+) -> Any:  # Options, which no start-up loads
     """What was said of a source. Raises InputError."""
     from cfgan.data.read.bins import parse_bins
     from cfgan.data.read.columns import Columns
     from cfgan.data.read.duplicates import check_duplicates
-    from cfgan.data.read.splits import Shares
     from cfgan.data.sources.base import Options
 
     check_duplicates(duplicates)
@@ -112,8 +109,37 @@ def make_options(
         parse_bins(bins or ()),
         fold_case,
     )
-    shares = Shares(validation, test)
-    return Options(layout, labels, named, pattern, identity=identity, shares=shares, root=root, download=download)
+    return Options(layout, labels, named, pattern, root=root, download=download)
+
+
+class Said:
+    """The options of a source as a person gave them; read inside the command, where what is wrong is told."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+
+    def read(self) -> Options:
+        """What was said of the source. Raises InputError."""
+        options: Options = _shared(**self._given)
+        return options
+
+
+def with_source_options(command: Callable[..., None]) -> Callable[..., None]:
+    """A command in which the parameter ``said`` stands for all options of a source, in this place of its help."""
+    shared = inspect.signature(_shared, eval_str=True).parameters
+    own = inspect.signature(command, eval_str=True)
+    listed: list[inspect.Parameter] = []
+    for name, parameter in own.parameters.items():
+        listed += shared.values() if name == "said" else [parameter]
+    listed = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in listed]
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        command(said=Said({name: given.pop(name) for name in shared}), **given)
+
+    called.__signature__ = own.replace(parameters=listed)  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in listed}
+    return called
 
 
 def _listed(text: str) -> tuple[str, ...]:
