@@ -198,11 +198,11 @@ def fill_cell(
     while tally.accepted < cell.count and tally.next_draw < cell.max_draws and not stop.asked:
         draws, last = _next_draws(cell, tally)
         chunk = sampler.draw(cell, draws, last)
-        taken = _take(sampler, cell, chunk, tally, before)
+        taken = accept(sampler, cell, chunk, tally)
         tally = taken.tally
         if pending is not None:
             pending.result()  # at most one chunk waits: memory stays bounded, and a full disk is heard of at once
-        pending = disk.submit(_store, writer, index, taken)
+        pending = disk.submit(_store, writer, index, taken, before)
         if progress:
             draws_made = drawn_before + tally.next_draw
             progress("generating", before + tally.accepted, plan.count, f"{draws_made} draws")
@@ -218,16 +218,33 @@ def _next_draws(cell: RequestCell, tally: CellTally) -> tuple[range, int]:
 
 
 @dataclass(frozen=True)
-class _Taken:
+class Accepted:
+    """What a chunk gave: the faces that are kept, and the count with them.
+
+    Args:
+        chunk: all its draws.
+        places: positions in it of the faces that are kept.
+        tally: of the cell, this chunk counted.
+        text: what each image says of itself, but for its own numbers.
+        seed: of the cell.
+    """
+
     chunk: Draws
-    places: list[int]  # positions in the chunk of the faces that are kept
-    files: list[str]
+    places: list[int]
     tally: CellTally
     text: dict[str, Any]
     seed: int
 
+    def faces(self, names: Sequence[str]) -> list[Face]:
+        """The faces that are kept, under these file names."""
+        chunk, faces = self.chunk, []
+        for place, name in zip(self.places, names, strict=True):
+            pixels, condition, verifier = chunk.pixels[place], chunk.condition[place], chunk.probability[place]
+            faces.append(Face(name, chunk.draws[place], self.seed, pixels, self.text, condition, verifier))
+        return faces
 
-def _take(sampler: Sampler, cell: RequestCell, chunk: Draws, before: CellTally, offset: int) -> _Taken:
+
+def accept(sampler: Sampler, cell: RequestCell, chunk: Draws, before: CellTally) -> Accepted:
     """Go through a chunk in draw order until the cell is full; later draws were made in vain and are not counted."""
     bundle = sampler.bundle
     tally = replace(
@@ -242,7 +259,7 @@ def _take(sampler: Sampler, cell: RequestCell, chunk: Draws, before: CellTally, 
         for counts in (tally.passed, tally.passed_kept, tally.rejected_for, tally.only_for):
             counts.setdefault(name, 0)
         tally.probability.setdefault(name, 0.0)
-    places, files = [], []
+    places = []
     for place, draw in enumerate(chunk.draws):
         if tally.accepted >= cell.count:
             break
@@ -259,7 +276,6 @@ def _take(sampler: Sampler, cell: RequestCell, chunk: Draws, before: CellTally, 
                 p = float(chunk.probability[place, bundle.vocabulary.index(name)])
                 tally.probability[name] += p if cell.request[name] > 0 else 1 - p
             places.append(place)
-            files.append(f"images/{offset + tally.accepted:06d}.png")
             tally.accepted += 1
     text = {
         "software": f"cfgan {__version__}",
@@ -274,14 +290,11 @@ def _take(sampler: Sampler, cell: RequestCell, chunk: Draws, before: CellTally, 
             "verify": {k: v for k, v in cell.verify.model_dump().items() if k != "max_draws"},
         },
     }
-    return _Taken(chunk, places, files, tally, text, cell.seed)
+    return Accepted(chunk, places, tally, text, cell.seed)
 
 
-def _store(writer: FaceSink, index: int, taken: _Taken) -> None:
-    faces = []
-    for place, file in zip(taken.places, taken.files, strict=True):
-        draw = taken.chunk.draws[place]
-        chunk = taken.chunk
-        pixels, condition, verifier = chunk.pixels[place], chunk.condition[place], chunk.probability[place]
-        faces.append(Face(file, draw, taken.seed, pixels, taken.text, condition, verifier))
-    writer.add(index, taken.tally, faces)
+def _store(writer: FaceSink, index: int, taken: Accepted, before: int) -> None:
+    """Hand over a chunk's faces; ``before``: those of earlier cells."""
+    stop = before + taken.tally.accepted
+    names = [f"images/{number:06d}.png" for number in range(stop - len(taken.places), stop)]
+    writer.add(index, taken.tally, taken.faces(names))

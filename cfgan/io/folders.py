@@ -26,6 +26,7 @@ _FOLDERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a test set", ("manifest.json", "protocol.json")),
     ("an unfinished batch, test set or alignment", ("journal.jsonl",)),
     ("a balance", ("balance.json",)),
+    ("a folder of shards", ("shards.json",)),
     ("a folder of aligned faces", ("faces.json", "faces.csv")),
     ("a run", ("model.json",)),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,22 +18,17 @@ app = typer.Typer(help="Batch folders: check, finish.", no_args_is_help=True)
 
 @app.command("check")
 def check(
-    folder: Annotated[Path, typer.Argument(help="A batch folder.")],
+    folder: Annotated[str, typer.Argument(help="A batch folder; or shards, in a folder or at an address.")],
     as_json: AsJson = False,
 ) -> None:
-    """Compare a batch folder with its checksums, manifest and summary. Exits 1 if anything is amiss.
+    """Compare a batch folder with its checksums, manifest and summary, or shards with their index.
+
+    Exits 1 if anything is amiss.
 
     Exits 3 if it is as it was made, but draws had run out before all faces were found.
     """
     with exit_codes():
-        from cfgan.errors import FolderError
-        from cfgan.generate.batch import read_batch
-        from cfgan.generate.batch_check import check_batch
-
-        problems = check_batch(folder)
-        about = {"accepted": 0}
-        with contextlib.suppress(FolderError):  # a damaged batch.json is among the problems already
-            about = read_batch(folder)
+        problems, about = _checked(folder)
     faces, wanted = about["accepted"], about.get("wanted", about["accepted"])
     short = faces < wanted
     if as_json:
@@ -51,6 +46,26 @@ def check(
         console().print(f"{folder}: complete and unchanged, {faces:,} faces", markup=False, soft_wrap=True)
     if problems or short:
         raise typer.Exit(EXIT_FAILED if problems else EXIT_SHORT)
+
+
+def _checked(folder: str) -> tuple[list[str], dict[str, Any]]:
+    """What is amiss, and what a batch or an index says of itself. Raises FolderError, StorageError."""
+    from cfgan.errors import FolderError
+
+    if "://" in folder or any((Path(folder) / name).exists() for name in ("shards.json", "index.json")):
+        from cfgan.generate.shards.check import check_shards, read_index
+        from cfgan.generate.shards.store import open_shard_store
+
+        store = open_shard_store(folder)
+        return check_shards(store), read_index(store)
+    from cfgan.generate.batch import read_batch
+    from cfgan.generate.batch_check import check_batch
+
+    problems = check_batch(Path(folder))
+    about: dict[str, Any] = {"accepted": 0}
+    with contextlib.suppress(FolderError):  # a damaged batch.json is among the problems already
+        about = read_batch(Path(folder))
+    return problems, about
 
 
 @app.command("finish")

@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan.version import __version__
+from cfgan_cli.generate_shards import (
+    Processes,
+    RayAddress,
+    ShardDraws,
+    ShardOptions,
+    Shards,
+    make_shards,
+    shards_as_json,
+    show_shards,
+)
 from cfgan_cli.options import (
     AsJson,
     BelievableOnly,
@@ -39,7 +49,9 @@ def generate(
     spec: Annotated[str | None, typer.Option(help="A spec file, or the name of a shipped one.")] = None,
     count: Annotated[int | None, typer.Option("--count", "-n", help="Faces wanted. Default: 32.")] = None,
     seed: DrawSeed = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Batch folder. Default: a new one in faces/.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="<path>", help="Batch folder. Default: a new one in faces/.")
+    ] = None,
     bundle: BundleOption = "celeba64",
     unspecified: Annotated[
         str | None,
@@ -75,6 +87,10 @@ def generate(
         ),
     ] = None,
     strict: BelievableOnly = False,
+    shards: Shards = None,
+    shard_draws: ShardDraws = None,
+    processes: Processes = None,
+    ray: RayAddress = None,
     engine: EngineName = "auto",
     device: Device = "auto",
     as_json: AsJson = False,
@@ -87,8 +103,11 @@ def generate(
     """
     with exit_codes():
         device = on(engine, device)
+        sharded = ShardOptions(shards, shard_draws, processes, ray)
+        in_shards = sharded.check()
         from cfgan.generate.job import check_plan
         from cfgan.generate.job import generate as run
+        from cfgan.generate.shards.summary import ShardSummary
         from cfgan.model.bundle import open_bundle
 
         opened = open_bundle(bundle)
@@ -108,27 +127,40 @@ def generate(
         plan = _plan(opened, attrs, spec, settings, verify)
         for warning in check_plan(plan, opened, strict=strict):
             message(f"Warning: {warning}", style="yellow")
-        folder = out if out is not None else Path("faces") / _folder_name(plan, opened, spec)
-        with progress_bar(quiet=quiet or as_json, unit="faces") as progress:
-            summary = run(
-                opened,
-                plan,
-                folder,
-                device=device,
-                progress=progress,
-            )
+        named = out if out is not None else str(Path("faces") / _folder_name(plan, opened, spec))
+        bar = progress_bar(quiet=quiet or as_json, unit="faces")
+        result: Summary | ShardSummary
+        if in_shards:
+            result = make_shards(opened, plan, named, sharded, device=device, progress_bar=bar)
+        else:
+            with bar as progress:
+                result = run(opened, plan, _folder(named), device=device, progress=progress)
         if as_json:
-            print_json({**_as_json(summary, plan), "realism": opened.realism.sentence})
+            figures = shards_as_json(result) if isinstance(result, ShardSummary) else _as_json(result, plan)
+            print_json({**figures, "realism": opened.realism.sentence})
         elif not quiet:
-            _show(summary, plan, opened)
+            if isinstance(result, ShardSummary):
+                show_shards(result)
+            else:
+                _show(result, plan, opened)
             console().print(opened.realism.sentence, soft_wrap=True, markup=False)
-    if not summary.complete:
+    if not result.complete:
         message(
-            f"Draws ran out: {summary.accepted} of {summary.wanted} faces were found in {summary.draws:,} draws. "
+            f"Draws ran out: {result.accepted} of {result.wanted} faces were found in {result.draws:,} draws. "
             "Ask for less or for likelier attributes, lower the threshold, or raise --max-draws.",
             style="yellow",
         )
         raise typer.Exit(EXIT_SHORT)
+
+
+def _folder(out: str) -> Path:
+    """A batch folder's path. Raises InputError for an address, which shards alone can be written to."""
+    from cfgan.errors import InputError
+    from cfgan.io.files import user_path
+
+    if "://" in out:
+        raise InputError("an address takes shards only: --shards tar.", field="--out", value=out)
+    return user_path(out, field="--out")
 
 
 def _plan(
