@@ -84,7 +84,7 @@ class FolderStore:
             return {path.name: path.stat().st_size for path in self.folder.iterdir() if path.suffix != ".partial"}
 
     def read(self, name: str) -> bytes:
-        with _errors(self.where), open_regular(self.folder / name) as handle:
+        with _errors(self.where, may_be_missing=True), open_regular(self.folder / name) as handle:
             return handle.read()
 
     def write(self, name: str, data: bytes) -> None:
@@ -130,7 +130,7 @@ class BucketStore:
             return {name: size for name, size in listed.items() if name and not name.endswith(".partial")}
 
     def read(self, name: str) -> bytes:
-        with _errors(self.where):
+        with _errors(self.where, may_be_missing=True):
             return bytes(self._files.cat_file(self._path(name)))
 
     def write(self, name: str, data: bytes) -> None:
@@ -144,7 +144,7 @@ class BucketStore:
             self._files.mv(temporary, self._path(name))
 
     def remove(self, name: str) -> None:
-        with _errors(self.where), contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), _errors(self.where, may_be_missing=True):
             self._files.rm_file(self._path(name))
 
     @contextlib.contextmanager
@@ -153,11 +153,13 @@ class BucketStore:
 
 
 @contextlib.contextmanager
-def _errors(where: str) -> Iterator[None]:
-    """Whatever a file system says, in one sentence; a missing file is left to be told apart."""
+def _errors(where: str, *, may_be_missing: bool = False) -> Iterator[None]:
+    """Whatever a file system says, in one sentence; a file that may be missing is left to be told apart."""
     try:
         yield
-    except (CfganError, FileNotFoundError, MemoryError):
+    except (CfganError, MemoryError):
         raise
     except Exception as error:  # libraries of buckets raise their own
+        if may_be_missing and isinstance(error, FileNotFoundError):
+            raise
         raise StorageError(f"{where}: {said(error)}.") from error
