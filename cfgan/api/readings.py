@@ -108,7 +108,7 @@ def read_images(
     """Find images and read them; see :meth:`cfgan.Model.verify`."""
     check_crop(crop)
     columns = choose_columns(bundle, by, request)
-    files = find_images(paths, recursive=recursive).files
+    files = find_images(paths, recursive=recursive, archives=True).files
     readings = Readings(columns)
     framer = Framer() if align else None
     reader = open_reader(bundle, by, device)

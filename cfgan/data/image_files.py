@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cfgan.data.archives import SUFFIX, Span, members, read_span
+from cfgan.data.decode import MAX_BYTES
 from cfgan.errors import FolderError, InputError, nearest
 from cfgan.io.files import is_safe_name, user_path
 from cfgan.io.reading import open_text, reason
@@ -36,16 +38,23 @@ class ImageFile:
         root: the folder it was found below.
         inner: where it lies below ``root``.
         problem: why it cannot be read, where that is known already.
+        span: where it lies in the tar file that ``inner`` names; None for a file of its own.
     """
 
     name: str
     root: Path
     inner: str
     problem: str | None = None
+    span: Span | None = None
 
     @property
     def path(self) -> Path:
+        """The file that it is, or lies in."""
         return self.root / self.inner
+
+    def content(self) -> Path | bytes:
+        """What a decoder is given: a path, or the bytes of a file in a tar file. Raises DataError: it is damaged."""
+        return self.path if self.span is None else read_span(self.path, self.span, MAX_BYTES)
 
 
 @dataclass
@@ -63,7 +72,9 @@ class Found:
     repeated: int = 0
 
 
-def find_images(paths: Sequence[str | Path], *, recursive: bool = True, required: bool = True) -> Found:
+def find_images(
+    paths: Sequence[str | Path], *, recursive: bool = True, required: bool = True, archives: bool = False
+) -> Found:
     """List the images below some paths, each once, without opening any.
 
     A folder gives its images in the order of their names, then those of its subfolders. A batch folder, wherever it is
@@ -74,12 +85,14 @@ def find_images(paths: Sequence[str | Path], *, recursive: bool = True, required
         paths: files and folders.
         recursive: whether subfolders are gone into.
         required: whether it is an error that there is no image.
+        archives: whether images in tar files count too, for whoever reads them by :meth:`ImageFile.content`.
 
     Raises:
         InputError: a path that is not there, with the nearest names beside it; a folder that cannot be read; no image.
         FolderError: a batch folder whose manifest is damaged.
+        DataError: a tar file that is damaged.
     """
-    finder = _Finder(recursive)
+    finder = _Finder(recursive, archives)
     for given in paths:
         path = user_path(given, field="PATHS")
         if path.is_dir():
@@ -122,12 +135,15 @@ def is_manifest(header: Sequence[str]) -> bool:
 
 
 class _Finder:
-    def __init__(self, recursive: bool) -> None:
+    def __init__(self, recursive: bool, archives: bool) -> None:
         self.found = Found()
-        self._recursive = recursive
+        self._recursive, self._archives = recursive, archives
         self._seen: set[tuple[str, str]] = set()  # real folder, name: a link beside its target is another image
 
     def add_file(self, path: Path) -> None:
+        if self._is_archive(path.name):
+            self._add_archive(path.as_posix(), path.parent, path.name, os.path.realpath(path.parent))
+            return
         self._add(path.as_posix(), path.parent, path.name, os.path.realpath(path.parent), _problem(path))
 
     def add_folder(self, root: Path, prefix: str) -> None:
@@ -160,6 +176,8 @@ class _Finder:
                         folders.append(f"{inner}{entry.name}/")
                     else:
                         self.found.ignored[SUBFOLDER] += 1
+                elif self._is_archive(entry.name):
+                    self._add_archive(prefix + inner + entry.name, root, inner + entry.name, real)
                 elif suffix_counts(entry.name):
                     problem = None if entry.is_file(follow_symlinks=False) else _problem(Path(entry.path))
                     self._add(prefix + inner + entry.name, root, inner + entry.name, real, problem)
@@ -182,6 +200,21 @@ class _Finder:
             self._add(f"{prefix}{inner}images/{name}", root, f"{inner}images/{name}", real, problem)
         if extra := sum(suffix_counts(name) for name in present - listed):
             self.found.ignored[UNLISTED] += extra
+
+    def _is_archive(self, name: str) -> bool:
+        return self._archives and name.casefold().endswith(SUFFIX)
+
+    def _add_archive(self, name: str, root: Path, inner: str, real: str) -> None:
+        key = (real, inner.rpartition("/")[2])
+        if key in self._seen:
+            self.found.repeated += 1
+            return
+        self._seen.add(key)
+        for member, span in members(root / inner):
+            if suffix_counts(member):
+                self.found.files.append(ImageFile(shown_name(f"{name}/{member}"), root, inner, None, span))
+            elif not member.endswith(".json"):  # what WebDataset's shards say of an image
+                self.found.ignored[Path(member).suffix.casefold()] += 1
 
     def _add(self, name: str, root: Path, inner: str, real: str, problem: str | None) -> None:
         key = (real, inner.rpartition("/")[2])

@@ -280,8 +280,8 @@ class _Decoded:
     errors: Sequence[str | None]
 
 
-Square = Callable[[Path], npt.NDArray[np.uint8]]
-"""An image file to uint8 (S, S, 3); raises DataError."""
+Square = Callable[[Path | bytes], npt.NDArray[np.uint8]]
+"""An image file, or its bytes, to uint8 (S, S, 3); raises DataError."""
 
 
 def _opener(size: int, crop: str, framer: Framer | None, faces: str) -> Square:
@@ -289,7 +289,7 @@ def _opener(size: int, crop: str, framer: Framer | None, faces: str) -> Square:
     if framer is None:
         return lambda path: read_square(path, size, crop)
 
-    def framed(path: Path) -> npt.NDArray[np.uint8]:
+    def framed(path: Path | bytes) -> npt.NDArray[np.uint8]:
         picture = read_picture(path)
         face = framer.choose(picture, faces)[0].framed(picture)
         return to_square(face, size, CROP).transpose(1, 2, 0)
@@ -308,7 +308,7 @@ def _decode(
         problem = "stopped" if stop.asked else file.problem
         if problem is None:
             try:
-                levels[good] = square(file.path)
+                levels[good] = square(file.content())
                 if framing is not None:
                     framing.take(place, levels[good])
                 good += 1

@@ -127,7 +127,7 @@ def verify(
         own = None if calibrate is not None else _own(calibration, opened, by, frame)
         columns = choose_columns(opened, by, ",".join(item.removeprefix("=") for item in attrs) if attrs else None, own)
         known = _labels(labels or calibrate, opened, ignore_unknown)
-        found = find_images(paths, recursive=recursive)
+        found = find_images(paths, recursive=recursive, archives=True)
         names = [file.name for file in found.files]
         fit = None if calibrate is None else CalibrationFit(opened, columns, known, names, frame)
         score = LabelScore(opened, columns, known, names) if labels is not None else None

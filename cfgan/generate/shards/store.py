@@ -99,7 +99,10 @@ class FolderStore:
         make_folder(self.folder)
         with lock_folder(self.folder):
             remove_partials(self.folder)
-            yield
+            try:
+                yield
+            finally:
+                remove_partials(self.folder)  # of workers that died
 
 
 class BucketStore:
@@ -150,6 +153,10 @@ class BucketStore:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         yield
+        if self._renames:
+            with _errors(self.where):
+                for path in self._files.glob(f"{self._root}/*.partial"):  # of workers that died
+                    self._files.rm_file(path)
 
 
 @contextlib.contextmanager

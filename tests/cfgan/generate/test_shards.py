@@ -335,3 +335,30 @@ def test_the_command(tiny_bundle: Bundle, tmp_path: Path) -> None:
         assert refused.exit_code == 2 and word in refused.stderr
     refused = CliRunner().invoke(app, [*line[:-1], "s3://bucket/faces"])
     assert refused.exit_code == 2 and "--shards tar" in refused.stderr
+
+
+def test_verify_reads_tar_shards(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    given = plan(tiny_bundle)
+    generate(tiny_bundle, given, tmp_path / "batch")
+    generate_shards(tiny_bundle, given, FolderStore(tmp_path / "shards"), **SMALL)
+    with tarfile.open(tmp_path / "shards" / "more.tar", "w") as tar:
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        tar.addfile(link)
+        broken = tarfile.TarInfo("broken.png")
+        broken.size = 4
+        tar.addfile(broken, io.BytesIO(b"\x89PNG"))
+
+    def read(folder: Path) -> list[list[str]]:
+        table = tmp_path / f"{folder.name}.csv"
+        line = ["verify", str(folder), "--bundle", str(tiny_bundle.path), "--out", str(table), "-q"]
+        assert CliRunner().invoke(app, line).exit_code == (1 if folder.name == "shards" else 0)
+        with table.open(newline="") as handle:
+            return list(csv.reader(handle))
+
+    batch, shards = read(tmp_path / "batch"), read(tmp_path / "shards")
+    assert [row[1:] for row in shards[:-1]] == [row[1:] for row in batch]
+    assert shards[1][0] == "000-000000.tar/000-000000000.png" and shards[-1][0] == "more.tar/broken.png"
+    (tmp_path / "shards" / "torn.tar").write_bytes(b"this is no tar file")
+    refused = CliRunner().invoke(app, ["verify", str(tmp_path / "shards"), "--bundle", str(tiny_bundle.path)])
+    assert refused.exit_code == 2 and "torn.tar" in refused.stderr
