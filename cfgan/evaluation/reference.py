@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -23,28 +21,12 @@ from safetensors.numpy import save
 from cfgan.data.store import PackedDataset
 from cfgan.errors import DataError, FolderError, StorageError
 from cfgan.evaluation.extractors import Extractor, extract
-from cfgan.io.files import make_folder, storage_errors, user_path, write_bytes
+from cfgan.io.cache import cache_folder
+from cfgan.io.files import make_folder, storage_errors, write_bytes
 from cfgan.io.progress import Progress
 from cfgan.io.reading import library_errors, open_regular
 
 FORMAT = "cfgan-features/1"
-
-
-def cache_folder() -> Path:
-    """``$CFGAN_CACHE``, else ``cfgan`` in the platform's folder for caches.
-
-    Raises:
-        InputError: the path cannot be used.
-    """
-    if given := os.environ.get("CFGAN_CACHE"):
-        return user_path(given, field="CFGAN_CACHE")
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return user_path(base, field="CFGAN_CACHE") / "cfgan"
 
 
 def reference_features(

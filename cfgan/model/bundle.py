@@ -23,6 +23,7 @@ from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
 from cfgan.model.classifiers import NETWORKS, Classifier, Validation, read_validation
 from cfgan.model.config import checked_config
+from cfgan.model.hub import fetch, is_address
 from cfgan.model.realism import RealismStatement, realism_statement
 from cfgan.networks.shape import GanShape
 
@@ -236,16 +237,19 @@ def shipped_bundles() -> dict[str, Path]:
 
 
 def open_bundle(name_or_path: str | Path = DEFAULT) -> Bundle:
-    """Open a bundle by path, or a shipped one by name.
+    """Open a bundle by path, a shipped one by name, or one on the Hugging Face Hub by ``owner/name@revision``.
 
     Raises:
         InputError: no such bundle, with the nearest names; or a folder that is none.
+        ConfigError: an address on the Hub, and an extra is missing.
         BundleError: damaged, incomplete, or of another format.
     """
     path = user_path(name_or_path, field="bundle")
     shipped = shipped_bundles()
     if not (path / "manifest.json").is_file() and str(name_or_path) in shipped:
         path = shipped[str(name_or_path)]
+    if not path.exists() and is_address(str(name_or_path)):
+        path = fetch(str(name_or_path))
     if not path.is_dir():
         raise InputError(
             f"there is no folder and no shipped bundle {str(name_or_path)!r}.",

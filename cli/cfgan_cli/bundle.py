@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
+from cfgan_cli.bundle_hub import pull, push
 from cfgan_cli.external import FaceApi
 from cfgan_cli.options import AsJson, BundleArgument, Quiet
 from cfgan_cli.output import console, exit_codes, message, print_json, print_text, progress_bar
 from cfgan_cli.realism import Nsfwjs
 from cfgan_cli.tables import print_table
 
-app = typer.Typer(help="Bundles: info, list, check, build, add-graphs.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: info, list, check, build, add-graphs, pull, push.", no_args_is_help=True)
+app.command("pull")(pull)
+app.command("push")(push)
 
 
 @app.command("info")
@@ -49,23 +52,25 @@ def info(
 
 @app.command("list")
 def list_bundles(as_json: AsJson = False) -> None:
-    """List the shipped bundles: name, side, attributes, size on disk, licence."""
+    """List the shipped bundles, and those fetched from the Hub: name, side, attributes, size on disk, licence."""
     with exit_codes():
         from rich.table import Table
 
         from cfgan.model.bundle import open_bundle, shipped_bundles
+        from cfgan.model.hub import fetched
 
-        opened = [open_bundle(path) for path in shipped_bundles().values()]
+        named = {**shipped_bundles(), **fetched()}
+        opened = {name: open_bundle(path) for name, path in named.items()}
         rows: list[dict[str, Any]] = [
             {
-                "name": bundle.name,
+                "name": name,
                 "side": bundle.size,
                 "attributes": len(bundle.vocabulary),
                 "bytes": sum((bundle.path / name).stat().st_size for name in bundle.sums),
                 "licence": str(bundle.config.get("licence", "")),
                 "digest": bundle.digest,
             }
-            for bundle in opened
+            for name, bundle in opened.items()
         ]
         if as_json:
             print_json(rows)

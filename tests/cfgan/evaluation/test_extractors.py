@@ -21,6 +21,7 @@ from cfgan.errors import ConfigError, DataError, InputError
 from cfgan.evaluation import extractors, inception, reference
 from cfgan.evaluation.extractors import ClassifierExtractor, EfficientNetExtractor, Extractor, extract
 from cfgan.evaluation.inception import InceptionExtractor
+from cfgan.io.cache import cache_folder
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.efficientnet import EfficientNetLite0, SameConv
 
@@ -290,8 +291,8 @@ def test_where_the_cache_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("CFGAN_CACHE", raising=False)
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert reference.cache_folder() == tmp_path / ".cache" / "cfgan"
+    assert cache_folder() == tmp_path / ".cache" / "cfgan"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert reference.cache_folder() == tmp_path / "xdg" / "cfgan"
+    assert cache_folder() == tmp_path / "xdg" / "cfgan"
     monkeypatch.setenv("CFGAN_CACHE", "~/mine")
-    assert reference.cache_folder() == tmp_path / "mine"
+    assert cache_folder() == tmp_path / "mine"
