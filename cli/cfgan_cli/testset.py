@@ -38,7 +38,9 @@ def build(
     bundle: BundleOption = "celeba64",
     seed: Annotated[int | None, typer.Option(min=0, help="Wins over the spec's.")] = None,
     pairs: Annotated[int | None, typer.Option(min=1, help="Of `matched`: comparisons at each level.")] = None,
-    subjects: Annotated[int | None, typer.Option(min=1, help="Of `transect`: faces that are changed.")] = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=1, help="Of `transect`, `capture`: faces that are changed.")
+    ] = None,
     folds: Annotated[int | None, typer.Option(min=1, help="Parts without a common subject.")] = None,
     gallery: Annotated[str | None, typer.Option(help="Of `gallery`: a folder of people, or a CSV.")] = None,
     bona_fide: Annotated[str | None, typer.Option(help="Of `detection`: a folder of real faces.")] = None,
@@ -55,8 +57,9 @@ def build(
 ) -> None:
     """Build a test set: faces, comparisons, protocol, datasheet.
 
-    Designs: matched imposters, transects, factorial, against a gallery, synthetic against real. Run the
-    same command again after Ctrl-C or a kill: it goes on where it was. Exit code 3: a quota was not met.
+    Designs: matched imposters, transects, factorial, changes of capture, against a gallery, synthetic against
+    real. Run the same command again after Ctrl-C or a kill: it goes on where it was. Exit code 3: a quota was
+    not met.
     """
     with exit_codes():
         device = on(engine, device)

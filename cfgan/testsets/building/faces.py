@@ -124,7 +124,7 @@ class FaceMaker:
             else:
                 taken.append((face, drawn.pixels[place]))
         faces = self.identity.controlled([face for face, _ in taken], [pixels for _, pixels in taken])
-        return self._judged([(face, pixels) for face, (_, pixels) in zip(faces, taken, strict=True)]), tally
+        return self.judged([(face, pixels) for face, (_, pixels) in zip(faces, taken, strict=True)]), tally
 
     def _too_alike(self, face: Face, beside: Sequence[Face], unlike: Sequence[npt.NDArray[np.float32]]) -> bool:
         others = list(unlike)
@@ -159,7 +159,7 @@ class FaceMaker:
                 found = self._change(role, base, name, value, done, search=search)
                 done["done"] += 1
                 taken += [found] if found is not None else []
-            self.writer.add(role, done, self._judged(taken))
+            self.writer.add(role, done, self.judged(taken))
             self.progress(role, done["done"], len(bases))
         return self.writer.stored(role)
 
@@ -235,7 +235,7 @@ class FaceMaker:
 
     # ------------------------------------------------------------------ reading
 
-    def _judged(self, taken: list[tuple[Face, Pixels]]) -> list[tuple[Face, bytes]]:
+    def judged(self, taken: list[tuple[Face, Pixels]]) -> list[tuple[Face, bytes]]:
         """Add the judge's reading, which decides nothing, and encode the images."""
         if self.judge is not None and taken:
             read = self.judge.probability(np.stack([pixels for _, pixels in taken]))
@@ -255,6 +255,8 @@ class FaceMaker:
         }
         if face.of:
             text["changed"] = {"of": face.of, "condition": list(face.condition)}
+        if face.capture:
+            text["changed"] = {"of": face.of, "capture": face.capture}
         return encode_png(pixels, text)
 
 

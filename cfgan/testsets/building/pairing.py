@@ -154,8 +154,13 @@ class PairList:
         self.pairs: list[Pair] = []
 
     def add(self, a: Face, b: Face, mated: Mated, stratum: str, rank: int | None = None) -> None:
-        """Add one comparison; ``a`` is the enrolled face, ``rank`` that of b among the faces that are like it."""
+        """Add one comparison; ``a`` is the enrolled face, ``rank`` that of b among the faces that are like it.
+
+        A change of capture stands among the values of b that a has not, where the stratum does not name it.
+        """
         matched, differing = self.values.compare(a, b)
+        if b.capture and b.capture != stratum:
+            differing = (*differing, b.capture)
         meant = [name.lstrip("-") for name in differing]
         moved = self.values.moved(a, b, meant) if mated != "0" else ()
         name = f"p{len(self.pairs) + 1:06d}"

@@ -48,6 +48,8 @@ class Face:
         of: file of the face that this one was made from by a change; empty for others.
         strength: how strongly the changed attribute was given, in units of the condition; 0 for others.
         digest: sha256 of the file.
+        capture: the change of capture that it was made from ``of`` by, such as "blur=2"; empty for others.
+        capture_level: grade of that change, 1 and on.
     """
 
     file: str
@@ -64,6 +66,8 @@ class Face:
     of: str = ""
     strength: float = 0.0
     digest: str = ""
+    capture: str = ""
+    capture_level: int = 0
 
     @property
     def subject(self) -> str:

@@ -141,7 +141,7 @@ def score_testset(
             flag_error_rate=settings.flag_error_rate,
         ),
     }
-    data["notes"] = _notes(data, comparisons)
+    data["notes"] = _notes(data, comparisons, testset)
     result: dict[str, Any] = _plain(data)
     return result
 
@@ -246,7 +246,7 @@ def _curve(curve: StratumCurve, resampled: Any) -> dict[str, Any]:
     }
 
 
-def _notes(data: dict[str, Any], comparisons: Comparisons) -> list[str]:
+def _notes(data: dict[str, Any], comparisons: Comparisons, testset: Testset) -> list[str]:
     """What a reader must know beside the figures."""
     unit = "presentation" if comparisons.detection else "comparison"
     notes = []
@@ -269,6 +269,11 @@ def _notes(data: dict[str, Any], comparisons: Comparisons) -> list[str]:
     kinds = {row["kind"] for row in data["rows"]}
     if "presumed" in kinds:
         notes.append("Presumed mated: one latent with a changed attribute, not two pictures of one person.")
+    if testset.protocol.get("captures") and "1" in kinds:
+        notes.append(
+            "Mated comparisons of one image and the same image after a change of capture: FNMR is what the change "
+            "alone does, and lower than between two photographs of a person."
+        )
     if comparisons.detection:
         notes.append(
             "Manipulated media, not presentation attacks: no artefact was presented to a sensor. APCER and BPCER are "
