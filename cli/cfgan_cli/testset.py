@@ -129,7 +129,7 @@ def _show(design: str, summary: Any) -> None:
     for change, row in summary.survival.items():
         console().print(
             f"{change}: {percent(row['kept']['rate'])} of {row['tried']:,} faces {summary.kept_means} "
-            f"({percent(row['plain']['rate'])} at full strength, without a search){_gate(row)}",
+            f"({percent(row['plain']['rate'])} at full strength, without a search){_gate(row)}{_refused(row)}",
             markup=False,
             soft_wrap=True,
         )
@@ -143,6 +143,21 @@ def _show(design: str, summary: Any) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+_REASONS = {
+    "verifier": "not seen by the verifier",
+    "judge": "not by the judge",
+    "region": "not where it belongs",
+    "no_face": "without a face",
+    "other_person": "another person",
+}
+
+
+def _refused(row: dict[str, Any]) -> str:
+    """How many changed faces were refused for what."""
+    found = [f"{count:,} {_REASONS[key]}" for key, count in (row.get("refused") or {}).items() if count]
+    return f"; refused: {', '.join(found)}" if found else ""
 
 
 def _gate(row: dict[str, Any]) -> str:

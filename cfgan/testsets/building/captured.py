@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cfgan.data.decode import load_rgb
 from cfgan.testsets.building.capturing import captured_pixels
-from cfgan.testsets.building.faces import FaceMaker, rounded
+from cfgan.testsets.building.faces import FaceMaker, rounded, stored_pixels
 from cfgan.testsets.building.pairing import PairList
 from cfgan.testsets.building.writer import Face
 from cfgan.testsets.captures import Capture, captures_of
@@ -28,7 +27,9 @@ def captured(maker: FaceMaker, bases: Sequence[Face], capture: Capture) -> list[
     while done < len(bases):
         maker.stop.raise_if_asked(f"{done} of {role} are in {maker.writer.out}; the same command goes on")
         some = bases[done : done + _STEP]
-        pixels = [captured_pixels(_pixels(maker, base), capture, base.seed, base.draw) for base in some]
+        pixels = [
+            captured_pixels(stored_pixels(maker.writer.out, base), capture, base.seed, base.draw) for base in some
+        ]
         read = maker.verifier.probability(np.stack(pixels))
         faces = [
             maker.identity.embedded(
@@ -79,8 +80,3 @@ def captured_faces(maker: FaceMaker) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _pixels(maker: FaceMaker, base: Face) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    image = load_rgb(maker.writer.out / base.file)
-    return np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(2, 0, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from cfgan.testsets.building.captured import captured_faces
 from cfgan.testsets.building.designs import Built
 from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.nearest import RULE
+from cfgan.testsets.building.regions import FIGURES
 from cfgan.testsets.building.writer import Face
 from cfgan.testsets.captures import Capture, captures_of
 from cfgan.testsets.folder import (
@@ -162,10 +164,28 @@ def _survival(maker: FaceMaker) -> dict[str, dict[str, Any]]:
                 "plain_moved": tally["plain_moved"],
                 "verified": tally["verified"],
                 "moved": tally["moved"],
-                "identity": maker.identity.kept([by_file[face.of] for face in faces], faces, tally["moved"]),
+                "in_place": tally["in_place"],
+                "region": _region(maker, role),
+                "refused": {
+                    "verifier": tried - tally["verified"],
+                    "judge": tally["verified"] - tally["moved"],
+                    "region": tally["moved"] - tally["in_place"],
+                    "no_face": tally["no_face"],
+                    "other_person": tally["in_place"] - tally["no_face"] - tally["survived"],
+                },
+                "identity": maker.identity.kept([by_file[face.of] for face in faces], faces, tally["in_place"]),
                 "median_strength": statistics.median(strengths) if strengths else None,
             }
     return found
+
+
+def _region(maker: FaceMaker, role: str) -> dict[str, Any] | None:
+    """The reader that had to see a change in its place; None where there is none."""
+    reader = maker.regions.get(role)
+    if reader is None:
+        return None
+    figures: dict[str, Any] = json.loads(FIGURES.read_text(encoding="utf-8"))
+    return {key: figures[role][key] for key in ("threshold", "auc", "sure_as", "real_without_above")}
 
 
 def attribute_rates(maker: FaceMaker) -> list[dict[str, Any]]:
