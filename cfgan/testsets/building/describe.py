@@ -23,6 +23,7 @@ from cfgan.testsets.building.captured import captured_faces
 from cfgan.testsets.building.designs import Built
 from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.nearest import RULE
+from cfgan.testsets.building.quality import MEASURES
 from cfgan.testsets.building.regions import FIGURES
 from cfgan.testsets.building.writer import Face
 from cfgan.testsets.captures import Capture, captures_of
@@ -234,6 +235,7 @@ def _attributes(maker: FaceMaker) -> str:
     requested = [n for n in names if any(n in face.requested for face in _faces(maker))]
     readers = ["verifier", *(["judge"] if any(face.judge for face in _faces(maker)) else [])]
     captures = {change.name: change for change in captures_of(maker.plan.resolved)}
+    measured = any(face.quality for face in _faces(maker))
     out = io.StringIO()
     writer = CellWriter(out, paths=1)
     writer.writerow(
@@ -242,6 +244,7 @@ def _attributes(maker: FaceMaker) -> str:
         + [f"requested.{name}" for name in requested]
         + [f"condition.{name}" for name in names]
         + [f"{reader}.{name}" for reader in readers for name in names]
+        + [f"quality.{name}" for name in MEASURES if measured]
     )
     for face in _faces(maker):
         found = "" if face.found is None else int(face.found)
@@ -253,6 +256,8 @@ def _attributes(maker: FaceMaker) -> str:
         row += [f"{v:g}" for v in face.condition] or [""] * len(names)
         for reader in readers:
             row += list(getattr(face, reader)) or [""] * len(names)
+        if measured:
+            row += ["" if value is None else f"{value:g}" for value in face.quality] or [""] * len(MEASURES)
         writer.writerow(row)
     return out.getvalue()
 

@@ -33,6 +33,7 @@ from cfgan.testsets.scores.operating_points import (
     smallest_rate,
 )
 from cfgan.testsets.scores.paired import paired_contrasts
+from cfgan.testsets.scores.quality import error_against_discard, pair_qualities
 from cfgan.testsets.scores.rows import make_rows, rate_masks
 from cfgan.testsets.scores.tables import ScoreTable
 from cfgan.testsets.scores.warnings import score_warnings
@@ -141,6 +142,7 @@ def score_testset(
             flag_error_rate=settings.flag_error_rate,
         ),
     }
+    data["quality"] = error_against_discard(comparisons, pair_qualities(testset))
     data["notes"] = _notes(data, comparisons, testset)
     result: dict[str, Any] = _plain(data)
     return result
