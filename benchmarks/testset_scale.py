@@ -119,7 +119,6 @@ def main() -> None:
     parser.add_argument("--nearest", type=int, default=10_000, help="faces among which the most similar are looked for")
     parser.add_argument("--resamples", type=int, default=1000)
     args = parser.parse_args()
-    rows = []
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         pairs = list(drawn_pairs(args.pairs))
@@ -130,19 +129,22 @@ def main() -> None:
         (folder / "scores.csv").write_text("\n".join(["pair,score", *lines]) + "\n")
         score_set = ("-m", "cfgan", "testset", "score", folder / "set", folder / "scores.csv")
         many = ("--resamples", args.resamples, "-q")
-        rows.append(measured(f"score, {len(pairs):,} comparisons", (*score_set, *many, "--out", folder / "report")))
-        rows.append(measured("score, two systems", (*score_set, folder / "scores.csv", *many)))
+        show(measured(f"score, {len(pairs):,} comparisons", (*score_set, *many, "--out", folder / "report")))
+        show(measured("score, two systems", (*score_set, folder / "scores.csv", *many)))
         write_set(folder / "many", list(drawn_pairs(5 * args.enrolled)))
         protocol = identification_protocol(open_testset(folder / "many"))
         probes = len(protocol.probes)
         write_matrix(folder / "matrix.npy", probes, protocol.mate, len(protocol.enrolled))
         what = f"identify, {probes:,} probes by {len(protocol.enrolled):,} enrolled"
         identify = ("-m", "cfgan", "testset", "identify", folder / "many", folder / "matrix.npy", "--json")
-        rows.append(measured(what, identify))
+        show(measured(what, identify))
         code = _NEAREST.format(faces=args.nearest)
-        rows.append(measured(f"nearest of {args.nearest:,} faces", ("-c", code)))
-    for row in rows:
-        print(json.dumps(row))
+        show(measured(f"nearest of {args.nearest:,} faces", ("-c", code)))
+
+
+def show(row: dict[str, object]) -> None:
+    """A line of JSON, as soon as it is known."""
+    print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

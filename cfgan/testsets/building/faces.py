@@ -69,6 +69,7 @@ class FaceMaker:
         self.regions = regions_of(bundle, plan)
         """Attribute -> the reader that must see a change to it in its place."""
         self.stop, self.progress, self._marked = stop, progress, marked
+        self._stacked = 0, np.zeros((0, 0), np.float32)
 
     # ------------------------------------------------------------------ subjects
 
@@ -132,11 +133,21 @@ class FaceMaker:
         return self.judged([(face, pixels) for face, (_, pixels) in zip(faces, taken, strict=True)]), tally
 
     def _too_alike(self, face: Face, beside: Sequence[Face], unlike: Sequence[npt.NDArray[np.float32]]) -> bool:
-        others = list(unlike)
-        if self.identity.how == "all":
-            standing = [each for faces in self.writer.faces.values() for each in faces if not each.of]
-            others += [each.vector for each in (*standing, *beside)]
-        return self.identity.too_alike(others, face)
+        if self.identity.too_alike(unlike, face):
+            return True
+        if self.identity.how != "all":
+            return False
+        return self.identity.too_alike([each.vector for each in beside], face) or self.identity.too_alike(
+            self._subjects_so_far(), face
+        )
+
+    def _subjects_so_far(self) -> npt.NDArray[np.float32]:
+        """The vectors of all subjects that stand, (n, D); put together anew only when there are more of them."""
+        count = sum(len(faces) for faces in self.writer.faces.values())
+        if count != self._stacked[0]:
+            standing = [each.vector for faces in self.writer.faces.values() for each in faces if not each.of]
+            self._stacked = count, np.stack(standing) if standing else np.zeros((0, 0), np.float32)
+        return self._stacked[1]
 
     # ------------------------------------------------------------------ changes
 

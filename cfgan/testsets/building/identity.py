@@ -90,11 +90,11 @@ class Identity:
                 return None
         return face
 
-    def too_alike(self, vectors: Sequence[npt.NDArray[np.float32]], face: Face) -> bool:
-        """Whether a face is too like one of some embedded ones."""
+    def too_alike(self, vectors: Sequence[npt.NDArray[np.float32]] | npt.NDArray[np.float32], face: Face) -> bool:
+        """Whether a face is too like one of some embedded ones, (n, D) or n of (D,)."""
         if not self.screens or not len(vectors) or self.limit is None:
             return False
-        return bool(-np.linalg.norm(np.stack(vectors) - face.vector, axis=1).min() >= self.limit)
+        return bool(-np.linalg.norm(np.asarray(vectors) - face.vector, axis=1).min() >= self.limit)
 
     # ------------------------------------------------------------------ what it came to
 
