@@ -43,7 +43,7 @@ class Embedded:
         vectors: float32 (N, D).
         found: bool (N,); where False no face was found, and the place where aligned faces have theirs was taken.
         score: float64 (N,), confidence of the detector, at least -1; None where the embedder does not say.
-        eyes: float64 (N,), pixels of the image between the middles of the eyes; NaN where no face was found; or None.
+        eyes: float64 (N,), pixels of the image between the middles of the eyes; 0 where no face was found; or None.
     """
 
     vectors: npt.NDArray[np.float32]
@@ -117,7 +117,7 @@ class FaceEmbedder:
         check_levels(levels)
         vectors = np.zeros((len(levels), self.dimension), np.float32)
         found = np.zeros(len(levels), np.bool_)
-        score, eyes = np.full(len(levels), _LEAST_SCORE), np.full(len(levels), np.nan)
+        score, eyes = np.full(len(levels), _LEAST_SCORE), np.zeros(len(levels))
         for i, image in enumerate(levels):
             pixels = np.asarray(enlarged(image))
             seen, scores, _ = self._detect.run(pixels, 0, _LEAST_SCORE)

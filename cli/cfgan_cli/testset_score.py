@@ -278,7 +278,7 @@ def _show_quality(side: Mapping[str, Any]) -> None:
     out = console()
     title = f"{side['error']}, {KINDS[side['kind']].name}, without the images of poorest quality"
     out.print(f"\n{title}, at {exact(side['threshold'])}", style="bold", markup=False)
-    shares = (f"{share(part)} left out" for part in side["measures"][0]["discards"])
+    shares = (f"{100 * part:g} % left out" for part in side["measures"][0]["discards"])
     table = _table("measure", "n", *shares, "area")
     for row in side["measures"]:
         area = "-" if row["area"] is None else f"{row['area']:.2f}"

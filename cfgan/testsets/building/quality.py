@@ -14,7 +14,7 @@ MEASURES = ("sharpness", "contrast", "eyes", "detector")
 
 - sharpness: variance of the Laplacian of the middle of the image, grey levels squared (Pech-Pacheco et al., 2000);
 - contrast: standard deviation of the middle's grey levels;
-- eyes: pixels between the middles of the eyes, by dlib's five points; known where a face is found;
+- eyes: pixels between the middles of the eyes, by dlib's five points; 0 where no face is found;
 - detector: confidence of dlib's detector; -1 where it is lower than that.
 """
 
