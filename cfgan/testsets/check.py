@@ -31,7 +31,7 @@ from cfgan.testsets.folder import (
 )
 from cfgan.testsets.tables import GALLERY, attribute_columns, attribute_rows, is_enrolled, read_checksums
 
-DESIGNS = ("matched", "transect", "factorial", "gallery", "detection")
+DESIGNS = ("matched", "transect", "factorial", "capture", "gallery", "detection")
 """What a test set may be."""
 
 _IMAGES = "images/"

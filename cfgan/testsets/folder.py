@@ -63,7 +63,8 @@ class Pair:
         stratum: what kind of comparison it is, such as "nearest" or "Smiling"; figures are reported by it.
         group: comparisons of one group share their enrolled face, so that strata can be compared pair by pair.
         matched: stated attribute values that both faces show, such as ("Male", "-Eyeglasses").
-        differing: stated attribute values of b that a has not.
+        differing: stated attribute values of b that a has not; also a change of capture such as "blur=2" where the
+            stratum does not name it.
         moved: values of b that were not meant to differ from a, but do by the judge.
         similarity: by the embedder that chose the pairs, more is more alike; None where there is none.
         fold: 1..k; no subject is in two folds.
@@ -131,7 +132,7 @@ class Testset:
 
     @property
     def design(self) -> str:
-        """matched, transect, factorial, gallery or detection."""
+        """matched, transect, factorial, capture, gallery or detection."""
         return str(self.manifest["design"])
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cfgan.errors import InputError
-from cfgan.testsets.spec import FactorialModel, MatchedModel, Plan, TransectModel
+from cfgan.testsets.spec import CaptureModel, FactorialModel, MatchedModel, Plan, TransectModel
 
 DRAWS_PER_SECOND = 300.0
 """Draws of the shipped bundle with its verifier on two shared cores (docs/benchmarks.md)."""
@@ -88,6 +88,8 @@ def expected_rates(plan: Plan) -> dict[str, float]:
         independent = {level: faces if level == "random" else faces / 2 for level in model.levels}
     elif isinstance(model, TransectModel) and model.imposters:
         independent = {"imposter": model.subjects / 2}
+    elif isinstance(model, CaptureModel) and model.imposters:
+        independent = {"random and each change": model.subjects / 2}
     elif isinstance(model, FactorialModel):
         independent = {"each combination": model.per_cell / 2}
     return {name: min(1.0, 3 / count) for name, count in independent.items() if count}

@@ -17,10 +17,17 @@ from cfgan.data.read.frames import is_table_name
 from cfgan.errors import RequestError, SpecError, nearest
 from cfgan.io.files import user_path
 from cfgan.io.schema import validated
+from cfgan.testsets.captures import KINDS, resolved_captures
 
 Attributes = str | list[str] | dict[str, bool | float]
 _Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 _FORBID = ConfigDict(extra="forbid", frozen=True)
+
+_Captures = list[str] | dict[str, list[float]]
+_CAPTURE = (
+    "changes of capture ({kinds}): a list of names, or name: [parameters, mild to strong]; each enrolled face is also "
+    "compared with itself so changed"
+).format(kinds=", ".join(KINDS))
 
 # The draws after which a request gives up: more than in a batch, since a set asks for combinations that are rare.
 _LEAST_DRAWS, _DRAWS_A_FACE = 5_000, 200
@@ -76,6 +83,11 @@ class TestsetModel(BaseModel):
     verify: VerifySpec = Field(default_factory=lambda: VerifySpec())
     identity: IdentitySpec = Field(default_factory=lambda: IdentitySpec())
     folds: Annotated[int, Field(ge=1, le=100)] = Field(10, description="parts without a common subject")
+    regions: bool = Field(
+        True,
+        description="a hat or eyeglasses that a face is changed to must also be seen by a reader of the top of the "
+        "head or the band of the eyes alone, as surely as in most real faces; false: as before version 0.4",
+    )
 
 
 class MatchedModel(TestsetModel):
@@ -104,6 +116,7 @@ class MatchedModel(TestsetModel):
     change: list[str] = Field(
         default_factory=list, description="also presumed mated pairs: each of these attributes changed"
     )
+    capture: _Captures = Field(default_factory=list, description=_CAPTURE)
 
 
 class TransectModel(TestsetModel):
@@ -116,6 +129,20 @@ class TransectModel(TestsetModel):
     )
     search: bool = Field(True, description="look for the weakest condition that moves the attribute")
     imposters: Annotated[int, Field(ge=0, le=100)] = Field(1, description="non-mated comparisons a subject")
+    capture: _Captures = Field(default_factory=list, description=_CAPTURE)
+
+
+class CaptureModel(TestsetModel):
+    """One face under stated changes of capture, graded by strength: mated and non-mated pairs of each."""
+
+    design: Literal["capture"]
+    subjects: _Count = Field(100, description="faces that are changed")
+    capture: Annotated[_Captures, Field(min_length=1)] = Field(
+        list(KINDS), description=_CAPTURE.partition(";")[0] + "; default: all, in three grades"
+    )
+    imposters: Annotated[int, Field(ge=0, le=100)] = Field(
+        1, description="non-mated comparisons a subject, unchanged (stratum random) and under each change"
+    )
 
 
 class FactorialModel(TestsetModel):
@@ -128,6 +155,7 @@ class FactorialModel(TestsetModel):
     change: list[str] = Field(
         default_factory=list, description="also presumed mated pairs: each of these attributes changed"
     )
+    capture: _Captures = Field(default_factory=list, description=_CAPTURE)
 
 
 class GalleryModel(TestsetModel):
@@ -164,6 +192,7 @@ MODELS: dict[str, type[TestsetModel]] = {
     "matched": MatchedModel,
     "transect": TransectModel,
     "factorial": FactorialModel,
+    "capture": CaptureModel,
     "gallery": GalleryModel,
     "detection": DetectionModel,
 }
@@ -250,6 +279,10 @@ def make_testset_plan(
     for key in ("change", "cross", "match"):
         if (listed := resolved.get(key)) is not None:
             resolved[key] = _names(listed, vocabulary, request, f"{source}: {key}", signed=key == "change")
+    if model.regions:
+        del resolved["regions"]  # specs of sets that were built before it was there say nothing of it
+    if captures := resolved.pop("capture", None):
+        resolved["capture"] = resolved_captures(captures, f"{source}: capture")
     user_images = None
     for key in {"gallery", "bona_fide"} & resolved.keys():
         # Only its name stands in what is written: no path of this machine leaves it.

@@ -38,7 +38,9 @@ def build(
     bundle: BundleOption = "celeba64",
     seed: Annotated[int | None, typer.Option(min=0, help="Wins over the spec's.")] = None,
     pairs: Annotated[int | None, typer.Option(min=1, help="Of `matched`: comparisons at each level.")] = None,
-    subjects: Annotated[int | None, typer.Option(min=1, help="Of `transect`: faces that are changed.")] = None,
+    subjects: Annotated[
+        int | None, typer.Option(min=1, help="Of `transect`, `capture`: faces that are changed.")
+    ] = None,
     folds: Annotated[int | None, typer.Option(min=1, help="Parts without a common subject.")] = None,
     gallery: Annotated[str | None, typer.Option(help="Of `gallery`: a folder of people, or a CSV.")] = None,
     bona_fide: Annotated[str | None, typer.Option(help="Of `detection`: a folder of real faces.")] = None,
@@ -55,8 +57,9 @@ def build(
 ) -> None:
     """Build a test set: faces, comparisons, protocol, datasheet.
 
-    Designs: matched imposters, transects, factorial, against a gallery, synthetic against real. Run the
-    same command again after Ctrl-C or a kill: it goes on where it was. Exit code 3: a quota was not met.
+    Designs: matched imposters, transects, factorial, changes of capture, against a gallery, synthetic against
+    real. Run the same command again after Ctrl-C or a kill: it goes on where it was. Exit code 3: a quota was
+    not met.
     """
     with exit_codes():
         device = on(engine, device)
@@ -126,7 +129,7 @@ def _show(design: str, summary: Any) -> None:
     for change, row in summary.survival.items():
         console().print(
             f"{change}: {percent(row['kept']['rate'])} of {row['tried']:,} faces {summary.kept_means} "
-            f"({percent(row['plain']['rate'])} at full strength, without a search){_gate(row)}",
+            f"({percent(row['plain']['rate'])} at full strength, without a search){_gate(row)}{_refused(row)}",
             markup=False,
             soft_wrap=True,
         )
@@ -140,6 +143,21 @@ def _show(design: str, summary: Any) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+_REASONS = {
+    "verifier": "not seen by the verifier",
+    "judge": "not by the judge",
+    "region": "not where it belongs",
+    "no_face": "without a face",
+    "other_person": "another person",
+}
+
+
+def _refused(row: dict[str, Any]) -> str:
+    """How many changed faces were refused for what."""
+    found = [f"{count:,} {_REASONS[key]}" for key, count in (row.get("refused") or {}).items() if count]
+    return f"; refused: {', '.join(found)}" if found else ""
 
 
 def _gate(row: dict[str, Any]) -> str:

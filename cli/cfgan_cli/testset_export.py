@@ -50,6 +50,13 @@ def export(
             "scenes find few that fill the image; with --size 256 --margin 0.25 they see 128 pixels of face."
         ),
     ] = 0.0,
+    align: Annotated[
+        int | None,
+        typer.Option(
+            help="lfw, insightface: side in pixels of faces that are aligned by five points, 112 for ArcFace and its "
+            "family. Instead of --size and --margin."
+        ),
+    ] = None,
     quality: Annotated[int, typer.Option(help="lfw, insightface, celeba: quality of JPEG, 50 to 95.")] = 95,
     with_images: Annotated[bool, typer.Option("--with-images", help="parquet: put the images into the table.")] = False,
     as_json: AsJson = False,
@@ -64,7 +71,7 @@ def export(
         from cfgan.testsets.export.source import ExportOptions
         from cfgan.testsets.folder import open_testset
 
-        options = ExportOptions(presumed_as_mated, balance, gallery, images, size, quality, with_images, margin)
+        options = ExportOptions(presumed_as_mated, balance, gallery, images, size, quality, with_images, margin, align)
         opened = open_testset(testset)
         with progress_bar(quiet=quiet or as_json, unit="images") as progress:
             about = export_testset(opened, kind, out, options, progress)

@@ -243,6 +243,8 @@ def _show(data: Mapping[str, Any]) -> None:
     if data["differences"]:
         out.print("\nScore and errors inside groups of one enrolled face", style="bold", markup=False)
         print_table(_differences(data), keys=(0, 1))
+    for side in data["quality"]:
+        _show_quality(side)
     term = "D-EER" if data["testset"]["design"] == "detection" else "EER"
     for k, curve in enumerate(headline_curves(data)[:_SHOWN]):
         where = f", stratum {curve['stratum']}" if curve["stratum"] else ""
@@ -264,6 +266,25 @@ def _show(data: Mapping[str, Any]) -> None:
         )
     for note in data["notes"]:
         message(note)
+
+
+def _show_quality(side: Mapping[str, Any]) -> None:
+    """Error against discard, the measure that predicts errors best first."""
+    from rich.markup import escape
+
+    from cfgan.reports.score.quality import MEASURES
+    from cfgan.reports.score.words import KINDS, exact, share
+
+    out = console()
+    title = f"{side['error']}, {KINDS[side['kind']].name}, without the images of poorest quality"
+    out.print(f"\n{title}, at {exact(side['threshold'])}", style="bold", markup=False)
+    shares = (f"{100 * part:g} % left out" for part in side["measures"][0]["discards"])
+    table = _table("measure", "n", *shares, "area")
+    for row in side["measures"]:
+        area = "-" if row["area"] is None else f"{row['area']:.2f}"
+        name = escape(MEASURES.get(row["measure"], row["measure"]))
+        table.add_row(name, f"{row['n']:,}", *map(share, row["rates"]), area)
+    print_table(table)
 
 
 def _show_groups(found: Mapping[str, Any]) -> None:

@@ -53,7 +53,7 @@ def test_the_report_is_one_page_with_its_figures(opened: OpenedSet, tmp_path: Pa
     arguments = (opened.path, path, "--resamples", 100, "--threshold", 3, "--out", out, "--json")
     result = run(*arguments)
     assert result.exit_code == 0, result.output
-    assert {p.name for p in out.iterdir()} == set(FILES) - {"differentials.csv"}, "no groups in this set"
+    assert {p.name for p in out.iterdir()} == set(FILES) - {"differentials.csv", "quality.csv"}, "no groups, no quality"
     data = json.loads((out / "score.json").read_text())
     jsonschema.validate(data, score_schema())
     assert data == json.loads(result.stdout) and data["scores"]["without_score"] == 1

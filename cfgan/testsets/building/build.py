@@ -20,7 +20,16 @@ from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.describe import describe
-from cfgan.testsets.building.designs import Built, cells_of, changes, factorial, matched, stated_names, transect
+from cfgan.testsets.building.designs import (
+    Built,
+    capture,
+    cells_of,
+    changes,
+    factorial,
+    matched,
+    stated_names,
+    transect,
+)
 from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.identity import Identity, thresholds
 from cfgan.testsets.building.pairing import Values
@@ -168,7 +177,8 @@ def _design(maker: FaceMaker, plan: Plan, cells: Mapping[str, RequestCell]) -> B
     judged = bundle.judge_calibration.threshold if bundle.judge_calibration is not None else None
     stated = stated_names(plan, bundle.vocabulary)
     values = Values(bundle.vocabulary, stated, bundle.calibration.threshold, judged)
-    return {"matched": matched, "transect": transect, "factorial": factorial}[plan.design](maker, cells, values)
+    designs = {"matched": matched, "transect": transect, "factorial": factorial, "capture": capture}
+    return designs[plan.design](maker, cells, values)
 
 
 def _embedder(plan: Plan) -> Embedder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import statistics
 from collections import Counter
 from collections.abc import Iterator
@@ -18,10 +19,14 @@ from cfgan.io.files import write_bytes, write_json, write_text
 from cfgan.io.png import encode_png, grid
 from cfgan.io.yaml import dump_yaml
 from cfgan.stats.rates import Rate
+from cfgan.testsets.building.captured import captured_faces
 from cfgan.testsets.building.designs import Built
 from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.nearest import RULE
+from cfgan.testsets.building.quality import MEASURES
+from cfgan.testsets.building.regions import FIGURES
 from cfgan.testsets.building.writer import Face
+from cfgan.testsets.captures import Capture, captures_of
 from cfgan.testsets.folder import (
     ATTRIBUTES,
     DATASHEET,
@@ -110,6 +115,8 @@ def _protocol(maker: FaceMaker, built: Built) -> dict[str, Any]:
         }
     if built.pairs:
         protocol["smallest_rates"] = _least_fmr(built)
+    if captures := captured_faces(maker):
+        protocol["captures"] = captures
     if survival := _survival(maker):
         protocol["survival"] = survival
     return protocol
@@ -158,10 +165,28 @@ def _survival(maker: FaceMaker) -> dict[str, dict[str, Any]]:
                 "plain_moved": tally["plain_moved"],
                 "verified": tally["verified"],
                 "moved": tally["moved"],
-                "identity": maker.identity.kept([by_file[face.of] for face in faces], faces, tally["moved"]),
+                "in_place": tally["in_place"],
+                "region": _region(maker, role),
+                "refused": {
+                    "verifier": tried - tally["verified"],
+                    "judge": tally["verified"] - tally["moved"],
+                    "region": tally["moved"] - tally["in_place"],
+                    "no_face": tally["no_face"],
+                    "other_person": tally["in_place"] - tally["no_face"] - tally["survived"],
+                },
+                "identity": maker.identity.kept([by_file[face.of] for face in faces], faces, tally["in_place"]),
                 "median_strength": statistics.median(strengths) if strengths else None,
             }
     return found
+
+
+def _region(maker: FaceMaker, role: str) -> dict[str, Any] | None:
+    """The reader that had to see a change in its place; None where there is none."""
+    reader = maker.regions.get(role)
+    if reader is None:
+        return None
+    figures: dict[str, Any] = json.loads(FIGURES.read_text(encoding="utf-8"))
+    return {key: figures[role][key] for key in ("threshold", "auc", "sure_as", "real_without_above")}
 
 
 def attribute_rates(maker: FaceMaker) -> list[dict[str, Any]]:
@@ -190,6 +215,8 @@ def _by_kind(maker: FaceMaker) -> dict[str, list[Face]]:
     """The faces of each role, those of a gallery's people together."""
     kinds: dict[str, list[Face]] = {}
     for role, faces in maker.writer.faces.items():
+        if faces and faces[0].capture:
+            continue  # shows what its base shows, as well as the change lets it be seen
         kinds.setdefault("imposters" if maker.plan.design == "gallery" else role, []).extend(faces)
     return kinds
 
@@ -207,24 +234,38 @@ def _attributes(maker: FaceMaker) -> str:
     names = maker.bundle.vocabulary.names
     requested = [n for n in names if any(n in face.requested for face in _faces(maker))]
     readers = ["verifier", *(["judge"] if any(face.judge for face in _faces(maker)) else [])]
+    captures = {change.name: change for change in captures_of(maker.plan.resolved)}
+    measured = any(face.quality for face in _faces(maker))
     out = io.StringIO()
     writer = CellWriter(out, paths=1)
     writer.writerow(
         ["file", "subject", "seed", "draw", "role", "of", "strength", "face_found", "sha256"]
+        + (["capture", "capture_level", "capture_value", "capture_unit"] if captures else [])
         + [f"requested.{name}" for name in requested]
         + [f"condition.{name}" for name in names]
         + [f"{reader}.{name}" for reader in readers for name in names]
+        + [f"quality.{name}" for name in MEASURES if measured]
     )
     for face in _faces(maker):
         found = "" if face.found is None else int(face.found)
         row: list[Any] = [face.file, face.subject, face.seed, face.draw, face.role, face.of]
-        row += [f"{face.strength:g}" if face.of else "", found, face.digest]
+        row += [f"{face.strength:g}" if face.of and not face.capture else "", found, face.digest]
+        if captures:
+            row += _capture_cells(captures.get(face.capture))
         row += [f"{face.requested[n]:g}" if n in face.requested else "" for n in requested]
         row += [f"{v:g}" for v in face.condition] or [""] * len(names)
         for reader in readers:
             row += list(getattr(face, reader)) or [""] * len(names)
+        if measured:
+            row += ["" if value is None else f"{value:g}" for value in face.quality] or [""] * len(MEASURES)
         writer.writerow(row)
     return out.getvalue()
+
+
+def _capture_cells(capture: Capture | None) -> list[Any]:
+    if capture is None:
+        return [""] * 4
+    return [capture.kind.name, capture.level, f"{capture.value:g}", capture.kind.unit]
 
 
 def _manifest(maker: FaceMaker, protocol: dict[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,15 @@ from cfgan.attributes.request import Request, format_request, parse_request
 from cfgan.attributes.spec import RequestCell
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import SpecError
+from cfgan.testsets.building.captured import add_captures, captured
 from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.nearest import NearestPairs, nearest_pairs
 from cfgan.testsets.building.pairing import PairList, Screen, Values, fold_of, ring
 from cfgan.testsets.building.writer import Face
+from cfgan.testsets.captures import captures_of
 from cfgan.testsets.folder import Item, Pair
-from cfgan.testsets.spec import FactorialModel, MatchedModel, Plan, TransectModel
+from cfgan.testsets.scores.operating_points import RANDOM
+from cfgan.testsets.spec import CaptureModel, FactorialModel, MatchedModel, Plan, TransectModel
 
 IMPOSTER = "imposter"
 """The stratum of non-mated comparisons in a set of one level."""
@@ -87,6 +90,9 @@ def cells_of(plan: Plan, vocabulary: Vocabulary) -> dict[str, RequestCell]:
             cells["random"] = plan.cell("random", {}, count, 1, verified=False)
         return cells
     if isinstance(model, TransectModel):
+        _require_folds(model.subjects, model.folds, 2 * model.imposters + 1, "subjects")
+        return {"base": plan.cell("base", request, model.subjects, 0)}
+    if isinstance(model, CaptureModel):
         _require_folds(model.subjects, model.folds, 2 * model.imposters + 1, "subjects")
         return {"base": plan.cell("base", request, model.subjects, 0)}
     if isinstance(model, FactorialModel):
@@ -159,6 +165,7 @@ def matched(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) 
         for a, b, rank in found:
             pairs.add(everyone[a], everyone[b], "0", level, rank)
     _add_changes(maker, plan, enrolled, pairs, lambda face, name: name, built)
+    add_captures(maker, enrolled, pairs, lambda face, name: name)
     built.pairs = pairs.pairs
     return built
 
@@ -187,6 +194,7 @@ def transect(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values)
     folds = {face.subject: fold_of(i, model.folds) for i, face in enumerate(bases)}
     pairs = PairList(values, folds)
     _add_changes(maker, plan, bases, pairs, lambda face, name: name, built, search=model.search)
+    add_captures(maker, bases, pairs, lambda face, name: name)
     _add_imposters(bases, folds, model.folds, model.imposters, maker, pairs, lambda face: IMPOSTER, built)
     built.pairs = pairs.pairs
     return built
@@ -207,6 +215,32 @@ def factorial(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values
         _add_imposters(faces, folds, model.folds, model.per_face, maker, pairs, lambda face: face.role, built)
     everyone = [face for faces in groups.values() for face in faces]
     _add_changes(maker, plan, everyone, pairs, lambda face, name: face.role, built)
+    add_captures(maker, everyone, pairs, lambda face, name: face.role)
+    built.pairs = pairs.pairs
+    return built
+
+
+def capture(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) -> Built:
+    """One face under changes of capture; see :class:`CaptureModel`.
+
+    The same imposters are compared unchanged (stratum "random", from which thresholds come) and under each change, so
+    that what a change does to both error rates can be told face by face.
+    """
+    plan, model = maker.plan, maker.plan.model
+    if not isinstance(model, CaptureModel):
+        raise TypeError("not a capture plan")
+    built = Built()
+    bases = maker.subjects("base", cells["base"])
+    built.quota("subjects", model.subjects, len(bases))
+    folds = {face.subject: fold_of(i, model.folds) for i, face in enumerate(bases)}
+    pairs = PairList(values, folds)
+    couples = _add_imposters(bases, folds, model.folds, model.imposters, maker, pairs, lambda face: RANDOM, built)
+    for change in captures_of(plan.resolved):
+        changed = captured(maker, bases, change)
+        for base, face in zip(bases, changed, strict=True):
+            pairs.add(base, face, "1", change.name)
+        for a, b in couples:
+            pairs.add(bases[a], changed[b], "0", change.name)
     built.pairs = pairs.pairs
     return built
 
@@ -220,18 +254,20 @@ def _add_imposters(
     pairs: PairList,
     stratum: Callable[[Face], str],
     built: Built,
-) -> None:
-    """Non-mated pairs inside each fold of some faces."""
+) -> list[tuple[int, int]]:
+    """Non-mated pairs inside each fold of some faces, and who they are by their places."""
     screen = _screen(maker, faces)
     found: list[tuple[int, int]] = []
     for fold in range(1, count + 1):
         own = [i for i, face in enumerate(faces) if folds[face.subject] == fold]
         found += ring(own, own, each, screen)
-    for a, b in sorted(found, key=lambda pair: pair[0]):
+    found.sort(key=lambda pair: pair[0])
+    for a, b in found:
         pairs.add(faces[a], faces[b], "0", stratum(faces[a]))
     if faces and each:
         built.quota(f"{stratum(faces[0])} pairs", each * len(faces), len(found))
         _note_screening(built, stratum(faces[0]), screen, range(len(faces)), range(len(faces)), screen.met())
+    return found
 
 
 def _add_changes(

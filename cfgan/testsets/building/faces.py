@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.spec import RequestCell
+from cfgan.data.decode import load_rgb
 from cfgan.generate.sampling import CHUNK, Sampler, chunk_end, latents
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.identity import Identity
+from cfgan.testsets.building.regions import ROWS, RegionReader, region_readers
 from cfgan.testsets.building.writer import Face, Tally, TestsetWriter
 from cfgan.testsets.spec import Plan
 from cfgan.verify.candidates import Candidates, Gate
@@ -63,7 +66,10 @@ class FaceMaker:
         self._sampler = Sampler(bundle, device)
         self.verifier, *judges = readers_of(bundle, self._sampler.engine)
         self.judge = judges[0] if judges else None
+        self.regions = regions_of(bundle, plan)
+        """Attribute -> the reader that must see a change to it in its place."""
         self.stop, self.progress, self._marked = stop, progress, marked
+        self._stacked = 0, np.zeros((0, 0), np.float32)
 
     # ------------------------------------------------------------------ subjects
 
@@ -124,14 +130,24 @@ class FaceMaker:
             else:
                 taken.append((face, drawn.pixels[place]))
         faces = self.identity.controlled([face for face, _ in taken], [pixels for _, pixels in taken])
-        return self._judged([(face, pixels) for face, (_, pixels) in zip(faces, taken, strict=True)]), tally
+        return self.judged([(face, pixels) for face, (_, pixels) in zip(faces, taken, strict=True)]), tally
 
     def _too_alike(self, face: Face, beside: Sequence[Face], unlike: Sequence[npt.NDArray[np.float32]]) -> bool:
-        others = list(unlike)
-        if self.identity.how == "all":
-            standing = [each for faces in self.writer.faces.values() for each in faces if not each.of]
-            others += [each.vector for each in (*standing, *beside)]
-        return self.identity.too_alike(others, face)
+        if self.identity.too_alike(unlike, face):
+            return True
+        if self.identity.how != "all":
+            return False
+        return self.identity.too_alike([each.vector for each in beside], face) or self.identity.too_alike(
+            self._subjects_so_far(), face
+        )
+
+    def _subjects_so_far(self) -> npt.NDArray[np.float32]:
+        """The vectors of all subjects that stand, (n, D); put together anew only when there are more of them."""
+        count = sum(len(faces) for faces in self.writer.faces.values())
+        if count != self._stacked[0]:
+            standing = [each.vector for faces in self.writer.faces.values() for each in faces if not each.of]
+            self._stacked = count, np.stack(standing) if standing else np.zeros((0, 0), np.float32)
+        return self._stacked[1]
 
     # ------------------------------------------------------------------ changes
 
@@ -139,9 +155,11 @@ class FaceMaker:
         """Change one attribute of some faces and hold everything else: latent and all other attributes.
 
         Of the strengths at which the verifier sees the changed value, and still all requested ones, and the judge sees
-        the changed value too, the weakest is taken: a search that asks one reader alone finds what fools it. Faces that
-        are then no longer found, or that an embedder does not take for the person they were made from, are not kept.
-        The tally counts what survived, and what would have at strength 1 without a search.
+        the changed value too, the weakest is taken: a search that asks one reader alone finds what fools it. A hat and
+        eyeglasses must also be seen where they belong, by a reader of that part of the face alone, and not have been
+        there before. Faces that are then no longer found, or that an embedder does not take for the person they were
+        made from, are not kept. The tally counts what survived, what each step let pass, and what would have survived
+        at strength 1 without a search.
 
         Args:
             role: of the changed faces.
@@ -150,7 +168,7 @@ class FaceMaker:
             search: whether other strengths than 1 are tried.
         """
         done = self.writer.tally(role) or dict.fromkeys(
-            ("done", "verified", "moved", "survived", "plain_moved", "plain_survived"), 0
+            ("done", "verified", "moved", "in_place", "no_face", "survived", "plain_moved", "plain_survived"), 0
         )
         while done["done"] < len(bases):
             self.stop.raise_if_asked(f"{done['done']} of {role} are in {self.writer.out}; the same command goes on")
@@ -159,7 +177,7 @@ class FaceMaker:
                 found = self._change(role, base, name, value, done, search=search)
                 done["done"] += 1
                 taken += [found] if found is not None else []
-            self.writer.add(role, done, self._judged(taken))
+            self.writer.add(role, done, self.judged(taken))
             self.progress(role, done["done"], len(bases))
         return self.writer.stored(role)
 
@@ -181,8 +199,10 @@ class FaceMaker:
             passed &= np.arange(len(STRENGTHS)) == _PLAIN
         tally["verified"] += int(passed.any())
         passed &= self._judge_sees(pixels, passed, name, value)
+        tally["moved"] += int(passed.any())
+        passed &= self._in_place(base, pixels, passed, name, value)
 
-        def survivor(place: int) -> Face | None:
+        def survivor(place: int) -> tuple[Face, Face | None]:
             face = Face(
                 file="",
                 role=role,
@@ -194,17 +214,19 @@ class FaceMaker:
                 of=base.file,
                 strength=STRENGTHS[place],
             )
-            return self.identity.same_person(base, self.identity.embedded(face, pixels[place]), pixels[place])
+            face = self.identity.embedded(face, pixels[place])
+            return face, self.identity.same_person(base, face, pixels[place])
 
         if not passed.any():
             return None
         chosen = int(passed.argmax())
-        kept = survivor(chosen)
-        tally["moved"] += 1
+        face, kept = survivor(chosen)
+        tally["in_place"] += 1
+        tally["no_face"] += kept is None and face.found is False and self.plan.model.identity.require_face
         tally["survived"] += kept is not None
         if passed[_PLAIN]:
             tally["plain_moved"] += 1
-            tally["plain_survived"] += (kept if chosen == _PLAIN else survivor(_PLAIN)) is not None
+            tally["plain_survived"] += (kept if chosen == _PLAIN else survivor(_PLAIN)[1]) is not None
         return (kept, pixels[chosen]) if kept is not None else None
 
     def _judge_sees(
@@ -226,6 +248,23 @@ class FaceMaker:
             seen[rows] = (read if value > 0 else 1 - read) >= (sure[i] if len(sure) else threshold)
         return seen
 
+    def _in_place(
+        self, base: Face, pixels: Pixels, rows: npt.NDArray[np.bool_], name: str, value: float
+    ) -> npt.NDArray[np.bool_]:
+        """Of the images (N, 3, H, W) of ``rows``, where a worn thing is seen in the part of the face where it belongs.
+
+        None where it was seen there before the change. All of them for other attributes, where it is taken off, where
+        the plan does without, or where nothing is verified.
+        """
+        reader = self.regions.get(name)
+        if reader is None or value < 0 or not rows.any():
+            return rows
+        seen = rows.copy()
+        seen[rows] = reader.sees(pixels[rows])
+        if seen.any() and reader.sees(stored_pixels(self.writer.out, base)[None])[0]:
+            seen[:] = False
+        return seen
+
     def _gate(self, request: dict[str, float]) -> Gate:
         """The bundle's gate for a request, as the plan's ``verify`` wants it."""
         cell = RequestCell("", request, 1, 0, verify=self.plan.model.verify)
@@ -235,7 +274,7 @@ class FaceMaker:
 
     # ------------------------------------------------------------------ reading
 
-    def _judged(self, taken: list[tuple[Face, Pixels]]) -> list[tuple[Face, bytes]]:
+    def judged(self, taken: list[tuple[Face, Pixels]]) -> list[tuple[Face, bytes]]:
         """Add the judge's reading, which decides nothing, and encode the images."""
         if self.judge is not None and taken:
             read = self.judge.probability(np.stack([pixels for _, pixels in taken]))
@@ -255,7 +294,23 @@ class FaceMaker:
         }
         if face.of:
             text["changed"] = {"of": face.of, "condition": list(face.condition)}
+        if face.capture:
+            text["changed"] = {"of": face.of, "capture": face.capture}
         return encode_png(pixels, text)
+
+
+def regions_of(bundle: Bundle, plan: Plan) -> Mapping[str, RegionReader]:
+    """The readers of parts of the face that a plan's changes have to convince."""
+    worn = [name for name in ROWS if name in (plan.resolved.get("change") or ())]
+    if not (worn and bundle.of_faces and plan.model.regions and plan.model.verify.enabled):
+        return {}
+    return {name: region_readers()[name] for name in worn}
+
+
+def stored_pixels(out: Path, face: Face) -> Pixels:
+    """The image of a stored face, (3, H, W)."""
+    image = load_rgb(out / face.file)
+    return np.ascontiguousarray(np.asarray(image, dtype=np.uint8).transpose(2, 0, 1))
 
 
 def rounded(values: npt.NDArray[np.floating[Any]]) -> tuple[float, ...]:

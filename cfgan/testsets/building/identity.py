@@ -7,6 +7,7 @@ chooser's, so that a figure which only holds for the chooser can be told from on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from cfgan.external.face_embedder import DLIB
 from cfgan.external.operating_points import operating_points, real_match_rate, similarity_at
+from cfgan.testsets.building.quality import image_quality
 from cfgan.testsets.building.writer import Face, alike
 from cfgan.testsets.spec import IdentitySpec
 
@@ -58,11 +60,14 @@ class Identity:
         return self.limit is not None and self.how != "none"
 
     def embedded(self, face: Face, pixels: npt.NDArray[np.uint8]) -> Face:
-        """A face with the chooser's vector; pixels (3, H, W)."""
+        """A face with its quality and the chooser's vector; pixels (3, H, W)."""
+        sharpness, contrast = image_quality(pixels)
         if self.chooser is None:
-            return face
+            return replace(face, quality=_kept(sharpness, contrast, None, None))
         seen = self.chooser(pixels[None])
-        return replace(face, found=bool(seen.found[0]), vector=seen.vectors[0])
+        eyes, score = (None if each is None else float(each[0]) for each in (seen.eyes, seen.score))
+        quality = _kept(sharpness, contrast, eyes, score)
+        return replace(face, found=bool(seen.found[0]), vector=seen.vectors[0], quality=quality)
 
     def controlled(self, faces: Sequence[Face], pixels: Sequence[npt.NDArray[np.uint8]]) -> list[Face]:
         """Faces with the control's vectors."""
@@ -85,11 +90,11 @@ class Identity:
                 return None
         return face
 
-    def too_alike(self, vectors: Sequence[npt.NDArray[np.float32]], face: Face) -> bool:
-        """Whether a face is too like one of some embedded ones."""
+    def too_alike(self, vectors: Sequence[npt.NDArray[np.float32]] | npt.NDArray[np.float32], face: Face) -> bool:
+        """Whether a face is too like one of some embedded ones, (n, D) or n of (D,)."""
         if not self.screens or not len(vectors) or self.limit is None:
             return False
-        return bool(-np.linalg.norm(np.stack(vectors) - face.vector, axis=1).min() >= self.limit)
+        return bool(-np.linalg.norm(np.asarray(vectors) - face.vector, axis=1).min() >= self.limit)
 
     # ------------------------------------------------------------------ what it came to
 
@@ -152,6 +157,11 @@ class Identity:
             "imposter_comparisons": len(both),
             "by": rows,
         }
+
+
+def _kept(*measures: float | None) -> tuple[float | None, ...]:
+    """As journal and table hold them: six digits, None where unknown."""
+    return tuple(None if value is None or not math.isfinite(value) else round(value, 6) for value in measures)
 
 
 def _measured(embedder: Embedder) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from cfgan.testsets.building.neighbours import distances, nearest_others
+
 Vectors = npt.NDArray[np.float32]
 
 RULE = "whole set, folds afterwards"
@@ -70,10 +72,8 @@ class _Search:
         self._vectors, self._each, self._uses, self._closest = vectors, each, uses, closest
         n = len(vectors)
         kept = min(max(n - 1, 0), _CANDIDATES * (each + 3))
-        near, far = np.zeros((n, kept), np.int32), np.zeros((n, kept), np.float32)
-        for face in range(n):
-            order, distance = self._neighbours(face)
-            near[face], far[face] = order[:kept], distance[:kept]
+        near, far = nearest_others(vectors, kept)
+        self._far = far
         face_of, rank = np.indices((n, kept), dtype=np.int32)
         usable = far > closest
         columns = (far[usable], face_of[usable], near[usable], rank[usable] + 1)
@@ -82,7 +82,7 @@ class _Search:
 
     def _neighbours(self, face: int) -> tuple[npt.NDArray[np.int64], Vectors]:
         """All others of a face, nearest first, and their distances."""
-        distance = np.linalg.norm(self._vectors - self._vectors[face], axis=1)
+        distance = distances(self._vectors, face)
         order = np.argsort(distance, kind="stable")
         order = order[order != face]
         return order, distance[order]
@@ -134,14 +134,17 @@ class _Search:
 
     def passed_over(self, pairs: list[tuple[int, int, int]]) -> int:
         """Comparisons that were too alike and nearer than a chosen one of the same face, or than any it did not get."""
-        n = len(self._vectors)
+        n, kept = self._far.shape
         ranks: list[list[int]] = [[] for _ in range(n)]
         for a, _, rank in pairs:
             ranks[a].append(rank)
         total = 0
         for face, found in enumerate(ranks):
-            _, distance = self._neighbours(face)
-            total += int((distance[: max(found) - 1 if len(found) == self._each else n] <= self._closest).sum())
+            most = max(found) - 1 if len(found) == self._each else n
+            nearest = self._far[face]
+            if most > kept and kept and nearest[-1] <= self._closest:  # more of them than were kept
+                _, nearest = self._neighbours(face)
+            total += int((nearest[:most] <= self._closest).sum())
         return total
 
 

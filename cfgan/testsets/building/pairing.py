@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.testsets.building.neighbours import within
 from cfgan.testsets.building.writer import Face, alike
 from cfgan.testsets.folder import Mated, Pair, value_name
 
@@ -48,13 +49,9 @@ class Screen:
         """How many of some faces have among others at least one that is too alike."""
         if self.limit is None or not len(probes):
             return 0
-        among = np.stack([self.faces[place].vector for place in probes])
-        places = np.asarray(probes)
-        found = 0
-        for face in enrolled:
-            distance = np.linalg.norm(among - self.faces[face].vector, axis=1)
-            found += bool(((distance <= -self.limit) & (places != face)).any())
-        return found
+        vectors = np.stack([face.vector for face in self.faces])
+        places = np.asarray(probes, np.int64), np.asarray(enrolled, np.int64)
+        return sum(len(near) > 0 for _, near in within(vectors, *places, -self.limit))
 
 
 def fold_of(place: int, folds: int) -> int:
@@ -154,8 +151,13 @@ class PairList:
         self.pairs: list[Pair] = []
 
     def add(self, a: Face, b: Face, mated: Mated, stratum: str, rank: int | None = None) -> None:
-        """Add one comparison; ``a`` is the enrolled face, ``rank`` that of b among the faces that are like it."""
+        """Add one comparison; ``a`` is the enrolled face, ``rank`` that of b among the faces that are like it.
+
+        A change of capture stands among the values of b that a has not, where the stratum does not name it.
+        """
         matched, differing = self.values.compare(a, b)
+        if b.capture and b.capture != stratum:
+            differing = (*differing, b.capture)
         meant = [name.lstrip("-") for name in differing]
         moved = self.values.moved(a, b, meant) if mated != "0" else ()
         name = f"p{len(self.pairs) + 1:06d}"

@@ -48,6 +48,10 @@ class Face:
         of: file of the face that this one was made from by a change; empty for others.
         strength: how strongly the changed attribute was given, in units of the condition; 0 for others.
         digest: sha256 of the file.
+        capture: the change of capture that it was made from ``of`` by, such as "blur=2"; empty for others.
+        capture_level: grade of that change, 1 and on.
+        quality: in the order of :data:`cfgan.testsets.building.quality.MEASURES`; None where unknown; empty where
+            nothing was measured.
     """
 
     file: str
@@ -64,6 +68,9 @@ class Face:
     of: str = ""
     strength: float = 0.0
     digest: str = ""
+    capture: str = ""
+    capture_level: int = 0
+    quality: tuple[float | None, ...] = ()
 
     @property
     def subject(self) -> str:
@@ -79,7 +86,7 @@ class Face:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Face:
         """Inverse of :meth:`to_json`. Raises KeyError, TypeError or ValueError on malformed content."""
-        listed = {key: tuple(values[key]) for key in ("condition", "verifier", "judge")}
+        listed = {key: tuple(values.get(key, ())) for key in ("condition", "verifier", "judge", "quality")}
         held = (base64.b64decode(values[key]) for key in ("vector", "control"))
         vector, control = (np.frombuffer(each, "<f4").astype(np.float32) for each in held)
         return cls(**{**values, **listed, "vector": vector, "control": control})

@@ -51,7 +51,7 @@ class Format:
     options: frozenset[str]
 
 
-_AS_LISTS = {"presumed_as_mated", "balance", "gallery", "size", "quality", "margin"}
+_AS_LISTS = {"presumed_as_mated", "balance", "gallery", "size", "quality", "margin", "align"}
 FORMATS = {
     "lfw": Format("LFW's pairs.txt and folders of images", plan_lfw, frozenset(_AS_LISTS | {"images"})),
     "insightface": Format("a .bin of images and issame", plan_insightface, frozenset(_AS_LISTS)),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cfgan.errors import InputError
 from cfgan.io.files import atomic_write, make_folder, write_bytes, write_text
+from cfgan.testsets.export.align import ALIGNMENT, Aligner
 from cfgan.testsets.export.source import ExportOptions, Plan, Source, Tick, for_each
 from cfgan.testsets.folder import Pair, subject_of
 from cfgan.testsets.tables import GALLERY, csv_text, set_digest
@@ -91,6 +92,11 @@ def _notes(source: Source, folds: Folds, options: ExportOptions) -> list[str]:
         notes.append(
             f"{left:,} comparisons of the set were left out to make the folds equal; index.csv lists those kept."
         )
+    if options.align:
+        notes.append(
+            "Each face was brought to the five points of ArcFace's template; alignment.csv says where its points were "
+            "and in which images no face was found (there they are taken to be where CelebA's frame has them)."
+        )
     if options.margin:
         notes.append(f"Each image has a border of {100 * options.margin:g} % of its side, in the colours of its edge.")
     enrolled = {name for pair in shown for name in (pair.a, pair.b) if name.startswith(GALLERY)}
@@ -138,7 +144,8 @@ def plan_lfw(source: Source, options: ExportOptions) -> Plan:
     files = [*source.files, *(name for name in needed if name.startswith(GALLERY))]
     places = _number(files)
     names = {name: f"{who}/{who}_{number:04d}.{options.images}" for name, (who, number) in places.items()}
-    side = options.size or LFW_SIDE
+    side = options.align or options.size or LFW_SIDE
+    aligner = Aligner(options.align) if options.align else None
 
     def lines(pairs: Sequence[Pair]) -> list[str]:
         return [_line(pair, places) for pair in pairs]
@@ -152,11 +159,12 @@ def plan_lfw(source: Source, options: ExportOptions) -> Plan:
             make_folder(home / "lfw" / who)
 
         def one(name: str) -> None:
-            write_bytes(
-                home / "lfw" / names[name], source.encode(name, options.images, side, options.quality, options.margin)
-            )
+            image = source.encode(name, options.images, side, options.quality, options.margin, aligner)
+            write_bytes(home / "lfw" / names[name], image)
 
         for_each(one, files, tick)
+        if aligner is not None:
+            write_text(folder / ALIGNMENT, aligner.table(files))
         body = [line for fold in listed for line in fold]
         write_text(home / "pairs.txt", "\n".join([f"{len(folds)}\t{each}", *body]) + "\n")
         write_text(home / "pairsDevTrain.txt", "\n".join([str(each * (len(folds) - 1)), *train]) + "\n")
@@ -174,7 +182,8 @@ def plan_lfw(source: Source, options: ExportOptions) -> Plan:
             "others:       lfw_home/lfw is the folder of images, lfw_home/pairs.txt the list of pairs",
         ),
         (
-            f"Images are {quality}, {side} x {side} pixels; faces are framed tighter than LFW's.",
+            f"Images are {quality}, {side} x {side} pixels"
+            + ("." if options.align else "; faces are framed tighter than LFW's."),
             f"pairs.txt: {len(folds)} folds of {each:,} mated and {each:,} non-mated pairs; no subject is in two.",
             "pairsDevTest.txt is the last fold, pairsDevTrain.txt all others; they hold nothing that pairs.txt lacks.",
             "index.csv tells which comparison of the set each row of pairs.txt is, names.csv which file each image is.",
@@ -226,7 +235,8 @@ def plan_insightface(source: Source, options: ExportOptions) -> Plan:
     if options.balance:
         folds = _balanced(source, folds)
     needed = _needed(source, folds)
-    side = options.size or BIN_SIDE
+    side = options.align or options.size or BIN_SIDE
+    aligner = Aligner(options.align) if options.align else None
     order = [pair for mated, nonmated in folds for pair in (*mated, *nonmated)]
     mated = sum(pair.mated != "0" for pair in order)
     file = f"{source.testset.design}.bin"
@@ -235,9 +245,11 @@ def plan_insightface(source: Source, options: ExportOptions) -> Plan:
         encoded: dict[str, bytes] = {}
 
         def one(name: str) -> None:
-            encoded[name] = source.encode(name, "jpg", side, options.quality, options.margin)
+            encoded[name] = source.encode(name, "jpg", side, options.quality, options.margin, aligner)
 
         for_each(one, needed, tick)
+        if aligner is not None:
+            write_text(folder / ALIGNMENT, aligner.table(needed))
         # A face in several comparisons is one object, which pickle stores once.
         images = [encoded[name] for pair in order for name in (pair.a, pair.b)]
         with atomic_write(folder / file) as handle:
@@ -253,8 +265,8 @@ def plan_insightface(source: Source, options: ExportOptions) -> Plan:
             "others:      images, issame = pickle.load(open(FILE, 'rb')); images 2 i and 2 i + 1 are pair i",
         ),
         (
-            f"Images are JPEG, quality {options.quality}, no chroma subsampling, {side} x {side} pixels; they are "
-            "framed as the set's are, not aligned to insightface's five landmarks.",
+            f"Images are JPEG, quality {options.quality}, no chroma subsampling, {side} x {side} pixels"
+            + ("." if options.align else "; they are framed as the set's are, not aligned: --align 112 does."),
             f"{mated:,} mated and {len(order) - mated:,} non-mated comparisons, fold after fold.{one_kind}",
             "Evaluators split the list into blocks of equal length, which are the folds if all are of one size.",
             "index.csv tells which comparison of the set each is.",

@@ -20,12 +20,14 @@ from cfgan.errors import FolderError, InputError
 from cfgan.io.files import sha256_of
 from cfgan.io.png import encode_jpeg, encode_png
 from cfgan.testsets.check import check_tables
+from cfgan.testsets.export.align import Aligner
 from cfgan.testsets.folder import Testset, subject_of
 from cfgan.testsets.tables import GALLERY, attribute_columns, attribute_rows, is_enrolled, read_checksums
 
 IMAGE_KINDS = ("jpg", "png")
 MAX_SIZE = 4096
 MAX_MARGIN = 0.4
+LEAST_ALIGNED = 32  # side in pixels
 
 _WORKERS = 4  # images decoded and encoded at a time
 Pixels = npt.NDArray[np.uint8]
@@ -49,6 +51,7 @@ class ExportOptions:
         with_images: put the images' bytes into the table.
         margin: width of the border around each image, as a share of the exported side, 0..0.4: detectors that look for
             faces in scenes find few that fill their image.
+        align: side of images that are aligned by five points, 32..4096, instead of ``size`` and ``margin``.
     """
 
     presumed_as_mated: bool = False
@@ -59,6 +62,7 @@ class ExportOptions:
     quality: int = 95
     with_images: bool = False
     margin: float = 0.0
+    align: int | None = None
 
     def check(self, kind: str, taken: frozenset[str]) -> None:
         """Raise InputError for a value out of range, or one that the format ``kind`` does not take."""
@@ -72,7 +76,11 @@ class ExportOptions:
             raise InputError(
                 f"{self.images!r} is neither jpg nor png.", field="--images", value=self.images, nearest=IMAGE_KINDS
             )
-        for flag, value, low, high in (("--quality", self.quality, 50, 95), ("--size", self.size, 8, MAX_SIZE)):
+        for flag, value, low, high in (
+            ("--quality", self.quality, 50, 95),
+            ("--size", self.size, 8, MAX_SIZE),
+            ("--align", self.align, LEAST_ALIGNED, MAX_SIZE),
+        ):
             if value is not None and not low <= value <= high:
                 close = low if value < low else high
                 text = f"{value} is not between {low} and {high}."
@@ -81,6 +89,9 @@ class ExportOptions:
             end = 0.0 if self.margin < 0 else MAX_MARGIN
             text = f"{self.margin:g} is not between 0 and {MAX_MARGIN:g}."
             raise InputError(text, field="--margin", value=self.margin, nearest=[end])
+        if self.align is not None and (self.size is not None or self.margin):
+            given = "--margin" if self.margin else "--size"
+            raise InputError(f"cannot be combined with {given}: aligning sets both.", field="--align", value=self.align)
         if self.gallery is not None and not self.gallery.is_dir():
             raise FolderError(f"there is no folder {self.gallery}.", field="--gallery", value=self.gallery)
 
@@ -174,8 +185,10 @@ class Source:
             raise FolderError(f"{name} cannot be read ({error.strerror}).", field="testset", value=name) from None
         return path
 
-    def encode(self, name: str, kind: str, side: int, quality: int, margin: float = 0.0) -> bytes:
-        """An image's central square as JPEG or PNG bytes, with the mark and the text that it carries.
+    def encode(
+        self, name: str, kind: str, side: int, quality: int, margin: float = 0.0, align: Aligner | None = None
+    ) -> bytes:
+        """An image's central square, or its face aligned, as JPEG or PNG bytes with the mark and text that it carries.
 
         Enrolled faces are real: they get neither. A margin takes its share of the side on each edge and goes on with
         the colours of the image's own edge.
@@ -185,10 +198,13 @@ class Source:
             DataError: it cannot be decoded.
         """
         image = load_rgb(self.checked(name))
-        border = round(margin * side)
-        inner = side - 2 * border
-        pixels = to_square(image, inner) if image.size != (inner, inner) else _pixels(image)
-        pixels = np.pad(pixels, ((0, 0), (border, border), (border, border)), mode="edge") if border else pixels
+        if align is not None:
+            pixels = align(name, image)
+        else:
+            border = round(margin * side)
+            inner = side - 2 * border
+            pixels = to_square(image, inner) if image.size != (inner, inner) else _pixels(image)
+            pixels = np.pad(pixels, ((0, 0), (border, border), (border, border)), mode="edge") if border else pixels
         real = name.startswith(GALLERY)
         text = None if real else text_of(image)
         if kind == "jpg":

@@ -18,8 +18,8 @@ from cfgan.testsets.folder import ATTRIBUTES, ITEMS, PAIRS, Item, Pair
 from cfgan.testsets.tables import GALLERY, ImageRow, attribute_rows, csv_text, set_digest
 
 _GROUP = 512  # rows of a Parquet file written together; with images, these are in memory
-_WHOLE = ("seed", "draw", "face_found")
-_NUMBERS = ("strength", "requested.", "condition.", "verifier.", "judge.")
+_WHOLE = ("seed", "draw", "face_found", "capture_level")
+_NUMBERS = ("strength", "requested.", "condition.", "verifier.", "judge.", "quality.", "capture_value")
 _Row = TypeVar("_Row")
 
 

@@ -49,7 +49,8 @@ class StratumCurve:
 def score_curves(comparisons: Comparisons) -> list[StratumCurve]:
     """Curves of each stratum, and of all comparisons where they are no mixture; presumed mated apart from mated ones.
 
-    Strata without positives of their own are shown against the presumed ones only where there are no others.
+    Strata without positives of their own are shown against the presumed ones only where there are no others, and not at
+    all where every stratum with positives has negatives too: the rest would be a mixture, of changes of capture say.
     """
     scored, negative = comparisons.scored, comparisons.negative
     strata = {name: mask for (family, name), mask in comparisons.parts.items() if family == "stratum"}
@@ -68,6 +69,7 @@ def score_curves(comparisons: Comparisons) -> list[StratumCurve]:
                 continue
             own_positives, own_negatives = all_positives & mask, all_negatives & mask
             borrowed = kind == PRESUMED and len(positives) > 1
+            borrowed |= len(with_positives) > 1 and set(with_positives) <= set(with_negatives)
             if not all_negatives.any() or not (own_positives.any() or (own_negatives.any() and not borrowed)):
                 continue
             mine = own_positives.any(), own_negatives.any()

@@ -34,6 +34,7 @@ FORMAT = "cfgan-identification/1"
 ENROLLED, PROBES = "enrolled.csv", "probes.csv"
 _COLUMNS = ("probe", "candidate", "score")
 
+_BLOCK = 100_000  # scores of a matrix mapped at a time
 Row = tuple[npt.NDArray[np.int64], Floats]
 """Candidates of a probe: their places among the enrolled, and their scores, more is more alike."""
 
@@ -115,12 +116,16 @@ def _matrix(path: Path, protocol: Protocol) -> Iterator[Row]:
     if scores.shape != shape or scores.dtype.kind != "f":
         text = f"{path.name} is {scores.dtype} {scores.shape}; float {shape}, probes by enrolled, is expected."
         raise DataError(text, field=FIELD, value=path)
+    del scores
     places = np.arange(shape[1], dtype=np.int64)
-    for k in range(shape[0]):
-        row = np.asarray(scores[k], dtype=np.float64)
-        if np.isinf(row).any():
-            raise DataError(f"{path.name} row {k} has an infinite score.", field=FIELD, value=path)
-        yield places, row
+    step = max(1, _BLOCK // shape[1])
+    for start in range(0, shape[0], step):
+        # Mapped anew for each block: what was read stays in memory for as long as it is mapped.
+        block = np.array(np.load(path, mmap_mode="r", allow_pickle=False)[start : start + step])
+        for k, row in enumerate(block.astype(np.float64), start):
+            if np.isinf(row).any():
+                raise DataError(f"{path.name} row {k} has an infinite score.", field=FIELD, value=path)
+            yield places, row
 
 
 def _listed(path: Path, protocol: Protocol) -> Iterator[Row]:

@@ -33,6 +33,7 @@ from cfgan.testsets.scores.operating_points import (
     smallest_rate,
 )
 from cfgan.testsets.scores.paired import paired_contrasts
+from cfgan.testsets.scores.quality import error_against_discard, pair_qualities
 from cfgan.testsets.scores.rows import make_rows, rate_masks
 from cfgan.testsets.scores.tables import ScoreTable
 from cfgan.testsets.scores.warnings import score_warnings
@@ -141,7 +142,8 @@ def score_testset(
             flag_error_rate=settings.flag_error_rate,
         ),
     }
-    data["notes"] = _notes(data, comparisons)
+    data["quality"] = error_against_discard(comparisons, pair_qualities(testset))
+    data["notes"] = _notes(data, comparisons, testset)
     result: dict[str, Any] = _plain(data)
     return result
 
@@ -246,7 +248,7 @@ def _curve(curve: StratumCurve, resampled: Any) -> dict[str, Any]:
     }
 
 
-def _notes(data: dict[str, Any], comparisons: Comparisons) -> list[str]:
+def _notes(data: dict[str, Any], comparisons: Comparisons, testset: Testset) -> list[str]:
     """What a reader must know beside the figures."""
     unit = "presentation" if comparisons.detection else "comparison"
     notes = []
@@ -269,6 +271,11 @@ def _notes(data: dict[str, Any], comparisons: Comparisons) -> list[str]:
     kinds = {row["kind"] for row in data["rows"]}
     if "presumed" in kinds:
         notes.append("Presumed mated: one latent with a changed attribute, not two pictures of one person.")
+    if testset.protocol.get("captures") and "1" in kinds:
+        notes.append(
+            "Mated comparisons of one image and the same image after a change of capture: FNMR is what the change "
+            "alone does, and lower than between two photographs of a person."
+        )
     if comparisons.detection:
         notes.append(
             "Manipulated media, not presentation attacks: no artefact was presented to a sensor. APCER and BPCER are "
