@@ -224,7 +224,8 @@ class _Finder:
             elif UNTITLED.fullmatch(title):
                 self._left_out[title] = "without a title"
             elif not self._in_vocabulary(title) and is_text(self._frame[title]):
-                self._left_out[title] = FEW_WORDS if self._vocabulary is None and _few_words(self._frame[title]) else TEXT
+                classes = self._vocabulary is None and _few_words(self._frame[title])
+                self._left_out[title] = FEW_WORDS if classes else TEXT
             else:
                 yield title
 
