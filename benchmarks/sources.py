@@ -2,10 +2,10 @@
 
     python benchmarks/sources.py --out sources.md
 
-draws a small set of each kind (coloured shapes), with what is odd in sets that people have, and runs `data stats`, `data import`, `train`
-(verifier, generator and prior, for a few images), `bundle build`, `generate`, `verify`, `report` and `balance` on it, as
-they are typed. The table says what each step made of it; a command that fails ends the run with what it said. MNIST is
-left out where torchvision cannot be imported.
+draws a small set of each kind (coloured shapes), with what is odd in sets that people have, and runs `data stats`,
+`data import`, `train` (verifier, generator and prior, for a few images), `bundle build`, `generate`, `verify`, `report`
+and `balance` on it, as they are typed. The table says what each step made of it; a command that fails ends the run with
+what it said. MNIST is left out where torchvision cannot be imported.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def labels_in_names(folder: Path) -> Drawn:
 
 
 def dirty_table(folder: Path) -> Drawn:
-    """Moods in capitals and not, cells that say nothing, a row again, a row without its image, an image without a row."""
+    """Moods in capitals and not, cells that say nothing, rows twice, a row without an image and the other way round."""
     says = {"round": ("yes", "1", "TRUE", " Yes "), "square": ("no", "0", "False", "NO")}
     rows: list[list[object]] = [["picture", "mood", "Round", "photographer"]]
     for k, colour, form in kinds():
