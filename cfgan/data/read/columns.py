@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.image_files import is_manifest
@@ -28,7 +28,10 @@ NOTES = ("synthetic", "request", "draw")
 """Columns that `cfgan balance` writes beside labels: no labels, unless somebody names them as such."""
 
 TEXT, INDEX, UNKNOWN, NOTE = "text, not labels", "row numbers", "unknown to the model", "a note of cfgan's own"
+FEW_WORDS = "text, not labels; --class-column reads each value as a class"
 """Why a column is left out."""
+
+_FEW = 32  # different words of a column that may be classes
 
 _REQUESTED = "requested."
 _COUNTED = ("", "index")  # titles of columns that may hold row numbers
@@ -221,7 +224,8 @@ class _Finder:
             elif UNTITLED.fullmatch(title):
                 self._left_out[title] = "without a title"
             elif not self._in_vocabulary(title) and is_text(self._frame[title]):
-                self._left_out[title] = TEXT
+                classes = self._vocabulary is None and _few_words(self._frame[title])
+                self._left_out[title] = FEW_WORDS if classes else TEXT
             else:
                 yield title
 
@@ -251,3 +255,9 @@ class _Finder:
             found[name] = title
         order = {name: k for k, name in enumerate(self._vocabulary.names if self._vocabulary else ())}
         return {name: found[name] for name in (sorted(found, key=order.__getitem__) if order else found)}
+
+
+def _few_words(column: pd.Series[Any]) -> bool:
+    """Whether a column of text has so few values, each so often, that they may be classes."""
+    different = len(set(words(column.tolist())) - {""})
+    return 2 <= different <= _FEW and len(column) >= 10 * different

@@ -30,7 +30,7 @@ class Matches:
     Args:
         rows: int64 (F,), for each file its row, or -1.
         lost: rows without a file, ascending.
-        folders: folders that one side has and the other has not -> which.
+        folders: folders that one side has and the other has not -> which; without one that all files lie in.
     """
 
     rows: npt.NDArray[np.int64]
@@ -89,7 +89,7 @@ class _Matcher:
         if (self._rows < 0).any() and len(self._taken) < len(self._names):
             self._by_key()
         lost = np.setdiff1d(np.arange(len(self._names)), self._rows)
-        return Matches(self._rows, lost, self._folders)
+        return Matches(self._rows, lost, self._telling())
 
     def _take(self, k: int, row: int) -> None:
         self._rows[k] = row
@@ -132,6 +132,15 @@ class _Matcher:
         for longer, shorter, where in ((name, file, IN_TABLE), (file, name, IN_FILES)):
             if len(longer) > len(shorter):
                 self._folders.setdefault(longer.removesuffix(shorter), where)
+
+    def _telling(self) -> dict[str, str]:
+        """The folders, without one that all files lie in (``images/``): it tells none of them from another."""
+        keys = [name_key(file) for file in self._files]
+        return {
+            folder: where
+            for folder, where in self._folders.items()
+            if where == IN_TABLE or not all(key.startswith(folder) for key in keys)
+        }
 
     def _refuse(self, name: str, both: Sequence[str]) -> NoReturn:
         raise DataError(

@@ -116,8 +116,18 @@ class Source:
             found.update(b"" if part is None else np.ascontiguousarray(part).tobytes())
         return found.hexdigest()
 
+    @property
+    def lacks_validation(self) -> bool:
+        """Whether the source says which images are for training, and none for validation, as many do."""
+        if self.split is None:
+            return False
+        stated = {self.splits[place] for place in np.unique(self.split).tolist() if place >= 0}
+        return "train" in stated and "validation" not in stated
+
     def parts(self, shares: Shares, *, together: bool = False) -> npt.NDArray[np.uint8]:
         """uint8 (N,), 0 train, 1 validation, 2 test: as the source says, by shares where it does not.
+
+        Where it has training images and none for validation, a share of the former is held out for that.
 
         Args:
             shares: of what is held out; they go by the person, where one is known, else by the file name.
@@ -134,6 +144,7 @@ class Source:
             persons = zip(self.person.tolist(), keys, strict=True)
             keys = [self.persons[k] if k >= 0 else key for k, key in persons]
         split = shares.split(keys)
+        held = split == SPLITS["validation"]
         if self.split is not None:
             for place, word in enumerate(self.splits):
                 stated = self.split == place
@@ -144,6 +155,8 @@ class Source:
                         f"{where}: {word!r} is not a split.", field="--split-column", value=word, nearest=close
                     )
                 split[stated] = SPLITS.get(word, 0)
+        if self.lacks_validation:
+            split[held & (split == SPLITS["train"])] = SPLITS["validation"]
         if together:
             require_together(split, keys, field="--group-column")
         return split

@@ -23,6 +23,7 @@ SKLEARN = ("digits",)
 """Image data sets that lie in scikit-learn itself."""
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_ELSE = {"CelebA": " The folder of a part of it is read without torchvision: name the folder itself as the source."}
 _PARTS = ("train", "val", "valid", "validation", "test")  # what `split` may be called
 
 
@@ -152,7 +153,7 @@ def _parts(kind: Any, name: str, arguments: dict[str, Any], takes: set[str]) -> 
         except ValueError as error:  # how torchvision says that it has no such part
             refused = error
         except (RuntimeError, OSError, TypeError) as error:
-            raise DataError(f"{name}: {error}", field="SOURCE", value=name) from None
+            raise DataError(f"{name}: {error}{_ELSE.get(name, '')}", field="SOURCE", value=name) from None
     if not found:
         raise DataError(f"{name}: {refused}", field="SOURCE", value=name)
     return found

@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import json
+import shutil
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -360,3 +361,21 @@ def test_a_prior_of_one_attribute(tmp_path: Path) -> None:
     arguments = ["train", "prior", "--labels", str(tmp_path / "t.csv"), "--out", str(tmp_path / "p.safetensors")]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0 and "1 attributes, fitted on 40 label rows" in done.output
+
+
+def test_a_table_beside_the_folder_of_its_images_leaves_nothing_out(folder: Path, tmp_path: Path) -> None:
+    """labels.csv and images/ is what most sets look like: that folder tells no image from another."""
+    shutil.copytree(folder, tmp_path / "set" / "images")
+    (tmp_path / "set" / "labels.csv").write_text(text(rows(CELLS, tuple(Path(name).name for name in FILES))).decode())
+    done = CliRunner().invoke(app, ["data", "import", str(tmp_path / "set"), "--out", str(tmp_path / "s"), "--strict"])
+    assert done.exit_code == 0 and "left out" not in done.stderr, done.output
+
+
+def test_a_column_of_few_words_is_left_out_with_what_would_take_it(tmp_path: Path) -> None:
+    lines = ["file,Red,hair,caption", *(f"{k}.png,{k % 2},{('black', 'blond')[k % 2]},no {k}" for k in range(20))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    table = read_labels(tmp_path / "t.csv")
+    assert table.left_out.lines() == [
+        "1 column left out (text, not labels; --class-column reads each value as a class): hair",
+        "1 column left out (text, not labels): caption",
+    ]

@@ -100,3 +100,22 @@ def test_near_duplicates_are_found_and_kept_in_one_split(tmp_path: Path) -> None
 def places(files: tuple[str, ...]) -> list[tuple[int, int]]:
     known = {Path(file).name: k for k, file in enumerate(files)}
     return [(known[f"{k:03d}.png"], known[f"again{k * 7919 % 1000:03d}.png"]) for k in range(100)]
+
+
+def test_a_set_with_train_and_test_alone_gets_its_validation_images_out_of_train(tmp_path: Path) -> None:
+    """As many on the Hugging Face Hub are: without any, a verifier has nothing to be calibrated on."""
+    lines = ["file,Big,split"]
+    for k in range(200):
+        name = f"{k:03d}.png"
+        # Some training images are there again in the test split, which stays as it is.
+        Image.new("RGB", (16, 16), (k % 190, 255 - k % 190, k % 7 * 30)).save(tmp_path / name)
+        lines.append(f"{name},{k % 2},{'test' if k < 50 else 'train'}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    source = open_source(tmp_path)
+    assert source.lacks_validation
+    for table in (source.labelled(SHARES), stratified(source, SHARES)):
+        split = table.split
+        assert (split[:50] == 2).all() and (split[50:] != 2).all() and 5 <= (split == 1).sum() <= 25
+    assert (source.parts(Shares(0, 0)) != 1).all()  # --validation 0, and whoever counts training images
+    done = CliRunner().invoke(app, ["data", "import", str(tmp_path), "--out", str(tmp_path / "store"), "--size", "16"])
+    assert "No image is marked for validation" in done.stderr and len(open_store(tmp_path / "store").rows("test")) == 50

@@ -217,6 +217,7 @@ def test_torchvision_reads_celeba(tmp_path: Path) -> None:
 
     read = Synthetic(tmp_path / "c", split="test", target_type=["attr", "identity", "bbox", "landmarks"])
     image, (attributes, identity, box, landmarks) = read[3]
+    image.load()  # that class leaves the file open
     assert len(read) == 12 and image.size == (178, 218) and read.attr_names[:2] == ["Red", "Round"]
     assert attributes.tolist() == [1, 1] and int(identity) == 2 and box.tolist() == [0, 20, 178, 178]
     assert landmarks.tolist() == [-1] * 10
