@@ -44,11 +44,16 @@ def open_regular(path: Path, most: int | None = None) -> io.BufferedReader:
             kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe or a device"
             raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
         if most is not None and about.st_size > most:
-            raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+            raise too_large(path, most)
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def too_large(path: Path, most: int) -> OSError:
+    """The error for a file of more than so many bytes."""
+    return OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
 
 
 def read_regular(path: Path, most: int = MAX_TEXT) -> bytes:
@@ -87,7 +92,8 @@ def reason(error: BaseException) -> str:
         return "is missing"
     if isinstance(error, UnicodeDecodeError):
         wide = bytes(error.object[:2]) in (b"\xff\xfe", b"\xfe\xff")
-        return f"is {'UTF-16' if wide else 'not UTF-8'} text: save it as UTF-8"
+        kind = "UTF-16" if wide else "not UTF-8"  # the latter as a rule a spreadsheet's own code page
+        return f"is {kind} text: save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
     if isinstance(error, EOFError):
         return "ends too early"
     return f"cannot be read ({said(error)})"

@@ -24,6 +24,7 @@ from cfgan_cli.source_options import (
     LeftOutFile,
     Pattern,
     PersonColumn,
+    ReplaceLeftOut,
     Root,
     SplitColumn,
     Strict,
@@ -69,6 +70,7 @@ def import_data(
     skip_bad: SkipBad = False,
     strict: Strict = False,
     left_out: LeftOutFile = None,
+    force: ReplaceLeftOut = False,
     workers: Workers = 2,
     quiet: Quiet = False,
 ) -> None:
@@ -101,7 +103,7 @@ def import_data(
             validation=validation,
             test=test,
         )
-        check_left_out_file(left_out)
+        check_left_out_file(left_out, force)
         opened = open_source(source, options)
         if align:
             opened = aligned(opened, faces)
@@ -126,7 +128,7 @@ def import_data(
         bad_images = LeftOut(images=dict(line.split(": ", 1) for line in bad))
         # A row without an image is a bad image too, and named once.
         rows = {name: why for name, why in opened.left_out.rows.items() if name not in bad_images.images}
-        incomplete = tell_left_out(replace(opened.left_out, rows=rows) | bad_images, left_out)
+        incomplete = tell_left_out(replace(opened.left_out, rows=rows) | bad_images, left_out, force)
         for line in store.hard_to_prove():
             message(f"{line}.", style="yellow")
     if not quiet:

@@ -25,6 +25,7 @@ from cfgan_cli.source_options import (
     LeftOutFile,
     Pattern,
     PersonColumn,
+    ReplaceLeftOut,
     Root,
     SplitColumn,
     Strict,
@@ -76,6 +77,7 @@ def stats(
     faces: Faces = "largest",
     strict: Strict = False,
     left_out: LeftOutFile = None,
+    force: ReplaceLeftOut = False,
     workers: Workers = 2,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")
@@ -121,13 +123,13 @@ def stats(
             download=download,
             identity=identity,
         )
-        check_left_out_file(left_out)
+        check_left_out_file(left_out, force)
         if labels is not None and not Path(source).exists():  # before the table beside it is blamed
             raise InputError(f"there is no file and no folder {str(source)!r}.", field="SOURCE", value=source)
         opened = open_source(source, options)
         if align and images:
             opened = aligned(opened, faces)
-        incomplete = tell_left_out(opened.left_out, left_out, quiet=quiet)
+        incomplete = tell_left_out(opened.left_out, left_out, force, quiet=quiet)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         with progress_bar(quiet=quiet or as_json, unit="") as progress:

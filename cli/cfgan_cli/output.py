@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cfgan.data.left_out import LeftOut
 
 Force = Annotated[bool, typer.Option("--force", help="Replace the file at --out, whatever it is.")]
-"""Of every command whose --out is a file; see :mod:`cfgan.io.outputs`."""
+"""Of every command that writes a file which a person names; see :mod:`cfgan.io.outputs`."""
 
 EXIT_FAILED, EXIT_INPUT, EXIT_SHORT = 1, 2, 3
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cfgan_cli.options import AsJson, Quiet
-from cfgan_cli.output import console, exit_codes, print_json
+from cfgan_cli.output import Force, console, exit_codes, print_json
 from cfgan_cli.tables import print_table
 
 
@@ -43,6 +43,7 @@ def identify(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the protocol: new or empty; with SCORES a JSON file.")
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -84,7 +85,7 @@ def identify(
                 )
             return
         begins = f'{{\n "format": "{FORMAT}"'.encode()
-        target = OutputFile(out, lambda path: starts_with(path, begins)) if out is not None else None
+        target = OutputFile(out, lambda path: starts_with(path, begins), force=force) if out is not None else None
         data = score_identification(
             protocol,
             read_candidates(scores, protocol, distance=distance),

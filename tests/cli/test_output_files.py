@@ -11,12 +11,15 @@ import pytest
 import typer
 from helpers import make_bundle
 from PIL import Image
+from score_helpers import draw_pairs, make_set, simulate, write_scores
 from typer.testing import CliRunner, Result
 
 import cfgan_cli
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
+from cfgan.testsets.folder import open_testset, subject_of
+from cfgan.testsets.scores.identification import identification_protocol
 from cfgan.training.prior import save_prior
 from cfgan_cli.app import app
 
@@ -93,14 +96,55 @@ def walk(command: Any, path: str = "") -> list[tuple[str, Any]]:
     return [(path, command)]
 
 
-def test_every_out_that_is_a_file_can_be_forced(bundle: Bundle, tmp_path: Path) -> None:
+WRITES = re.compile(
+    r"[Tt]able of all readings|\b(a|one) JSON file|CSV file|file of scores|prior's file|thresholds: written"
+)
+
+
+def test_every_file_that_a_command_writes_can_be_forced(bundle: Bundle, tmp_path: Path) -> None:
     files = set()
     for path, command in walk(typer.main.get_command(app)):
         options = {option: parameter for parameter in command.params for option in parameter.opts}
-        if "--out" in options and not _FOLDER.search(getattr(options["--out"], "help", "")):
-            files.add(path)
-            assert "--force" in options, path
-    assert files == set(commands(bundle, tmp_path))
+        for name, option in options.items():
+            if name.startswith("--") and WRITES.search(getattr(option, "help", None) or ""):
+                files.add((path, name))
+                assert "--force" in options, path
+        if "--out" in options and (path, "--out") not in files:
+            assert _FOLDER.search(getattr(options["--out"], "help", "")), path
+    own = {("verify", "--calibration"), ("data stats", "--left-out"), ("data import", "--left-out")}
+    own |= {("testset score", "--out"), ("testset identify", "--out")}  # of one system a folder, of two a file
+    assert files == {(command, "--out") for command in commands(bundle, tmp_path)} | own
+
+
+def test_tables_beside_the_main_output_replace_nothing_either(bundle: Bundle, tmp_path: Path) -> None:
+    """The list of what was left out, thresholds, the comparison of two systems, identification."""
+    photos, labels = photos_of(tmp_path), tmp_path / "given.csv"
+    labels.write_text("file,Red\n" + "".join(f"{name}.png,{k % 2}\n" for k, name in enumerate("abcd")))
+    for name in "bcd":
+        (photos / f"{name}.png").write_bytes((photos / "a.png").read_bytes())
+    pairs = [pair for pair in draw_pairs(60, ("random",), folds=1) if int(subject_of(pair.a)[1:]) <= 40]
+    make_set(tmp_path / "set", pairs)
+    names = [pair.pair for pair in pairs]
+    for system in range(2):
+        scores = [float(score) for score in simulate(pairs, system)]
+        write_scores(tmp_path / f"{system}.csv", names, scores)
+    protocol = identification_protocol(open_testset(tmp_path / "set"))
+    np.save(tmp_path / "m.npy", np.zeros((len(protocol.probes), len(protocol.enrolled)), np.float32))
+    mine = tmp_path / "mine.json"
+    written: dict[str, list[object]] = {
+        "data stats": [photos, "--labels", labels, "--no-images", "--left-out", mine],
+        "data import": [photos, "--labels", labels, "--out", tmp_path / "store", "--size", 32, "--left-out", mine],
+        "testset score": [tmp_path / "set", tmp_path / "0.csv", tmp_path / "1.csv", "--resamples", 100, "--out", mine],
+        "testset identify": [tmp_path / "set", tmp_path / "m.npy", "--out", mine],
+    }
+    for command, arguments in written.items():
+        mine.write_text("my own")
+        refused = run(command, *arguments, "-q")
+        assert refused.exit_code == 2 and "--force" in refused.stderr and mine.read_text() == "my own", command
+        assert command != "data import" or not (tmp_path / "store").exists()
+        for again in (["--force"], []):  # its own it writes again
+            result = run(command, *arguments, "-q", *again)
+            assert result.exit_code == 0 and mine.read_text() != "my own", (command, result.output)
 
 
 def test_no_command_writes_a_file_around_the_check() -> None:

@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.errors import DataError, FolderError, InputError, nearest
+from cfgan.io.delimited import open_delimited
 from cfgan.io.files import make_folder, sha256_of, user_path, write_text
-from cfgan.io.reading import open_text, reason
+from cfgan.io.reading import library_errors, load_array
 from cfgan.stats.intervals import wilson_interval
 from cfgan.testsets.folder import Testset, person_of
 from cfgan.testsets.scores.operating_points import smallest_rate
@@ -108,9 +109,9 @@ def read_candidates(path: Path, protocol: Protocol, *, distance: bool = False) -
 
 def _matrix(path: Path, protocol: Protocol) -> Iterator[Row]:
     try:
-        scores = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} cannot be read as an array: {error}.", field=FIELD, value=path) from None
+        scores = load_array(path, mapped=True)
+    except ValueError as error:
+        raise DataError(f"{error}.", field=FIELD, value=path) from None
     shape = (len(protocol.probes), len(protocol.enrolled))
     if scores.shape != shape or scores.dtype.kind != "f":
         text = f"{path.name} is {scores.dtype} {scores.shape}; float {shape}, probes by enrolled, is expected."
@@ -127,25 +128,25 @@ def _listed(path: Path, protocol: Protocol) -> Iterator[Row]:
     probe = {name: k for k, name in enumerate(protocol.probes)}
     enrolled = {name: k for k, name in enumerate(protocol.enrolled)}
     found: list[dict[int, float]] = [{} for _ in probe]
-    try:
-        with open_text(path, encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
-                raise DataError(f"{path.name} has no column {missing[0]!r}.", field=FIELD, value=missing[0])
-            for line in reader:
-                where = f"{path.name} line {reader.line_num}"
-                name, candidate, cell = (line[key] or "" for key in _COLUMNS)
-                for given, known in ((name, probe), (candidate, enrolled)):
-                    if given not in known:
-                        near = nearest(given, list(known)[:10_000], 1)
-                        raise DataError(f"{where}: unknown face {given!r}.", field=FIELD, value=given, nearest=near)
-                value = _number(cell)
-                if value is None or enrolled[candidate] in found[probe[name]]:
-                    what = f"{cell[:40]!r} is not a finite number" if value is None else f"{candidate} is listed twice"
-                    raise DataError(f"{where}: {what}.", field=FIELD, value=name)
-                found[probe[name]][enrolled[candidate]] = value
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path.name} {reason(error)}.", field=FIELD, value=path) from None
+    with (
+        library_errors(path, lambda text: DataError(text, field=FIELD, value=path)),
+        open_delimited(path) as (handle, separator),
+    ):
+        reader = csv.DictReader(handle, delimiter=separator)
+        if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
+            raise DataError(f"{path.name} has no column {missing[0]!r}.", field=FIELD, value=missing[0])
+        for line in reader:
+            where = f"{path.name} line {reader.line_num}"
+            name, candidate, cell = (line[key] or "" for key in _COLUMNS)
+            for given, known in ((name, probe), (candidate, enrolled)):
+                if given not in known:
+                    near = nearest(given, list(known)[:10_000], 1)
+                    raise DataError(f"{where}: unknown face {given!r}.", field=FIELD, value=given, nearest=near)
+            value = _number(cell)
+            if value is None or enrolled[candidate] in found[probe[name]]:
+                what = f"{cell[:40]!r} is not a finite number" if value is None else f"{candidate} is listed twice"
+                raise DataError(f"{where}: {what}.", field=FIELD, value=name)
+            found[probe[name]][enrolled[candidate]] = value
     for row in found:
         yield np.asarray(list(row), dtype=np.int64), np.asarray(list(row.values()), dtype=np.float64)
 

@@ -52,7 +52,7 @@ def test_rows_in_any_order_and_an_empty_score_is_a_declared_failure(tmp_path: Pa
         ("left,right\np1,1\n", "no column 'pair'; it has left, right"),
         ("pair,score\np1,1,2\n", "line 2: 3 cells instead of 2"),
         ("", "no column 'pair'"),
-        ('pair,score\n"p1,1\n', "cannot be read as a table"),
+        ('pair,score\n"p1,1\n', "cannot be read"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, what: str) -> None:
