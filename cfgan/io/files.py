@@ -231,6 +231,11 @@ def user_path(text: str | Path, *, field: str) -> Path:
     return path
 
 
+def real_path(path: Path) -> Path:
+    """A path without links; of a link that leads to itself the path as it stands, which is then not there."""
+    return Path(os.path.realpath(path))
+
+
 def is_safe_name(name: str) -> bool:
     """Whether a name from outside may become a file name: no separators, ``..``, NUL or device names."""
     return bool(_SAFE_NAME.fullmatch(name)) and ".." not in name and name.split(".")[0].casefold() not in _DEVICES

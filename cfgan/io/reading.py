@@ -7,8 +7,10 @@ attributes of None. None of that leaves through here.
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import io
+import json
 import os
 import stat
 import zipfile
@@ -23,6 +25,9 @@ from cfgan.errors import CfganError
 
 MAX_TEXT = 1 << 28
 """Bytes of the largest text, JSON or table that is read whole."""
+
+_FORMATS = {"pyarrow": "Parquet", "safetensors": "safetensors"}
+"""Library -> the format that it reads, where its own words would not help."""
 
 _ECHO = 200  # characters of a library's own words that are repeated
 
@@ -96,6 +101,14 @@ def reason(error: BaseException) -> str:
         return f"is {kind} text: save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
     if isinstance(error, EOFError):
         return "ends too early"
+    if isinstance(error, json.JSONDecodeError):
+        return f"is not JSON (line {error.lineno}, column {error.colno})"
+    if isinstance(error, RecursionError):
+        return "is nested too deep"
+    if isinstance(error, csv.Error) and "unexpected end" in str(error):
+        return "has a quotation mark that is never closed"
+    if (kind := _FORMATS.get(type(error).__module__.partition(".")[0])) is not None:
+        return f"is damaged, or no {kind} file"
     return f"cannot be read ({said(error)})"
 
 

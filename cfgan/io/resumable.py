@@ -26,6 +26,7 @@ from cfgan.io.files import (
     write_sealed,
 )
 from cfgan.io.journal import Journal
+from cfgan.io.outputs import refuse_inside
 
 IMAGES = "images"
 
@@ -41,10 +42,12 @@ class ResumableFolder(ABC):
 
     Raises:
         FolderError: the folder holds something else, or is damaged.
+        InputError: it lies inside a folder of ours that is checked as a whole.
         StorageError: the disk refused.
     """
 
     def __init__(self, out: Path, header: Mapping[str, Any], other: str, finished: str) -> None:
+        refuse_inside(out)
         self.out, self.complete = out, False
         self._journal, self._finished = Journal(out, header, other), out / finished
         self._open = contextlib.ExitStack()
@@ -112,11 +115,13 @@ class StateFolder:
 
     Raises:
         FolderError: the folder holds something else.
+        InputError: it lies inside a folder of ours that is checked as a whole.
     """
 
     NAME = "progress.json"
 
     def __init__(self, out: Path, work: Mapping[str, Any], other: str, finished: str) -> None:
+        refuse_inside(out)
         self.out, self._work, self._other = out, json.loads(json.dumps(work)), other
         self._finished, self._path = out / finished, out / self.NAME
         self.progress: dict[str, Any] | None = None

@@ -22,6 +22,7 @@ from cfgan.io.files import (
     is_unused,
     json_bytes,
     read_json_object,
+    real_path,
     replace_folder,
     sha256_of,
     user_path,
@@ -308,7 +309,7 @@ def write_files(out: Path, files: Mapping[str, bytes], check: Callable[[Bundle],
         files: file name -> content.
         check: looks at the bundle before it is moved, and raises where it is not to be.
     """
-    out = out.resolve()
+    out = real_path(out)
 
     def fill(folder: Path) -> None:
         for name, data in files.items():

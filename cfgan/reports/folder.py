@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cfgan.errors import FolderError, InputError
-from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
+from cfgan.io.files import is_unused, read_json_object, real_path, replace_folder, write_bytes
 from cfgan.io.outputs import refuse_inside
 from cfgan.reports.batch.output import report_files
 from cfgan.reports.batch.sections import SECTIONS as BATCH
@@ -33,7 +33,7 @@ def check_out(out: Path, batches: list[Path]) -> None:
         InputError: it lies inside a batch, bundle, store or test set, which would no longer be unchanged.
     """
     for batch in batches:
-        if out.resolve().is_relative_to(batch.resolve()):
+        if real_path(out).is_relative_to(real_path(batch)):
             raise InputError(f"{out} lies inside the batch {batch}.", field="--out", value=out)
     refuse_inside(out)
     if not is_unused(out) and not _is_report(out):
@@ -70,7 +70,7 @@ def write_report(out: Path, report: Report) -> list[str]:
         StorageError: the disk refused; an older report stays as it was.
     """
     files = report_files(report)
-    replace_report(out.resolve(), files)
+    replace_report(real_path(out), files)
     return list(files)
 
 

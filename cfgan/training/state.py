@@ -32,6 +32,7 @@ from cfgan.io.files import (
     write_sealed,
     write_text,
 )
+from cfgan.io.outputs import refuse_inside
 from cfgan.io.reading import library_errors, read_regular
 from cfgan.io.yaml import dump_yaml, parse_yaml, read_text_limited
 from cfgan.training.config import current_names
@@ -115,7 +116,9 @@ def open_run(run: Path) -> Iterator[None]:
 
     Raises:
         FolderError: the folder holds something else, or another process works in it.
+        InputError: it lies inside a folder of ours that is checked as a whole.
     """
+    refuse_inside(run)
     if not (run.is_dir() and (run / "config.yaml").exists()) and not is_unused(run):
         raise FolderError(f"{run} already holds something else.", field="out", value=run)
     make_folder(run)

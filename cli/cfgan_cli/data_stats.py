@@ -135,10 +135,11 @@ def stats(
         with progress_bar(quiet=quiet or as_json, unit="") as progress:
             report = build_data_report(opened, settings, progress=progress)
         if out is not None:
+            from cfgan.io.files import real_path
             from cfgan.reports.data.page import data_files
             from cfgan.reports.folder import replace_report
 
-            replace_report(out.resolve(), data_files(report))
+            replace_report(real_path(out), data_files(report))
         if as_json:
             from cfgan.reports.data.page import stats_json
 
@@ -164,9 +165,10 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _check_out(out: Path, source: Path) -> None:
     from cfgan.errors import InputError
+    from cfgan.io.files import real_path
     from cfgan.reports.folder import check_out
 
-    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+    if source.is_dir() and real_path(out).is_relative_to(real_path(source)):
         raise InputError(f"{out} lies inside the data set {source}.", field="--out", value=out)
     check_out(out, [])
 

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Annotated, Any, cast
 
@@ -102,9 +103,11 @@ def stdout_bytes() -> IO[bytes]:
 
 @contextlib.contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn the library's errors into one message and an exit code, never a traceback."""
+    """Turn the library's errors into one message and an exit code, never a traceback; warnings into messages."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
     except StoppedError as error:
         message(str(error)[:1].upper() + str(error)[1:], style="yellow")
         raise typer.Exit(stop.EXIT_STOPPED) from None
@@ -126,6 +129,10 @@ def exit_codes() -> Iterator[None]:
             raise stop.Stopped from error
         message(_sentence(error), style="bold red")
         raise typer.Exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED) from None
+
+
+def _show_warning(text: Warning | str, *_: Any) -> None:
+    message(str(text)[:_LONGEST], style="yellow")  # without the line of code that Python shows
 
 
 def _sentence(error: CfganError | OSError | MemoryError) -> str:

@@ -55,7 +55,7 @@ def identify(
     with exit_codes():
         from cfgan.errors import FolderError, InputError
         from cfgan.io.files import is_unused
-        from cfgan.io.outputs import OutputFile, folder_of_ours, starts_with
+        from cfgan.io.outputs import OutputFile, refuse_inside, starts_with
         from cfgan.testsets.folder import open_testset
         from cfgan.testsets.scores.identification import (
             ENROLLED,
@@ -73,7 +73,8 @@ def identify(
         if scores is None:
             if out is None:
                 raise InputError("name SCORES, or a folder for the protocol.", field="--out")
-            if not is_unused(out) or folder_of_ours(out / ENROLLED) is not None:
+            refuse_inside(out / ENROLLED)
+            if not is_unused(out):
                 raise FolderError(f"{out} already holds something else.", field="--out", value=out)
             write_protocol(out, protocol)
             if not quiet:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from helpers import make_bundle
+from helpers import draw_celeba, make_bundle
 from PIL import Image
 from score_helpers import draw_pairs, make_set, simulate, write_scores
 from typer.testing import CliRunner, Result
@@ -164,30 +164,65 @@ def photos_of(folder: Path) -> Path:
     return folder / "photos"
 
 
-@pytest.mark.parametrize("command", ["report batch", "report control", "data stats", "bundle add-graphs", "data align"])
-def test_no_folder_is_written_over_what_a_person_has_or_into_what_is_checked(
-    command: str, bundle: Bundle, tmp_path: Path
-) -> None:
-    made = run("generate", "--bundle", bundle.path, "-a", "Red", "-n", 2, "--no-verify", "-q", "--out", tmp_path / "b")
-    assert made.exit_code == 0, made.output
+def writers_of_folders(bundle: Bundle, tmp_path: Path) -> dict[str, list[object]]:
+    """Every command whose --out is a folder, with arguments that would let it run."""
     rows, photos = commands(bundle, tmp_path)["train prior"], photos_of(tmp_path)
-    arguments: dict[str, list[object]] = {
+    for k in range(40):
+        (photos / f"{k}.png").write_bytes((photos / "a.png").read_bytes())
+    data, spec = ["--data", tmp_path / "store"], tmp_path / "set.yaml"
+    spec.write_text("design: matched\nattributes: Red\npairs: 6\nfolds: 2\nlevels: [random]\n")
+    make_set(tmp_path / "set", [p for p in draw_pairs(9, ("random",), folds=1) if int(subject_of(p.a)[1:]) <= 6])
+    about = ["--name", "n", "--data", "d", "--licence", "l"]
+    return {
+        "generate": ["--bundle", bundle.path, "-a", "Red", "-n", 2],
+        "balance": [photos, *rows, "--bundle", bundle.path, "--attribute", "Red", "--ratio", 0.6],
         "report batch": [tmp_path / "b", "--bundle", bundle.path],
         "report control": [bundle.path],
         "data stats": [photos, *rows],
-        "bundle add-graphs": [bundle.path],
+        "data import": [photos, *rows, "--size", 32],
         "data align": [photos],
+        "data draw": ["-n", 4],
+        "data draw --folder": ["-n", 4],
+        "data pack": [tmp_path / "celeba"],
+        "testset build": [spec, "--bundle", bundle.path, "--no-identity"],
+        "testset export": [tmp_path / "set", "--format", "lfw"],
+        "testset score": [tmp_path / "set", tmp_path / "s.csv"],
+        "testset identify": [tmp_path / "set"],
+        "bundle build": ["--gan", tmp_path / "gan", "--keep", bundle.path, *about],
+        "bundle add-graphs": [bundle.path],
+        **{f"train {kind}": data for kind in ("gan", "verifier", "judge")},
     }
+
+
+def test_every_folder_that_a_command_writes_is_among_those(bundle: Bundle, tmp_path: Path) -> None:
+    listed = {name.removesuffix(" --folder") for name in writers_of_folders(bundle, tmp_path)}
+    found = {
+        path
+        for path, command in walk(typer.main.get_command(app))
+        for parameter in command.params
+        if {"--out", "out"} & {*parameter.opts} and _FOLDER.search(getattr(parameter, "help", None) or "")
+    }
+    assert listed == found | {"train gan", "train verifier", "train judge", "data draw"} - {"bundle verify"}
+
+
+def test_no_folder_is_written_over_what_a_person_has_or_into_what_is_checked(bundle: Bundle, tmp_path: Path) -> None:
+    arguments = writers_of_folders(bundle, tmp_path)
+    draw_celeba(tmp_path / "celeba", names=bundle.vocabulary.names)
+    assert run("data pack", tmp_path / "celeba", "--out", tmp_path / "store", "--size", 16, "-q").exit_code == 0
+    made = run("generate", "--bundle", bundle.path, "-a", "Red", "-n", 2, "--no-verify", "-q", "--out", tmp_path / "b")
+    assert made.exit_code == 0, made.output
     mine, theirs = tmp_path / "mine", tmp_path / ".mine.old"
     for folder in (mine, theirs):
         folder.mkdir()
         (folder / "report.html").write_text("my own")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    for out in (mine, bundle.path / "x", tmp_path / "b" / "x"):
-        given = arguments[command]
-        refused = run(command, *given, *([out] if command == "data align" else ["--out", out]))
-        assert refused.exit_code == 2 and not refused.stdout, refused.output
-        assert "holds something else" in refused.stderr or "lies inside" in refused.stderr
+    said, inner = {}, (bundle.path / "x", tmp_path / "store" / "x" / "y", tmp_path / "set" / "x")
+    for command, given in arguments.items():
+        for out in (mine, tmp_path / "b" / "x", *(inner[:1] if command != "generate" else inner)):
+            refused = run(command, *given, *([out] if command == "data align" else ["--out", out]))
+            if refused.exit_code != 2 or not re.search("holds something|lies inside", refused.stderr):
+                said[command, str(out)] = refused.output, refused.exception
+    assert not said
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

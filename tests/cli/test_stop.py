@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
+from typer.testing import CliRunner
 
-from cfgan.errors import BundleError, InputError
+from cfgan.errors import BundleError, DataError, InputError
 from cfgan_cli import stop
+from cfgan_cli.app import app
 from cfgan_cli.output import exit_codes
 
 pytestmark = pytest.mark.slow
@@ -46,3 +49,22 @@ def test_errors_repeat_little_of_what_they_were_given(capsys: pytest.CaptureFixt
     value = "x" * 90_000
     error = InputError(f"{value!r} is no attribute; {value} neither.", field="--attrs", value=value, nearest=[value])
     assert len(str(error)) < 1000 and error.value == value
+    for kind in (BundleError, DataError):
+        assert len(str(kind(f"a.csv has {value}, which it should not."))) < 300
+
+
+@pytest.mark.parametrize(
+    "arguments", [["generate", "x"], ["x"], ["generate", "--x"], ["data", "stats", "a", "--workers", "x"]]
+)
+def test_errors_of_usage_repeat_little_of_what_was_typed(arguments: list[str]) -> None:
+    said = CliRunner().invoke(app, [*arguments[:-1], arguments[-1] * 90_000]).stderr
+    assert "Error" in said and len(said) < 1000
+
+
+def test_what_libraries_warn_of_is_one_line_without_their_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        with exit_codes():
+            warnings.warn("the palette\x1b[31m has no end", UserWarning, stacklevel=1)
+    said = capsys.readouterr().err
+    assert said == "the palette\\x1b[31m has no end\n" and __file__ not in said

@@ -14,7 +14,8 @@ from cfgan.data.labelled_images import SPLITS, LabelledImages
 from cfgan.data.read.splits import Shares
 from cfgan.errors import DataError, FolderError
 from cfgan.io.cells import CellWriter
-from cfgan.io.files import is_unused, make_folder, replace_folder, write_bytes, write_text
+from cfgan.io.files import is_unused, make_folder, real_path, replace_folder, write_bytes, write_text
+from cfgan.io.outputs import refuse_inside
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
@@ -69,12 +70,14 @@ def write_drawn(table: LabelledImages, out: Path, seed: int, progress: Progress 
 
     Raises:
         FolderError: ``out`` holds something.
+        InputError: it lies inside a folder of ours that is checked as a whole.
         StoppedError: a stop was asked for.
         StorageError: the disk refused.
     """
-    out = out.resolve()
+    out = real_path(out)
 
     def check() -> None:
+        refuse_inside(out)
         if not is_unused(out):
             raise FolderError(f"{out} already holds something.", field="out", value=out)
 

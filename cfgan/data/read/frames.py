@@ -7,7 +7,7 @@ import importlib.util
 import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,13 +57,12 @@ def read_frame(path: Path, *, text: Sequence[str] = (), field: str) -> pd.DataFr
         DataError: missing, not such a table, without rows, two columns of one title; names the line where there is one.
         InputError: Parquet without pyarrow.
     """
-    if not path.is_file():
+    if path.is_dir():
+        inside = [path / name for name in ("manifest.csv", "list_attr_celeba.txt") if (path / name).is_file()]
+        raise DataError(f"{path} is a folder.", field=field, value=path, nearest=inside)
+    if not path.exists():
         beside = [p.name for p in path.parent.glob("*") if is_table_name(p)] if path.parent.is_dir() else []
-        if path.is_dir():
-            inside = [path / name for name in ("manifest.csv", "list_attr_celeba.txt") if (path / name).is_file()]
-            raise DataError(f"{path} is a folder.", field=field, value=path, nearest=inside)
-        close = nearest(path.name, beside)
-        raise DataError(f"there is no file {str(path)!r}.", field=field, value=path, nearest=close)
+        raise DataError(f"there is no file {str(path)!r}.", field=field, value=path, nearest=nearest(path.name, beside))
     kind = path.name.casefold().removesuffix(".gz")
     with library_errors(path, lambda text: DataError(text, field=field, value=path)):
         if kind.endswith(".parquet"):
@@ -101,11 +100,21 @@ def _json(path: Path, field: str, *, lines: bool) -> pd.DataFrame:
     import pandas as pd
 
     with open_plain(path) as handle:
-        rows = [json.loads(line) for line in handle if line.strip()] if lines else json.load(handle)
+        rows = _objects(handle, path, field) if lines else json.load(handle)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         what = "an object a line" if lines else "a list of objects"
         raise DataError(f"{path.name} is not {what}.", field=field, value=path)
     return _flat(pd.DataFrame(rows))
+
+
+def _objects(lines: Iterable[str], path: Path, field: str) -> list[Any]:
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found += [json.loads(line)] if line.strip() else []
+        except ValueError:
+            raise DataError(f"{path.name} line {number} is not JSON.", field=field, value=number) from None
+    return found
 
 
 def _plain_cell(cell: object) -> object:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgan.errors import FolderError
-from cfgan.io.files import is_unused, read_json_object, replace_folder, write_bytes
+from cfgan.io.files import is_unused, read_json_object, real_path, replace_folder, write_bytes
 from cfgan.io.outputs import refuse_inside
 from cfgan.reports.page import environment, style
 from cfgan.reports.score.sections import SECTIONS
@@ -49,7 +49,7 @@ def check_out(out: Path, testset: Path) -> None:
     Raises:
         FolderError: it holds something other than a score report, or lies inside the test set.
     """
-    if out.resolve().is_relative_to(testset.resolve()):
+    if real_path(out).is_relative_to(real_path(testset)):
         raise FolderError(f"{out} lies inside the test set {testset}.", field="--out", value=out)
     refuse_inside(out)
     if not is_unused(out) and not _is_report(out):
@@ -81,7 +81,7 @@ def write_score_report(out: Path, testset: Path, data: Mapping[str, Any]) -> lis
         for name, content in files.items():
             write_bytes(folder / name, content)
 
-    replace_folder(out.resolve(), fill, lambda: check_out(out, testset))
+    replace_folder(real_path(out), fill, lambda: check_out(out, testset))
     return list(files)
 
 

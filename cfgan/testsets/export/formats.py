@@ -20,7 +20,7 @@ from typing import Any
 import PIL
 
 from cfgan.errors import FolderError, InputError, nearest
-from cfgan.io.files import is_unused, read_json_object, replace_folder, sha256_of, write_json, write_text
+from cfgan.io.files import is_unused, read_json_object, real_path, replace_folder, sha256_of, write_json, write_text
 from cfgan.io.outputs import refuse_inside
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
@@ -87,8 +87,8 @@ def export_testset(
         raise InputError(f"{kind!r} is not a known format.", field="--format", value=kind, nearest=close)
     options = options or ExportOptions()
     options.check(kind, FORMATS[kind].options)
-    out = out.resolve()
-    _check_out(out, testset.path.resolve())
+    out = real_path(out)
+    _check_out(out, real_path(testset.path))
     plan = FORMATS[kind].plan(Source(testset, options.gallery), options)
     about = _about(testset, kind, options, plan)
 
@@ -111,7 +111,7 @@ def export_testset(
             sums = [f"{sha256_of(folder / name)}  {name}\n" for name in names]
             write_text(folder / CHECKSUMS, "".join(sums))
 
-        replace_folder(out, fill, lambda: _check_out(out, testset.path.resolve()))
+        replace_folder(out, fill, lambda: _check_out(out, real_path(testset.path)))
     return about
 
 

@@ -98,8 +98,9 @@ def read_candidates(path: Path, protocol: Protocol, *, distance: bool = False) -
         DataError: another shape or kind of number, an unknown name, a candidate twice, a score that is no number.
     """
     path = user_path(path, field=FIELD)
-    if not path.is_file():
-        raise DataError(f"{path} is not there.", field=FIELD, value=path)
+    if path.is_dir() or not path.exists():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise DataError(f"{path} {what}.", field=FIELD, value=path)
     sign = -1.0 if distance else 1.0
     rows = _matrix(path, protocol) if path.suffix.casefold() == ".npy" else _listed(path, protocol)
     for places, scores in rows:

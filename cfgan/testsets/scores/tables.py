@@ -67,7 +67,7 @@ def read_scores(
             first few, and how many.
     """
     path = user_path(path, field=FIELD)
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         beside = [p.name for p in path.parent.glob("*") if p.suffix in (".csv", ".tsv", ".parquet")]
         what = "is a folder" if path.is_dir() else "is not there"
         raise DataError(f"{path} {what}.", field=FIELD, value=path, nearest=nearest(path.name, beside))
@@ -170,7 +170,7 @@ def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
         raise DataError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field=FIELD, value=path)
     # Imported by name: pyarrow is an optional extra.
     parquet = importlib.import_module("pyarrow.parquet")
-    with library_errors(path, lambda text: _no_parquet(path, text)):
+    with library_errors(path, lambda text: DataError(text, field=FIELD, value=path)):
         with open_regular(path) as handle:
             file = parquet.ParquetFile(handle)
             for title in (key, column):
@@ -179,10 +179,6 @@ def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
         names, cells = table.column(key).to_pylist(), table.column(column).to_pylist()
     for name, cell in zip(names, cells, strict=True):
         yield "" if name is None else str(name), cell
-
-
-def _no_parquet(path: Path, text: str) -> DataError:
-    return DataError(f"{path.name} cannot be read as Parquet: {text}", field=FIELD, value=path)
 
 
 def _column(path: Path, header: list[str], title: str) -> int:
