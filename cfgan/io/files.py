@@ -214,6 +214,14 @@ def sha256_of(path: Path, most: int | None = None) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def is_published(path: Path, digest: str, most: int = 1 << 30) -> bool:
+    """Whether a file is the published one with this sha256; what cannot be read, or is far too large, is not."""
+    try:
+        return sha256_of(path, most) == digest
+    except OSError:
+        return False
+
+
 def user_path(text: str | Path, *, field: str) -> Path:
     """A path as a person wrote it, with ``~`` expanded.
 

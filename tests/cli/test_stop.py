@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -68,3 +69,20 @@ def test_what_libraries_warn_of_is_one_line_without_their_code(capsys: pytest.Ca
             warnings.warn("the palette\x1b[31m has no end", UserWarning, stacklevel=1)
     said = capsys.readouterr().err
     assert said == "the palette\\x1b[31m has no end\n" and __file__ not in said
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["attributes"], ["attributes", "--json"]])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
+def test_an_output_that_takes_nothing_is_one_sentence(arguments: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "cfgan", *arguments], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert ended.returncode == 1 and ended.stderr.startswith("Error: ") and ended.stderr.count("\n") == 1, ended
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)])
+def test_closed_streams_are_no_fault(closed: tuple[int, ...]) -> None:
+    command = "; ".join(f"exec {stream}>&-" for stream in closed) + f"; exec {sys.executable} -m cfgan attributes"
+    ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended
