@@ -74,10 +74,9 @@ def test_what_libraries_warn_of_is_one_line_without_their_code(capsys: pytest.Ca
 @pytest.mark.parametrize("arguments", [["--help"], ["attributes"], ["attributes", "--json"]])
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no such device here")
 def test_an_output_that_takes_nothing_is_one_sentence(arguments: list[str]) -> None:
-    with open("/dev/full", "w") as full:
-        ended = subprocess.run(
-            [sys.executable, "-m", "cfgan", *arguments], stdout=full, stderr=subprocess.PIPE, text=True
-        )
+    command = [sys.executable, "-m", "cfgan", *arguments]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert ended.returncode == 1 and ended.stderr.startswith("Error: ") and ended.stderr.count("\n") == 1, ended
 
 
