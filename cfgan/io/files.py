@@ -124,6 +124,23 @@ def is_unused(folder: Path) -> bool:
         )
 
 
+def holds(path: Path, data: bytes) -> bool:
+    """Whether a file is there and holds these bytes."""
+    try:
+        return read_regular(path) == data
+    except OSError:
+        return False
+
+
+def holds_exactly(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether a folder holds these files, by their names relative to it, and nothing else."""
+    try:
+        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    except OSError:
+        return False
+    return found == {*files} and all(holds(folder / name, data) for name, data in files.items())
+
+
 @contextlib.contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
     """Keep every other process from working in the same folder; the lock goes with the process.

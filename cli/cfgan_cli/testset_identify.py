@@ -53,9 +53,8 @@ def identify(
     score what your system returned for each probe (ISO/IEC 19795-1).
     """
     with exit_codes():
-        from cfgan.errors import FolderError, InputError
-        from cfgan.io.files import is_unused
-        from cfgan.io.outputs import OutputFile, refuse_inside, starts_with
+        from cfgan.errors import InputError
+        from cfgan.io.outputs import OutputFile, starts_with
         from cfgan.testsets.folder import open_testset
         from cfgan.testsets.scores.identification import (
             ENROLLED,
@@ -73,9 +72,6 @@ def identify(
         if scores is None:
             if out is None:
                 raise InputError("name SCORES, or a folder for the protocol.", field="--out")
-            refuse_inside(out / ENROLLED)
-            if not is_unused(out):
-                raise FolderError(f"{out} already holds something else.", field="--out", value=out)
             write_protocol(out, protocol)
             if not quiet:
                 console().print(

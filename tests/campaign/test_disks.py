@@ -1,4 +1,4 @@
-"""A disk that takes no more, two writers at once, paths that lead nowhere or are too long: one sentence, and nothing is lost."""
+"""A disk that takes no more, two writers at once, paths that lead nowhere: one sentence, and nothing is lost."""
 
 from __future__ import annotations
 

@@ -22,7 +22,17 @@ import numpy.typing as npt
 
 from cfgan.errors import DataError, FolderError, InputError, nearest
 from cfgan.io.delimited import open_delimited
-from cfgan.io.files import make_folder, sha256_of, user_path, write_text
+from cfgan.io.files import (
+    holds_exactly,
+    is_unused,
+    make_folder,
+    real_path,
+    replace_folder,
+    sha256_of,
+    user_path,
+    write_bytes,
+)
+from cfgan.io.outputs import refuse_inside
 from cfgan.io.reading import library_errors, load_array
 from cfgan.stats.intervals import wilson_interval
 from cfgan.testsets.folder import Testset, person_of
@@ -75,14 +85,37 @@ def identification_protocol(testset: Testset) -> Protocol:
 
 
 def write_protocol(out: Path, protocol: Protocol) -> None:
-    """Write ``enrolled.csv`` (column, file) and ``probes.csv`` (row, file, mate). Raises StorageError."""
-    make_folder(out)
-    rows = [("column", "file"), *enumerate(protocol.enrolled)]
-    write_text(out / ENROLLED, csv_text(rows))
+    """Write ``enrolled.csv`` (column, file) and ``probes.csv`` (row, file, mate), both or none.
+
+    Args:
+        out: new or empty folder, or this same protocol, which stays as it is.
+        protocol: what is written.
+
+    Raises:
+        FolderError: the folder holds something else.
+        InputError: it lies inside a folder of ours that is checked as a whole.
+        StorageError: the disk refused.
+    """
+    out = real_path(out)
     mates = [protocol.enrolled[k] if k >= 0 else "" for k in protocol.mate.tolist()]
-    write_text(
-        out / PROBES, csv_text([("row", "file", "mate"), *zip(range(len(mates)), protocol.probes, mates, strict=True)])
-    )
+    probes = zip(range(len(mates)), protocol.probes, mates, strict=True)
+    files = {
+        ENROLLED: csv_text([("column", "file"), *enumerate(protocol.enrolled)]).encode(),
+        PROBES: csv_text([("row", "file", "mate"), *probes]).encode(),
+    }
+
+    def check() -> None:
+        refuse_inside(out)
+        if not is_unused(out) and not holds_exactly(out, files):
+            raise FolderError(f"{out} already holds something else.", field="--out", value=out)
+
+    def fill(folder: Path) -> None:
+        for name, data in files.items():
+            write_bytes(folder / name, data)
+
+    check()
+    make_folder(out.parent)
+    replace_folder(out, fill, check)
 
 
 def read_candidates(path: Path, protocol: Protocol, *, distance: bool = False) -> Iterator[Row]:
