@@ -85,3 +85,26 @@ def test_closed_streams_are_no_fault(closed: tuple[int, ...]) -> None:
     command = "; ".join(f"exec {stream}>&-" for stream in closed) + f"; exec {sys.executable} -m cfgan attributes"
     ended = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     assert ended.returncode == 0 and "Traceback" not in ended.stderr, ended
+
+
+SWALLOWED = """
+import os, signal, sys, time, types
+from cfgan_cli.main import main
+
+class Freed:
+    def __del__(self):  # whatever is raised here is dropped by Python
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+
+def work():
+    Freed()
+    time.sleep(60)
+
+sys.modules["cfgan_cli.app"] = types.SimpleNamespace(app=work)
+main()
+"""
+
+
+def test_a_stop_that_python_drops_is_not_lost() -> None:
+    ended = subprocess.run([sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=50)
+    assert (ended.returncode, ended.stderr) == (130, "Stopped.\n")
