@@ -107,8 +107,8 @@ def reason(error: BaseException) -> str:
         return "is nested too deep"
     if isinstance(error, csv.Error) and "unexpected end" in str(error):
         return "has a quotation mark that is never closed"
-    if (kind := _FORMATS.get(type(error).__module__.partition(".")[0])) is not None:
-        return f"is damaged, or no {kind} file"
+    if (form := _FORMATS.get(type(error).__module__.partition(".")[0])) is not None:
+        return f"is damaged, or no {form} file"
     return f"cannot be read ({said(error)})"
 
 

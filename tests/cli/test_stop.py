@@ -21,7 +21,8 @@ from cfgan_cli.output import exit_codes
 
 pytestmark = pytest.mark.slow
 
-START = "from cfgan_cli.main import main\nimport sys, cfgan_cli.stop as stop\n"
+START = "from cfgan_cli.main import main\nimport signal, cfgan_cli.stop as stop\n"
+START += "signal.signal(signal.SIGINT, signal.SIG_DFL)\n"  # which a shell ignores in what it runs in the background
 START += "stop.listen()\nprint('go', flush=True)\nmain()\n"
 
 
@@ -90,6 +91,7 @@ def test_closed_streams_are_no_fault(closed: tuple[int, ...]) -> None:
 SWALLOWED = """
 import os, signal, sys, time, types
 from cfgan_cli.main import main
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 class Freed:
     def __del__(self):  # whatever is raised here is dropped by Python

@@ -166,6 +166,7 @@ def _child(arguments: list[str], err: str, ready: Connection, most_bytes: int | 
         landmarks.FaceLandmarks = Dots  # type: ignore[misc, assignment]
     if most_bytes is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which a shell ignores in what it runs in the background
     stop.listen()
     ready.send_bytes(b"go")
     sys.argv = ["cfgan", *arguments]
