@@ -13,7 +13,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Annotated, Any, cast
+from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
@@ -131,8 +131,16 @@ def exit_codes() -> Iterator[None]:
         raise typer.Exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED) from None
 
 
-def _show_warning(text: Warning | str, *_: Any) -> None:
-    message(str(text)[:_LONGEST], style="yellow")  # without the line of code that Python shows
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """As Python's own, without the line of code."""
+    console(stderr=True).print(str(message)[:_LONGEST], style="yellow", markup=False, soft_wrap=True)
 
 
 def _sentence(error: CfganError | OSError | MemoryError) -> str:
