@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
 
-_UsageError = BadParameter.__bases__[0]  # of whichever click typer stands on
+_UsageError = cast("type[Exception]", BadParameter.__bases__[0])  # of whichever click typer stands on
 _LONGEST = 300  # characters of such an error: what was typed may be a whole file by mistake
 
 
@@ -36,8 +36,9 @@ def _short_errors() -> Iterator[None]:
     try:
         yield
     except _UsageError as error:
-        if len(error.message) > _LONGEST:  # type: ignore[attr-defined]
-            error.message = f"{error.message[:_LONGEST]}..."  # type: ignore[attr-defined]
+        text = str(vars(error).get("message", ""))
+        if len(text) > _LONGEST:
+            vars(error)["message"] = f"{text[:_LONGEST]}..."
         raise
 
 
