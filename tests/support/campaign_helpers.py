@@ -32,7 +32,9 @@ HANGS = 300  # seconds of its own work, or of waiting for nothing, after which a
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["numpy", "pandas", "PIL.Image", "torch", "onnxruntime", "safetensors", "cfgan_cli.app"]
+    ["numpy", "pandas", "PIL.Image", "torch", "onnxruntime", "safetensors", "scipy.optimize", "matplotlib.pyplot"]
+    + ["cfgan.assemble.build", "cfgan.balance.run", "cfgan.reports.batch.report", "cfgan.testsets.building.build"]
+    + ["cfgan.training.gan", "cfgan.training.classifier", "cfgan_cli.app"]
 )
 
 
