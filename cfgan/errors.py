@@ -23,14 +23,21 @@ The library raises these; only the command line turns them into messages and exi
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 ECHO = 200
 """Characters of what a person gave that an error repeats."""
 
 
+_LONG_WORD = re.compile(rf"(\S{{{ECHO}}})\S+")
+
+
 class CfganError(Exception):
-    """The root of all errors that cfgan raises on purpose."""
+    """The root of all errors that cfgan raises on purpose. Of any word longer than :data:`ECHO` it says the start."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(_LONG_WORD.sub(r"\1...", str(text)))
 
 
 class InputError(CfganError):

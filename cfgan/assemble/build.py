@@ -20,6 +20,7 @@ from cfgan.evaluation.extractor_names import extractors_for, realism_extractors
 from cfgan.evaluation.identity import IdentityExtractor
 from cfgan.external.detector import FaceDetector
 from cfgan.external.opening import open_external_classifiers
+from cfgan.io.files import real_path
 from cfgan.io.progress import Progress, named, silent
 from cfgan.io.yaml import read_text_limited
 from cfgan.model.bundle import Bundle, require_bundle_or_unused, write_bundle
@@ -65,7 +66,7 @@ def build_bundle(
         InputError: a part is missing, the parts' vocabularies differ, or a classifier has guided the generator.
         ConfigError: an extra that measuring against real images needs is missing: evaluate, identity.
     """
-    out = out.resolve()
+    out = real_path(out)
     require_bundle_or_unused(out)
     notes = [read_text_limited(path, field="attach").strip() for path in attached]
     config, files = assemble(parts)

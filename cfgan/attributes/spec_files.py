@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgan.errors import SpecError, nearest
-from cfgan.io.files import is_safe_name, user_path
+from cfgan.io.files import is_safe_name, real_path, user_path
 from cfgan.io.yaml import parse_yaml, read_text_limited
 
 _ENDINGS = (".yaml", ".yml", ".json")
@@ -75,7 +75,7 @@ def load_spec_file(
     Raises:
         SpecError: not found, not YAML or JSON, not a mapping, or ``extends`` in a circle or more than eight deep.
     """
-    path = find_spec(name_or_path, beside=beside, kind=kind).resolve()
+    path = real_path(find_spec(name_or_path, beside=beside, kind=kind))
     if path in _seen:
         raise SpecError("extends itself, directly or through others.", field=f"{path.name}: extends", value=path.name)
     if len(_seen) >= _MAX_DEPTH:

@@ -34,6 +34,7 @@ from cfgan.generate.summary import Summary
 from cfgan.io.files import (
     make_folder,
     read_json_object,
+    real_path,
     sha256_of,
     storage_errors,
     write_json,
@@ -237,13 +238,13 @@ def _real_names(data: BalanceData, out: Path, link: str | None) -> list[str]:
     """How the table names the real images: by link, by relative path, or as the packed store does."""
     if data.folder is None:
         return list(data.files)
-    prefix = _REAL if link is not None else Path(os.path.relpath(data.folder.resolve(), out.resolve())).as_posix()
+    prefix = _REAL if link is not None else Path(os.path.relpath(real_path(data.folder), real_path(out))).as_posix()
     return [f"{prefix}/{name}" for name in data.files]
 
 
 def _link(data: BalanceData, out: Path, *, hard: bool) -> None:
     """Links to all real images; those that a stopped run made are there already."""
-    folder = (data.folder or Path()).resolve()
+    folder = real_path(data.folder or Path())
     for name in data.files:
         place, file = out / _REAL / name, folder / name
         make_folder(place.parent)
@@ -253,4 +254,4 @@ def _link(data: BalanceData, out: Path, *, hard: bool) -> None:
             if hard:
                 os.link(file, place)
             else:
-                place.symlink_to(os.path.relpath(file, place.parent.resolve()))
+                place.symlink_to(os.path.relpath(file, real_path(place.parent)))

@@ -84,9 +84,9 @@ def left_out_csv(left_out: LeftOut) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def left_out_file(path: Path) -> OutputFile:
+def left_out_file(path: Path, *, force: bool = False) -> OutputFile:
     """A file for it. Raises InputError as :class:`~cfgan.io.outputs.OutputFile`."""
-    return OutputFile(path, lambda found: starts_with(found, _HEADER), field="--left-out")
+    return OutputFile(path, lambda found: starts_with(found, _HEADER), force=force, field="--left-out")
 
 
 def listed(names: list[str], most: int = LISTED) -> str:

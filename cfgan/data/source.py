@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cfgan.data.read.names import match_names
-from cfgan.data.read.text import open_text
 from cfgan.data.sources.base import Options, Source, numbered, refuse_table, require_folder
 from cfgan.data.sources.celeba import is_celeba, read_celeba_folder
 from cfgan.data.sources.folders import (
@@ -26,7 +25,9 @@ from cfgan.data.sources.stores import is_store, read_store
 from cfgan.data.sources.stylegan import has_dataset_json, read_stylegan
 from cfgan.data.sources.tables import has_table, read_folder, read_table
 from cfgan.errors import DataError, InputError, nearest
+from cfgan.io.delimited import open_plain
 from cfgan.io.files import user_path
+from cfgan.io.reading import library_errors
 
 
 @dataclass(frozen=True)
@@ -149,12 +150,11 @@ def read_identities(path: Path) -> dict[str, str]:
         DataError: missing, or a line that is not such; names it.
     """
     path = user_path(path, field="--identity")
-    try:
-        with open_text(path) as handle:
-            lines = handle.read().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"{path} cannot be read ({reason}).", field="--identity", value=path) from None
+    with (
+        library_errors(path, lambda text: DataError(text, field="--identity", value=path)),
+        open_plain(path) as handle,
+    ):
+        lines = handle.read().splitlines()
     persons: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         parts = line.replace(",", " ").split()

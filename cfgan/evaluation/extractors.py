@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cfgan.errors import ConfigError, DataError
-from cfgan.io.files import sha256_of
+from cfgan.io.files import is_published
 from cfgan.io.progress import Progress
 from cfgan.networks import efficientnet
 
@@ -201,7 +201,7 @@ def published_efficientnet() -> efficientnet.EfficientNetLite0:
     if found is None or not found.submodule_search_locations:
         raise ConfigError("EfficientNet-Lite0 needs the extra: pip install 'cfgan[evaluate]'.")
     path = Path(found.submodule_search_locations[0]) / _LITE0_FILE
-    if not path.is_file() or sha256_of(path) != _LITE0_SHA256:
+    if not is_published(path, _LITE0_SHA256):
         raise ConfigError(f"{path} is missing or damaged: install the extra cfgan[evaluate] again.", value=path)
     return efficientnet.EfficientNetLite0().load_published(torch.load(path, map_location="cpu", weights_only=True))
 

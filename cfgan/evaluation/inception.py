@@ -14,6 +14,7 @@ from cfgan.errors import ConfigError, InputError
 from cfgan.evaluation.extractors import PooledExtractor, digest_of
 from cfgan.io.files import sha256_of
 
+_MOST = 1 << 30  # bytes, far above that file
 _SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 
@@ -55,7 +56,7 @@ def _check_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"there is no file {path}.", field=field, value=path)
     try:
-        found = sha256_of(path)
+        found = sha256_of(path, _MOST)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.", field=field, value=path) from None
     if found != _SHA256:

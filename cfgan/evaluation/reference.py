@@ -22,7 +22,7 @@ from cfgan.data.store import PackedDataset
 from cfgan.errors import DataError, FolderError, StorageError
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.io.cache import cache_folder
-from cfgan.io.files import make_folder, storage_errors, write_bytes
+from cfgan.io.files import make_folder, remove_stale_partials, storage_errors, write_bytes
 from cfgan.io.progress import Progress
 from cfgan.io.reading import library_errors, open_regular
 
@@ -129,6 +129,7 @@ def _write(path: Path, key: str, features: npt.NDArray[np.float32]) -> None:
         with contextlib.suppress(OSError):
             path.parent.chmod(0o700)
     about = json.dumps({"key": key, "sha256": _sum(features)})
+    remove_stale_partials(path)
     write_bytes(path, save({"features": features}, metadata={"about": about}))
     with contextlib.suppress(OSError):
         path.chmod(0o600)

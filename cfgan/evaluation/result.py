@@ -19,7 +19,7 @@ def result_file(out: Path, *, force: bool = False) -> OutputFile:
     Raises:
         InputError: as :class:`~cfgan.io.outputs.OutputFile`.
     """
-    return OutputFile(out, lambda path: starts_with(path, _text({"format": FORMAT}).rstrip(b"\n}")), force)
+    return OutputFile(out, lambda path: starts_with(path, _text({"format": FORMAT}).rstrip(b"\n}")), force=force)
 
 
 def write_result(target: OutputFile, result: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from cfgan.errors import ConfigError
 from cfgan.external.classifier import Probabilities, digest_of
 from cfgan.external.detector import Boxes, Levels, check_levels, enlarged, found
-from cfgan.io.files import sha256_of
+from cfgan.io.files import is_published
 
 _FILES = {
     "gender-v1.onnx": "d4c4116cf720cde18de28a09071d8e1826bcff7935ef3470052163f3f6b5d734",
@@ -49,7 +49,7 @@ class DlibGender:
             raise ConfigError(f"{_INSTALL} brings one.")
         folder = Path(package.submodule_search_locations[0]) / "models"
         for name, known in _FILES.items():
-            if not (folder / name).is_file() or sha256_of(folder / name) != known:
+            if not is_published(folder / name, known):
                 raise ConfigError(f"{folder / name} is missing or damaged: {_INSTALL} again.", value=folder / name)
         try:
             import dlib

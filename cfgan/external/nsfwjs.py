@@ -27,7 +27,7 @@ import numpy.typing as npt
 from cfgan.errors import DataError, InputError
 from cfgan.external.keras_layers import LayersModel
 from cfgan.external.tensorflow_js import unpack
-from cfgan.io.files import sha256_of
+from cfgan.io.files import is_published
 
 PACKAGE = "nsfwjs@4.4.0"
 FIELD = "--nsfwjs"
@@ -136,5 +136,5 @@ def _check(path: Path, digest: str, folder: Path) -> None:
             field=FIELD,
             value=folder,
         )
-    if sha256_of(path) != digest:
+    if not is_published(path, digest):
         raise InputError(f"{path} is not the file of {PACKAGE}: its sha256 is another.", field=FIELD, value=folder)

@@ -105,6 +105,23 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
 
 
+def holds(path: Path, data: bytes) -> bool:
+    """Whether a file is there and holds these bytes."""
+    try:
+        return read_regular(path) == data
+    except OSError:
+        return False
+
+
+def holds_exactly(folder: Path, files: Mapping[str, bytes]) -> bool:
+    """Whether a folder holds these files, by their names relative to it, and nothing else."""
+    try:
+        found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    except OSError:
+        return False
+    return found == {*files} and all(holds(folder / name, data) for name, data in files.items())
+
+
 def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON object. One that is sealed must be as it was written.
 
@@ -169,6 +186,14 @@ def sha256_of(path: Path, most: int | None = None) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+def is_published(path: Path, digest: str, most: int = 1 << 30) -> bool:
+    """Whether a file is the published one with this sha256; what cannot be read, or is far too large, is not."""
+    try:
+        return sha256_of(path, most) == digest
+    except OSError:
+        return False
+
+
 def user_path(text: str | Path, *, field: str) -> Path:
     """A path as a person wrote it, with ``~`` expanded.
 
@@ -184,6 +209,11 @@ def user_path(text: str | Path, *, field: str) -> Path:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{str(text)[:60]!r} is not a usable path ({reason}).", field=field, value=text) from None
     return path
+
+
+def real_path(path: Path) -> Path:
+    """A path without links; of a link that leads to itself the path as it stands, which is then not there."""
+    return Path(os.path.realpath(path))
 
 
 def is_safe_name(name: str) -> bool:

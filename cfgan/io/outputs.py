@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import IO
 
@@ -38,7 +38,8 @@ class OutputFile:
 
     path: Path
     ours: Callable[[Path], bool] = nothing_is_ours
-    force: bool = False
+    _: KW_ONLY
+    force: bool
     field: str = "--out"
 
     def __post_init__(self) -> None:

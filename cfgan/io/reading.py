@@ -7,8 +7,10 @@ attributes of None. None of that leaves through here.
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import io
+import json
 import os
 import stat
 import zipfile
@@ -23,6 +25,9 @@ from cfgan.errors import CfganError
 
 MAX_TEXT = 1 << 28
 """Bytes of the largest text, JSON or table that is read whole."""
+
+_FORMATS = {"pyarrow": "Parquet", "safetensors": "safetensors"}
+"""Library -> the format that it reads, where its own words would not help."""
 
 _ECHO = 200  # characters of a library's own words that are repeated
 
@@ -44,11 +49,16 @@ def open_regular(path: Path, most: int | None = None) -> io.BufferedReader:
             kind = "a folder" if stat.S_ISDIR(about.st_mode) else "a pipe or a device"
             raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
         if most is not None and about.st_size > most:
-            raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+            raise too_large(path, most)
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def too_large(path: Path, most: int) -> OSError:
+    """The error for a file of more than so many bytes."""
+    return OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
 
 
 def read_regular(path: Path, most: int = MAX_TEXT) -> bytes:
@@ -87,9 +97,18 @@ def reason(error: BaseException) -> str:
         return "is missing"
     if isinstance(error, UnicodeDecodeError):
         wide = bytes(error.object[:2]) in (b"\xff\xfe", b"\xfe\xff")
-        return f"is {'UTF-16' if wide else 'not UTF-8'} text: save it as UTF-8"
+        kind = "UTF-16" if wide else "not UTF-8"  # the latter as a rule a spreadsheet's own code page
+        return f"is {kind} text: save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
     if isinstance(error, EOFError):
         return "ends too early"
+    if isinstance(error, json.JSONDecodeError):
+        return f"is not JSON (line {error.lineno}, column {error.colno})"
+    if isinstance(error, RecursionError):
+        return "is nested too deep"
+    if isinstance(error, csv.Error) and "unexpected end" in str(error):
+        return "has a quotation mark that is never closed"
+    if (form := _FORMATS.get(type(error).__module__.partition(".")[0])) is not None:
+        return f"is damaged, or no {form} file"
     return f"cannot be read ({said(error)})"
 
 

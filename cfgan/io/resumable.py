@@ -17,7 +17,7 @@ from typing import Any
 
 from cfgan.errors import FolderError
 from cfgan.io.files import make_folder, read_json_object, remove_partials, storage_errors, write_sealed
-from cfgan.io.folders import anything, is_unused, lock_folder, require_ours, something_else
+from cfgan.io.folders import anything, is_unused, lock_folder, refuse_inside, require_ours, something_else
 from cfgan.io.journal import Journal
 
 IMAGES = "images"
@@ -34,10 +34,12 @@ class ResumableFolder(ABC):
 
     Raises:
         FolderError: the folder holds something else, or is damaged.
+        InputError: it lies inside a folder of ours that is checked as a whole.
         StorageError: the disk refused.
     """
 
     def __init__(self, out: Path, header: Mapping[str, Any], other: str, finished: str) -> None:
+        refuse_inside(out)
         self.out, self.complete = out, False
         self._journal, self._finished = Journal(out, header, other), out / finished
         self._open = contextlib.ExitStack()
@@ -105,11 +107,13 @@ class StateFolder:
 
     Raises:
         FolderError: the folder holds something else.
+        InputError: it lies inside a folder of ours that is checked as a whole.
     """
 
     NAME = "progress.json"
 
     def __init__(self, out: Path, work: Mapping[str, Any], other: str, finished: str) -> None:
+        refuse_inside(out)
         self.out, self._work, self._other = out, json.loads(json.dumps(work)), other
         self._finished, self._path = out / finished, out / self.NAME
         self.progress: dict[str, Any] | None = None

@@ -17,7 +17,16 @@ from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import BundleError, InputError, VocabularyError, nearest
-from cfgan.io.files import is_safe_name, json_bytes, read_json_object, sha256_of, user_path, write_bytes, write_json
+from cfgan.io.files import (
+    is_safe_name,
+    json_bytes,
+    read_json_object,
+    real_path,
+    sha256_of,
+    user_path,
+    write_bytes,
+    write_json,
+)
 from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
@@ -302,7 +311,7 @@ def write_files(out: Path, files: Mapping[str, bytes], check: Callable[[Bundle],
         files: file name -> content.
         check: looks at the bundle before it is moved, and raises where it is not to be.
     """
-    out = out.resolve()
+    out = real_path(out)
 
     def fill(folder: Path) -> None:
         for name, data in files.items():

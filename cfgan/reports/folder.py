@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cfgan.io.files import read_json_object, write_bytes
+from cfgan.io.files import read_json_object, real_path, write_bytes
 from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.reports.batch.output import report_files
 from cfgan.reports.batch.sections import SECTIONS as BATCH
@@ -64,7 +64,7 @@ def write_report(out: Path, report: Report) -> list[str]:
         StorageError: the disk refused; an older report stays as it was.
     """
     files = report_files(report)
-    replace_report(out.resolve(), files)
+    replace_report(real_path(out), files)
     return list(files)
 
 

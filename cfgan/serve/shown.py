@@ -16,6 +16,7 @@ from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 
 from cfgan.errors import InputError
+from cfgan.io.files import real_path
 from cfgan.serve.render import render
 
 router = APIRouter(include_in_schema=False)
@@ -75,7 +76,7 @@ def check_shown(folders: Sequence[Path]) -> list[Path]:
     for path in folders:
         if not path.is_dir():
             raise InputError(f"{path} is not a folder.", field="--show", value=path)
-    return [path.resolve() for path in folders]
+    return [real_path(path) for path in folders]
 
 
 @router.get("/shown")

@@ -15,7 +15,7 @@ from cfgan.attributes.spec_files import TESTSETS, as_stored, current_words, load
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.read.frames import is_table_name
 from cfgan.errors import RequestError, SpecError, nearest
-from cfgan.io.files import user_path
+from cfgan.io.files import real_path, user_path
 from cfgan.io.schema import validated
 from cfgan.testsets.captures import KINDS, resolved_captures
 
@@ -296,7 +296,7 @@ def make_testset_plan(
             )
         if user_images.is_file() and (key == "bona_fide" or not is_table_name(user_images)):
             raise SpecError("a folder of images is expected.", field=f"{source}: {key}", value=resolved[key])
-        resolved[key] = user_images.resolve().name
+        resolved[key] = real_path(user_images).name
     plan = Plan(model, request, others, resolved, user_images)
     resolved["identity"] = {**resolved["identity"], "screen": plan.screen}
     return plan

@@ -159,7 +159,7 @@ def prior_file(path: Path, *, force: bool = False) -> OutputFile:
             return True
         return False
 
-    return OutputFile(path, holds_prior, force)
+    return OutputFile(path, holds_prior, force=force)
 
 
 def write_prior(prior: Prior, target: OutputFile) -> None:

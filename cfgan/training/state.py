@@ -119,6 +119,7 @@ def open_run(run: Path) -> Iterator[None]:
 
     Raises:
         FolderError: the folder holds something else, or another process works in it.
+        InputError: it lies inside a folder of ours that is checked as a whole.
     """
     require_ours(run, _foreign, field="out")
     make_folder(run)

@@ -74,7 +74,7 @@ def table_file(out: Path, *, force: bool = False) -> OutputFile:
         InputError: as :func:`table_kind` and :class:`~cfgan.io.outputs.OutputFile`.
     """
     table_kind(out)
-    return OutputFile(out, _holds_readings, force)
+    return OutputFile(out, _holds_readings, force=force)
 
 
 def _holds_readings(path: Path) -> bool:

@@ -133,7 +133,7 @@ def _option(framing: str) -> str:
 
 def calibration_file(path: Path, *, force: bool = False) -> OutputFile:
     """A file that a calibration may be written to. Raises InputError as :class:`~cfgan.io.outputs.OutputFile`."""
-    return OutputFile(path, lambda found: starts_with(found, _START), force, "--calibration")
+    return OutputFile(path, lambda found: starts_with(found, _START), force=force, field="--calibration")
 
 
 def read_user_calibration(path: Path, vocabulary: Vocabulary) -> UserCalibration:

@@ -193,8 +193,9 @@ def build(
         from cfgan.assemble.build import build_bundle
         from cfgan.assemble.parts import Parts, gate_rule, latent_rule, not_kept
         from cfgan.data.store import open_store
-        from cfgan.model.bundle import open_bundle
+        from cfgan.model.bundle import open_bundle, require_bundle_or_unused
 
+        require_bundle_or_unused(out)
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None
         rules = latent_rule(kept, truncation, own_latents), gate_rule(kept, gate)

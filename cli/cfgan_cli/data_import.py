@@ -12,6 +12,7 @@ from cfgan_cli.options import Align, Faces, Quiet, SkipBad, StoreOut, Workers
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, progress_bar
 from cfgan_cli.source_options import (
     LeftOutFile,
+    ReplaceLeftOut,
     Said,
     Strict,
     check_left_out_file,
@@ -43,6 +44,7 @@ def import_data(
     skip_bad: SkipBad = False,
     strict: Strict = False,
     left_out: LeftOutFile = None,
+    force: ReplaceLeftOut = False,
     workers: Workers = 2,
     quiet: Quiet = False,
 ) -> None:
@@ -58,7 +60,7 @@ def import_data(
 
         shares = Shares(validation, test)
         options = replace(said.read(), shares=shares)
-        check_left_out_file(left_out)
+        check_left_out_file(left_out, force)
         opened = open_source(source, options)
         if align:
             opened = aligned(opened, faces)
@@ -83,7 +85,7 @@ def import_data(
         bad_images = LeftOut(images=dict(line.split(": ", 1) for line in bad))
         # A row without an image is a bad image too, and named once.
         rows = {name: why for name, why in opened.left_out.rows.items() if name not in bad_images.images}
-        incomplete = tell_left_out(replace(opened.left_out, rows=rows) | bad_images, left_out)
+        incomplete = tell_left_out(replace(opened.left_out, rows=rows) | bad_images, left_out, force)
         if opened.lacks_validation and (held := len(store.rows("validation"))):
             text = f"No image is marked for validation: {held:,} of the training images are held out for it"
             message(f"{text} (--validation 0: none).", style="yellow")

@@ -14,6 +14,7 @@ from cfgan_cli.options import Align, AsJson, Faces, Quiet, Workers
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_text, progress_bar
 from cfgan_cli.source_options import (
     LeftOutFile,
+    ReplaceLeftOut,
     Said,
     Strict,
     check_left_out_file,
@@ -51,6 +52,7 @@ def stats(
     faces: Faces = "largest",
     strict: Strict = False,
     left_out: LeftOutFile = None,
+    force: ReplaceLeftOut = False,
     workers: Workers = 2,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the report: new, empty, or an older report.")
@@ -79,22 +81,23 @@ def stats(
         if out is not None:
             _check_out(out, source)
         options = replace(said.read(), identity=identity)
-        check_left_out_file(left_out)
+        check_left_out_file(left_out, force)
         if options.labels is not None and not Path(source).exists():  # before the table beside it is blamed
             raise InputError(f"there is no file and no folder {str(source)!r}.", field="SOURCE", value=source)
         opened = open_source(source, options)
         if align and images:
             opened = aligned(opened, faces)
-        incomplete = tell_left_out(opened.left_out, left_out, quiet=quiet)
+        incomplete = tell_left_out(opened.left_out, left_out, force, quiet=quiet)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         with progress_bar(quiet=quiet or as_json, unit="") as progress:
             report = build_data_report(opened, settings, progress=progress)
         if out is not None:
+            from cfgan.io.files import real_path
             from cfgan.reports.data.page import data_files
             from cfgan.reports.folder import replace_report
 
-            replace_report(out.resolve(), data_files(report))
+            replace_report(real_path(out), data_files(report))
         if as_json:
             from cfgan.reports.data.page import stats_json
 
@@ -120,9 +123,10 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _check_out(out: Path, source: Path) -> None:
     from cfgan.errors import InputError
+    from cfgan.io.files import real_path
     from cfgan.reports.folder import check_out
 
-    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+    if source.is_dir() and real_path(out).is_relative_to(real_path(source)):
         raise InputError(f"{out} lies inside the data set {source}.", field="--out", value=out)
     check_out(out)
 

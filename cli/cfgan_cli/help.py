@@ -1,11 +1,16 @@
-"""Help texts that say all they have to say, however narrow the terminal."""
+"""Help texts that say all they have to say, however narrow the terminal; errors of usage that repeat little."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
+from typer import BadParameter
 from typer.core import TyperCommand, TyperGroup
+
+_UsageError = cast("type[Exception]", BadParameter.__bases__[0])  # of whichever click typer stands on
+_LONGEST = 300  # characters of such an error: what was typed may be a whole file by mistake
 
 
 class Group(TyperGroup):
@@ -16,6 +21,25 @@ class Group(TyperGroup):
             if command.short_help is None and command.help:
                 command.short_help = " ".join(command.help.partition("\n\n")[0].split())
         super().format_commands(ctx, formatter)
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _short_errors():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _short_errors():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _short_errors() -> Iterator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        text = str(vars(error).get("message", ""))
+        if len(text) > _LONGEST:
+            vars(error)["message"] = f"{text[:_LONGEST]}..."
+        raise
 
 
 def _extractors() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from cfgan_cli import stop
@@ -11,11 +12,19 @@ def main() -> None:
     """Entry point of the installed command."""
     try:
         stop.listen()
+        _open_streams()
         from cfgan_cli.app import app
 
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here a disk that is full is one sentence, and later no more
     except (stop.Stopped, KeyboardInterrupt):
         _end()
+    except OSError as error:  # of stdout: the commands answer for all else
+        if stop.asked():
+            _end()
+        _give_up(error)
     except Exception:
         if not stop.asked():  # else a library made its own error of the stop
             raise
@@ -24,6 +33,20 @@ def main() -> None:
         if end.code and end.code != stop.EXIT_STOPPED and stop.asked():
             _end()
         raise
+
+
+def _open_streams() -> None:
+    """What whoever started us has closed is there and holds nothing."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - for good
+
+
+def _give_up(error: OSError) -> None:
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - nothing more is written there
+    if not isinstance(error, BrokenPipeError):
+        sys.stderr.write(f"Error: the output cannot be written: {error.strerror or error}.\n")
+    sys.exit(0 if isinstance(error, BrokenPipeError) else 1)
 
 
 def _end() -> None:

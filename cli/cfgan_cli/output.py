@@ -11,8 +11,9 @@ import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Annotated, Any, cast
+from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from cfgan.data.left_out import LeftOut
 
 Force = Annotated[bool, typer.Option("--force", help="Replace the file at --out, whatever it is.")]
-"""Of every command whose --out is a file; see :mod:`cfgan.io.outputs`."""
+"""Of every command that writes a file which a person names; see :mod:`cfgan.io.outputs`."""
 
 EXIT_FAILED, EXIT_INPUT, EXIT_SHORT = 1, 2, 3
 
@@ -102,9 +103,11 @@ def stdout_bytes() -> IO[bytes]:
 
 @contextlib.contextmanager
 def exit_codes() -> Iterator[None]:
-    """Turn the library's errors into one message and an exit code, never a traceback."""
+    """Turn the library's errors into one message and an exit code, never a traceback; warnings into messages."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            yield
     except StoppedError as error:
         message(str(error)[:1].upper() + str(error)[1:], style="yellow")
         raise typer.Exit(stop.EXIT_STOPPED) from None
@@ -126,6 +129,18 @@ def exit_codes() -> Iterator[None]:
             raise stop.Stopped from error
         message(_sentence(error), style="bold red")
         raise typer.Exit(EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED) from None
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """As Python's own, without the line of code."""
+    console(stderr=True).print(str(message)[:_LONGEST], style="yellow", markup=False, soft_wrap=True)
 
 
 def _sentence(error: CfganError | OSError | MemoryError) -> str:

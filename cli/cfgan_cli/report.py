@@ -122,6 +122,7 @@ def control(
     """
     with exit_codes():
         device = on(engine, device)
+        from cfgan.io.files import real_path
         from cfgan.model.bundle import open_bundle
         from cfgan.reports.folder import check_out, replace_report
 
@@ -136,7 +137,7 @@ def control(
             found = measure_control(opened, latents=latents, seed=seed, device=device, progress=progress)
             suite = request_suite(opened, draws=draws, seed=seed, device=device, progress=progress) if draws else []
         files = control_files(opened, found, seed, suite)
-        replace_report(out.resolve(), files)
+        replace_report(real_path(out), files)
     if as_json:
         print_text(files["control.json"].decode("utf-8"))
     elif not quiet:

@@ -71,6 +71,7 @@ LeftOutFile = Annotated[
     Path | None,
     typer.Option("--left-out", help="CSV file to list all that was left out, with the reason."),
 ]
+ReplaceLeftOut = Annotated[bool, typer.Option("--force", help="Replace the file at --left-out, whatever it is.")]
 
 
 def _shared(
@@ -146,20 +147,20 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def check_left_out_file(path: Path | None) -> None:
+def check_left_out_file(path: Path | None, force: bool) -> None:
     """Raise InputError where the file of what was left out cannot be written, before the work begins."""
     from cfgan.data.left_out import left_out_file
 
     if path is not None:
-        left_out_file(path)
+        left_out_file(path, force=force)
 
 
-def tell_left_out(left_out: LeftOut, path: Path | None, *, quiet: bool = False) -> bool:
+def tell_left_out(left_out: LeftOut, path: Path | None, force: bool, *, quiet: bool = False) -> bool:
     """Name what was left out, the first few on stderr, all in a file. Returns whether anything was unasked."""
     from cfgan.data.left_out import left_out_csv, left_out_file
 
     for line in () if quiet else left_out.lines():
         message(f"{line}.", style="yellow")
     if path is not None:
-        left_out_file(path).write(left_out_csv(left_out))
+        left_out_file(path, force=force).write(left_out_csv(left_out))
     return left_out.any_unasked()

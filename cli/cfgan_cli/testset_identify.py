@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from cfgan_cli.options import AsJson, Quiet
-from cfgan_cli.output import console, exit_codes, print_json
+from cfgan_cli.output import Force, console, exit_codes, print_json
 from cfgan_cli.tables import print_table
 
 
@@ -43,6 +43,7 @@ def identify(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder of the protocol: new or empty; with SCORES a JSON file.")
     ] = None,
+    force: Force = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -53,7 +54,7 @@ def identify(
     """
     with exit_codes():
         from cfgan.errors import InputError
-        from cfgan.io.folders import require_ours, starts_with
+        from cfgan.io.folders import starts_with
         from cfgan.io.outputs import OutputFile
         from cfgan.testsets.folder import open_testset
         from cfgan.testsets.scores.identification import (
@@ -72,7 +73,6 @@ def identify(
         if scores is None:
             if out is None:
                 raise InputError("name SCORES, or a folder for the protocol.", field="--out")
-            require_ours(out)
             write_protocol(out, protocol)
             if not quiet:
                 console().print(
@@ -83,7 +83,7 @@ def identify(
                 )
             return
         begins = f'{{\n "format": "{FORMAT}"'.encode()
-        target = OutputFile(out, lambda path: starts_with(path, begins)) if out is not None else None
+        target = OutputFile(out, lambda path: starts_with(path, begins), force=force) if out is not None else None
         data = score_identification(
             protocol,
             read_candidates(scores, protocol, distance=distance),

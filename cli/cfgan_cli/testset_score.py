@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan_cli.options import Silent
-from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, percent, print_json, progress_bar
+from cfgan_cli.output import EXIT_FAILED, Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def score(
             help="Folder of the report: new, empty, or an older score report. Of two systems: a JSON file.",
         ),
     ] = None,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as one JSON object.")] = False,
     quiet: Silent = False,
 ) -> None:
@@ -132,6 +133,7 @@ def score(
                 column=score_column,
                 allow_missing=allow_missing,
                 out=out,
+                force=force,
                 as_json=as_json,
                 quiet=quiet,
                 rates=tuple(at) if at else (0.01,),

@@ -22,6 +22,7 @@ def versus(
     column: str,
     allow_missing: bool,
     out: Path | None,
+    force: bool,
     as_json: bool,
     quiet: bool,
     **settings: Any,
@@ -39,7 +40,7 @@ def versus(
     from cfgan.testsets.scores.versus import FORMAT, compare_systems
 
     begins = f'{{\n "format": "{FORMAT}"'.encode()
-    target = OutputFile(out, lambda path: starts_with(path, begins)) if out is not None else None
+    target = OutputFile(out, lambda path: starts_with(path, begins), force=force) if out is not None else None
     opened = open_testset(testset)
     names, optional = names_of(opened)
     key = key or ("item" if opened.design == "detection" else "pair")

@@ -90,7 +90,8 @@ def commands(made: Path) -> dict[str, Command]:
         Command("bundle build", ("--out", "out", *build(made)), r"(config|manifest)\.json|README\.md"),
         Command(
             "evaluate",
-            (made / "built", "--data", made / "store", "-n", 100, "--no-realism", "--out", "out.json", "-q"),
+            (made / "built", "--data", made / "store", "-n", 100, "--each", 16, "--privacy-images", 0)
+            + ("--no-realism", "--no-detector", "--out", "out.json", "-q"),
             r"out\.json",
         ),
         Command("report batch", (made / "batch", "--bundle", made / "tiny", "--out", "out", "-q"), r"report\.\w+"),

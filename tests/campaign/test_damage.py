@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from campaign_helpers import ASKED, TRIES, Command, Tally, content, differences, judge_end, run, show
+from campaign_helpers import ASKED, HANGS, TRIES, Command, Tally, content, differences, judge_end, run, show
 from typer.testing import CliRunner
 
+from cfgan.assemble.parts import Parts, assemble
+from cfgan.errors import CfganError
 from cfgan_cli.app import app
 
 STEPS = 16
@@ -59,6 +63,82 @@ def test_a_check_notices_every_change(
             tally.lost += 1
             tally.remarks.append(f"{what}: not noticed")
         path.write_bytes(whole)
+    with capsys.disabled():
+        show(tally, lambda line: print(f"\n{line}", end=""))
+    assert tally.sound(), tally
+
+
+@pytest.mark.timeout(0)
+def test_a_run_that_was_changed_makes_no_other_bundle(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Weights, names and readings are under the run's sums; of its log and its settings a bundle only tells."""
+    shutil.copytree(made / "gan", tmp_path / "gan")
+    shutil.copytree(made / "verifier", tmp_path / "verifier")
+    runs = (tmp_path / "gan", tmp_path / "verifier")
+    parts = Parts(*runs, prior=made / "prior.safetensors", name="n", data="d", licence="l")
+    config, whole = assemble(parts)
+    tally, rng = Tally("runs"), random.Random("run")
+    for run_folder in runs:
+        for path, data, what in damages(run_folder, TRIES, rng):
+            before = path.read_bytes()
+            path.write_bytes(data)
+            tally.tries += 1
+            try:
+                found, weights = assemble(parts)
+                told = {key: value for key, value in found.items() if key not in ("training", "verifier")}
+                if weights != whole or any(config[key] != value for key, value in told.items()):
+                    tally.lost += 1
+                    tally.remarks.append(f"{what}: another bundle, unnoticed")
+            except CfganError:
+                pass
+            except Exception as error:
+                tally.tracebacks += 1
+                tally.remarks.append(f"{what}: {error!r}")
+            path.write_bytes(before)
+    with capsys.disabled():
+        show(tally, lambda line: print(f"\n{line}", end=""))
+    assert tally.sound(), tally
+
+
+SPECIAL = ("pipe", "device", "folder", "link to itself")
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_nothing_but_a_file_is_read_where_one_is_expected(
+    name: str, made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every file of a folder in turn is a pipe, a device that never ends, a folder, a link that leads to itself."""
+    folder, tally = tmp_path / name, Tally(f"{CHECKED[name]}, no files")
+    shutil.copytree(made / name, folder)
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    few = [path for path in files if path.suffix in (".png", ".jpg")][:2]
+    for path in files:
+        if path.suffix in (".png", ".jpg") and path not in few:
+            continue
+        for kind in SPECIAL if "CFGAN_CAMPAIGN" in os.environ else SPECIAL[:2]:
+            path.rename(tmp_path / "away")
+            match kind:
+                case "pipe":
+                    os.mkfifo(path)
+                case "device":
+                    path.symlink_to("/dev/zero")
+                case "folder":
+                    path.mkdir()
+                case _:
+                    path.symlink_to(path)
+            begun = time.monotonic()
+            result = CliRunner().invoke(app, [*CHECKED[name].split(), str(folder)])
+            tally.tries += 1
+            tally.hangs += time.monotonic() - begun > HANGS
+            if not isinstance(result.exception, SystemExit | None):
+                tally.tracebacks += 1
+                tally.remarks.append(f"{path.name} is a {kind}: {result.exception!r}")
+            elif result.exit_code not in (1, 2):
+                tally.lost += 1
+                tally.remarks.append(f"{path.name} is a {kind}: not noticed")
+            path.rmdir() if kind == "folder" else path.unlink()
+            (tmp_path / "away").rename(path)
     with capsys.disabled():
         show(tally, lambda line: print(f"\n{line}", end=""))
     assert tally.sound(), tally

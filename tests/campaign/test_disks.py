@@ -1,4 +1,4 @@
-"""A disk that takes no more, two writers at once, paths that are too long: one sentence, and nothing is lost."""
+"""A disk that takes no more, two writers at once, paths that lead nowhere: one sentence, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -54,6 +54,21 @@ def test_two_writers_at_once(name: str, commands: dict[str, Command], tmp_path: 
         judge_end(each, (*command.codes, 2), tally)
     assert any(each.code in command.codes for each in ended), ended
     assert tally.sound() and not differences(command, whole, content(tmp_path / "both")), tally
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("place", ["/proc/here", "/dev/null/here"])
+def test_places_where_nothing_can_be_written(
+    name: str, place: str, commands: dict[str, Command], tmp_path: Path
+) -> None:
+    command = commands[name]
+    arguments = tuple(
+        place + each.removeprefix("out") if isinstance(each, str) and each.startswith("out") else each
+        for each in command.arguments
+    )
+    ended = run(replace(command, arguments=arguments), tmp_path)
+    errors = [line for line in ended.said.splitlines() if not line.startswith(("Warning", "under 20"))]
+    assert ended.code in (1, 2) and len(errors) == 1 and errors[0].startswith("Error"), ended
 
 
 @pytest.mark.parametrize("name", ["generate", "data pack", "train gan", "testset build", "report batch", "verify"])

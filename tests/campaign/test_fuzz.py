@@ -5,6 +5,7 @@ A few hundred examples by default; ``make campaign`` or the environment's ``CFGA
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -15,22 +16,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from campaign_helpers import Tally, show
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.numpy import save
 
+from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.decode import load_rgb, read_square, see_picture
+from cfgan.data.read.celeba import read_attribute_file
+from cfgan.data.source import read_identities
 from cfgan.data.store import open_store
+from cfgan.data.table import read_labels
 from cfgan.errors import CfganError
 from cfgan.io.files import read_json_object, write_sealed
 from cfgan.io.journal import Journal
 from cfgan.io.reading import load_array, load_arrays, load_tensors
 from cfgan.io.yaml import parse_yaml, read_text_limited
+from cfgan.testsets.scores.identification import Protocol, read_candidates
+from cfgan.testsets.scores.tables import read_scores
 from cfgan.training.prior import load_prior
 from cfgan.training.state import load_latest_state, truncate_stats
+from cfgan.verify.user_calibration import Fitted, UserCalibration, read_user_calibration
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +90,35 @@ def as_log(path: Path) -> object:
     return truncate_stats(path, 8)
 
 
+def named(name: str, read: Read) -> Read:
+    """A reader that goes by how a file is called."""
+
+    def as_named(path: Path) -> object:
+        target = path.parent / name
+        target.write_bytes(path.read_bytes())
+        return read(target)
+
+    return as_named
+
+
+def as_scores(path: Path) -> object:
+    return read_scores(path, ["p1", "p2"], key="pair", column="score")
+
+
+def as_candidates(path: Path) -> object:
+    protocol = Protocol(("a", "b"), ("c", "d"), np.asarray([0, -1]))
+    return list(read_candidates(path, protocol))
+
+
+def parquet() -> bytes:
+    table = pd.DataFrame({"file": ["a", "b"], "Red": [1.0, None], "who": ["x", "y"]})
+    return saved(lambda out: table.to_parquet(out))
+
+
+TABLE = b"file,Red,who\na.png,1,x\nb.png,0,y\n"
+OFFICIAL = b"2\nRed Round\na.jpg 1 -1\nb.jpg -1 -1\n"
+OURS = (CfganError,)
+CALIBRATION = UserCalibration("0" * 64, "verifier", "center", {"A": Fitted(1.0, 0.0, 0.5, 40, 20, 0.5, 0.6)})
 STORE = {"format": "cfgan-store/1", "count": 1, "size": 8, "crop": None, "vocabulary": {"names": ["A"]}}
 STORE["sha256"] = dict.fromkeys(("images.npy", "labels.npy", "split.npy", "files.txt"), "0" * 64)
 PRIOR = {"bias": np.zeros(2, np.float32), "pairs": np.zeros((2, 2), np.float32)}
@@ -105,6 +144,21 @@ KINDS: dict[str, tuple[list[bytes], list[Read], tuple[type[Exception], ...]]] = 
     "safetensors": ([save(PRIOR, {"vocabulary": NAMES})], [load_tensors, load_prior], (CfganError, ValueError)),
     "state": ([saved(lambda f: torch.save({"x": torch.ones(3), "n": 1}, f))], [as_state], (CfganError,)),
     "journal": ([b'{"header": {"a": 1}}\n{"rows": [1], "cell": 0}\n'], [as_journal], (CfganError,)),
+    "csv": (
+        [TABLE, TABLE.replace(b",", b";"), OFFICIAL, "\ufefffile,Red\n\u00e9,1\n".encode("utf-8")],
+        [read_labels, as_scores, as_candidates],
+        OURS,
+    ),
+    "gz": ([gzip.compress(TABLE), gzip.compress(TABLE * 400)], [named("t.csv.gz", read_labels)], OURS),
+    "parquet": ([parquet()], [read_labels, as_scores], OURS),
+    "jsonl": ([b'{"file": "a", "Red": 1}\n{"file": "b", "Red": null}\n'], [read_labels], OURS),
+    "identity": ([b"a.jpg 1\nb.jpg 2\n"], [read_identities, lambda p: read_attribute_file(p)], OURS),
+    "matrix": (
+        [saved(lambda f: np.save(f, np.zeros((2, 2), np.float32)))],
+        [named("m.npy", as_candidates)],
+        OURS,
+    ),
+    "calibration": ([CALIBRATION.to_bytes()], [lambda p: read_user_calibration(p, Vocabulary(("A",)))], OURS),
     "log": ([b'{"images": 8, "loss": 0.1}\n{"images": 16}\n'], [as_log], ()),
 }
 
@@ -132,21 +186,28 @@ def damaged(draw: st.DrawFn, whole: list[bytes]) -> bytes:
 
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("kind", KINDS)
-def test_damaged_files_end_in_the_project_s_own_errors(kind: str, tmp_path: Path) -> None:
+def test_damaged_files_end_in_the_project_s_own_errors(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     whole, readers, allowed = KINDS[kind]
+    tally = Tally(f"fuzzed {kind}")
 
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
-        derandomize=EXAMPLES < 1000,
+        derandomize=True,  # the same count comes of the same setting
         database=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(damaged(whole))
     def attempt(data: bytes) -> None:
+        tally.tries += 1
         check(data, tmp_path / f"damaged.{kind}", readers, allowed)
 
     attempt()
+    if "CFGAN_CAMPAIGN" in os.environ:
+        with capsys.disabled():
+            show(tally, lambda line: print(f"\n{line}", end=""))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -23,6 +23,9 @@ def test_the_same_command_goes_on(
     assert first.code in command.codes and second.code == first.code, (first, second)
     whole = content(tmp_path / "first")
     assert not differences(command, whole, content(tmp_path / "second")), "two undisturbed runs differ"
+    again = run(command, tmp_path / "second")  # what is finished stays so, and that is no error
+    assert again.code == first.code and "Error" not in again.said and "Traceback" not in again.said, again
+    assert not differences(command, whole, content(tmp_path / "second")), "a second time is not the same"
     tally, rng = Tally(name), random.Random(name)
     for number in range(TRIES):
         folder = tmp_path / str(number)

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from helpers import make_bundle
+from helpers import draw_celeba, make_bundle
 from PIL import Image
+from score_helpers import draw_pairs, make_set, simulate, write_scores
 from typer.testing import CliRunner, Result
 
 import cfgan_cli
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
+from cfgan.testsets.folder import open_testset, subject_of
+from cfgan.testsets.scores.identification import identification_protocol
 from cfgan.training.prior import save_prior
 from cfgan_cli.app import app
 
@@ -93,14 +96,55 @@ def walk(command: Any, path: str = "") -> list[tuple[str, Any]]:
     return [(path, command)]
 
 
-def test_every_out_that_is_a_file_can_be_forced(bundle: Bundle, tmp_path: Path) -> None:
+WRITES = re.compile(
+    r"[Tt]able of all readings|\b(a|one) JSON file|CSV file|file of scores|prior's file|thresholds: written"
+)
+
+
+def test_every_file_that_a_command_writes_can_be_forced(bundle: Bundle, tmp_path: Path) -> None:
     files = set()
     for path, command in walk(typer.main.get_command(app)):
         options = {option: parameter for parameter in command.params for option in parameter.opts}
-        if "--out" in options and not _FOLDER.search(getattr(options["--out"], "help", "")):
-            files.add(path)
-            assert "--force" in options, path
-    assert files == set(commands(bundle, tmp_path))
+        for name, option in options.items():
+            if name.startswith("--") and WRITES.search(getattr(option, "help", None) or ""):
+                files.add((path, name))
+                assert "--force" in options, path
+        if "--out" in options and (path, "--out") not in files:
+            assert _FOLDER.search(getattr(options["--out"], "help", "")), path
+    own = {("verify", "--calibration"), ("data stats", "--left-out"), ("data import", "--left-out")}
+    own |= {("testset score", "--out"), ("testset identify", "--out")}  # of one system a folder, of two a file
+    assert files == {(command, "--out") for command in commands(bundle, tmp_path)} | own
+
+
+def test_tables_beside_the_main_output_replace_nothing_either(bundle: Bundle, tmp_path: Path) -> None:
+    """The list of what was left out, thresholds, the comparison of two systems, identification."""
+    photos, labels = photos_of(tmp_path), tmp_path / "given.csv"
+    labels.write_text("file,Red\n" + "".join(f"{name}.png,{k % 2}\n" for k, name in enumerate("abcd")))
+    for name in "bcd":
+        (photos / f"{name}.png").write_bytes((photos / "a.png").read_bytes())
+    pairs = [pair for pair in draw_pairs(60, ("random",), folds=1) if int(subject_of(pair.a)[1:]) <= 40]
+    make_set(tmp_path / "set", pairs)
+    names = [pair.pair for pair in pairs]
+    for system in range(2):
+        scores = [float(score) for score in simulate(pairs, system)]
+        write_scores(tmp_path / f"{system}.csv", names, scores)
+    protocol = identification_protocol(open_testset(tmp_path / "set"))
+    np.save(tmp_path / "m.npy", np.zeros((len(protocol.probes), len(protocol.enrolled)), np.float32))
+    mine = tmp_path / "mine.json"
+    written: dict[str, list[object]] = {
+        "data stats": [photos, "--labels", labels, "--no-images", "--left-out", mine],
+        "data import": [photos, "--labels", labels, "--out", tmp_path / "store", "--size", 32, "--left-out", mine],
+        "testset score": [tmp_path / "set", tmp_path / "0.csv", tmp_path / "1.csv", "--resamples", 100, "--out", mine],
+        "testset identify": [tmp_path / "set", tmp_path / "m.npy", "--out", mine],
+    }
+    for command, arguments in written.items():
+        mine.write_text("my own")
+        refused = run(command, *arguments, "-q")
+        assert refused.exit_code == 2 and "--force" in refused.stderr and mine.read_text() == "my own", command
+        assert command != "data import" or not (tmp_path / "store").exists()
+        for again in (["--force"], []):  # its own it writes again
+            result = run(command, *arguments, "-q", *again)
+            assert result.exit_code == 0 and mine.read_text() != "my own", (command, result.output)
 
 
 def test_no_command_writes_a_file_around_the_check() -> None:
@@ -120,30 +164,65 @@ def photos_of(folder: Path) -> Path:
     return folder / "photos"
 
 
-@pytest.mark.parametrize("command", ["report batch", "report control", "data stats", "bundle add-graphs", "data align"])
-def test_no_folder_is_written_over_what_a_person_has_or_into_what_is_checked(
-    command: str, bundle: Bundle, tmp_path: Path
-) -> None:
-    made = run("generate", "--bundle", bundle.path, "-a", "Red", "-n", 2, "--no-verify", "-q", "--out", tmp_path / "b")
-    assert made.exit_code == 0, made.output
+def writers_of_folders(bundle: Bundle, tmp_path: Path) -> dict[str, list[object]]:
+    """Every command whose --out is a folder, with arguments that would let it run."""
     rows, photos = commands(bundle, tmp_path)["train prior"], photos_of(tmp_path)
-    arguments: dict[str, list[object]] = {
+    for k in range(40):
+        (photos / f"{k}.png").write_bytes((photos / "a.png").read_bytes())
+    data, spec = ["--data", tmp_path / "store"], tmp_path / "set.yaml"
+    spec.write_text("design: matched\nattributes: Red\npairs: 6\nfolds: 2\nlevels: [random]\n")
+    make_set(tmp_path / "set", [p for p in draw_pairs(9, ("random",), folds=1) if int(subject_of(p.a)[1:]) <= 6])
+    about = ["--name", "n", "--data", "d", "--licence", "l"]
+    return {
+        "generate": ["--bundle", bundle.path, "-a", "Red", "-n", 2],
+        "balance": [photos, *rows, "--bundle", bundle.path, "--attribute", "Red", "--ratio", 0.6],
         "report batch": [tmp_path / "b", "--bundle", bundle.path],
         "report control": [bundle.path],
         "data stats": [photos, *rows],
-        "bundle add-graphs": [bundle.path],
+        "data import": [photos, *rows, "--size", 32],
         "data align": [photos],
+        "data draw": ["-n", 4],
+        "data draw --folder": ["-n", 4],
+        "data pack": [tmp_path / "celeba"],
+        "testset build": [spec, "--bundle", bundle.path, "--no-identity"],
+        "testset export": [tmp_path / "set", "--format", "lfw"],
+        "testset score": [tmp_path / "set", tmp_path / "s.csv"],
+        "testset identify": [tmp_path / "set"],
+        "bundle build": ["--gan", tmp_path / "gan", "--keep", bundle.path, *about],
+        "bundle add-graphs": [bundle.path],
+        **{f"train {kind}": data for kind in ("gan", "verifier", "judge")},
     }
+
+
+def test_every_folder_that_a_command_writes_is_among_those(bundle: Bundle, tmp_path: Path) -> None:
+    listed = {name.removesuffix(" --folder") for name in writers_of_folders(bundle, tmp_path)}
+    found = {
+        path
+        for path, command in walk(typer.main.get_command(app))
+        for parameter in command.params
+        if {"--out", "out"} & {*parameter.opts} and _FOLDER.search(getattr(parameter, "help", None) or "")
+    }
+    assert listed == found | {"train gan", "train verifier", "train judge", "data draw"} - {"bundle verify"}
+
+
+def test_no_folder_is_written_over_what_a_person_has_or_into_what_is_checked(bundle: Bundle, tmp_path: Path) -> None:
+    arguments = writers_of_folders(bundle, tmp_path)
+    draw_celeba(tmp_path / "celeba", names=bundle.vocabulary.names)
+    assert run("data pack", tmp_path / "celeba", "--out", tmp_path / "store", "--size", 16, "-q").exit_code == 0
+    made = run("generate", "--bundle", bundle.path, "-a", "Red", "-n", 2, "--no-verify", "-q", "--out", tmp_path / "b")
+    assert made.exit_code == 0, made.output
     mine, theirs = tmp_path / "mine", tmp_path / ".mine.old"
     for folder in (mine, theirs):
         folder.mkdir()
         (folder / "report.html").write_text("my own")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    for out in (mine, bundle.path / "x", tmp_path / "b" / "x"):
-        given = arguments[command]
-        refused = run(command, *given, *([out] if command == "data align" else ["--out", out]))
-        assert refused.exit_code == 2 and not refused.stdout, refused.output
-        assert "holds something else" in refused.stderr or "lies inside" in refused.stderr
+    said, inner = {}, (bundle.path / "x", tmp_path / "store" / "x" / "y", tmp_path / "set" / "x")
+    for command, given in arguments.items():
+        for out in (mine, tmp_path / "b" / "x", *(inner[:1] if command != "generate" else inner)):
+            refused = run(command, *given, *([out] if command == "data align" else ["--out", out]))
+            if refused.exit_code != 2 or not re.search("holds something|lies inside", refused.stderr):
+                said[command, str(out)] = refused.output, refused.exception
+    assert not said
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 

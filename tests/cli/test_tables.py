@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.testsets.folder import subject_of
+from cfgan.testsets.scores.identification import identification_protocol
 from cfgan_cli.app import app
 from cfgan_cli.tables import print_table
 
@@ -42,6 +44,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for system, file in enumerate(("a.csv", "b.csv")):
         scores = [float(score) for score in simulate(pairs, system, weakness="Eyeglasses", by=1.5)]
         write_scores(folder / file, [pair.pair for pair in pairs], scores)
+    people = [pair for pair in draw_pairs(60, ("random",), folds=1) if int(subject_of(pair.a)[1:]) <= 40]
+    protocol = identification_protocol(make_set(folder / "people", people))
+    scores = np.random.default_rng(0).normal(size=(len(protocol.probes), len(protocol.enrolled)))
+    np.save(folder / "matrix.npy", scores.astype(np.float32))
     shown(
         "testset build",
         [matched(folder), "--bundle", folder / "bundle", "--no-identity", "--out", folder / "built"],
@@ -73,6 +79,18 @@ COMMANDS: dict[str, Arguments] = {
     "testset info": lambda made, tmp: [made / "built"],
     "testset score": lambda made, tmp: [made / "set", made / "a.csv", "--resamples", 100],
     "testset score --resamples 100": lambda made, tmp: [made / "set", made / "a.csv", made / "b.csv"],
+    "testset identify": lambda made, tmp: [made / "people", made / "matrix.npy"],
+    "testset plan": lambda made, tmp: ["--fmr", "0.001", "--groups", 4],
+    "verify --calibrate": lambda made, tmp: (
+        [made / "read.csv", made / "celeba" / "img_align_celeba", "--bundle", made / "bundle"]
+        + ["--calibration", tmp / "thresholds.json"]
+    ),
+    "bundle list": lambda made, tmp: [],
+    "spec list": lambda made, tmp: [],
+    "train verifier": lambda made, tmp: (
+        ["--data", made / "store", "--out", tmp / "run", "--set", "widths=[4,8]", "--set", "images=16"]
+        + ["--set", "batch=4", "--set", "threads=1"]
+    ),
     "train gan --help-settings": lambda made, tmp: [],
     "train judge --help-settings": lambda made, tmp: [],
     "bundle info": lambda made, tmp: [made / "bundle"],

@@ -14,8 +14,8 @@ from cfgan.data.labelled_images import SPLITS, LabelledImages
 from cfgan.data.read.splits import Shares
 from cfgan.errors import DataError
 from cfgan.io.cells import CellWriter
-from cfgan.io.files import make_folder, write_bytes, write_text
-from cfgan.io.folders import replace_folder, require_ours
+from cfgan.io.files import holds, make_folder, real_path, write_bytes, write_text
+from cfgan.io.folders import anything, is_unused, replace_folder, require_ours
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress, silent
 from cfgan.io.signals import StopRequest
@@ -63,37 +63,51 @@ def drawn_faces(
 def write_drawn(table: LabelledImages, out: Path, seed: int, progress: Progress = silent) -> Path:
     """Write ``images/`` and ``labels.csv`` (file, split, and 1 or -1 an attribute), which ``cfgan data import`` reads.
 
-    All or nothing: a stopped writing leaves no folder.
+    All or nothing: a stopped writing leaves no folder, and a finished one is not written again.
 
     Returns:
         The path of ``labels.csv``.
 
     Raises:
-        FolderError: ``out`` holds something.
+        FolderError: ``out`` holds something else.
+        InputError: it lies inside a folder of ours that is checked as a whole.
         StoppedError: a stop was asked for.
         StorageError: the disk refused.
     """
-    out = out.resolve()
+    out = real_path(out)
+
+    def encoded(row: int) -> bytes:
+        pixels = np.asarray(table.open(row)).transpose(2, 0, 1)
+        about = {"software": f"cfgan {__version__}", "synthetic": True, "drawn": {"seed": seed, "face": row}}
+        return encode_png(pixels, about, kind="algorithmicMedia")
+
+    def is_finished() -> bool:
+        """Whether these very images stand there: the first and the last are drawn and compared, the table is whole."""
+        rows = sorted({0, len(table.files) - 1})
+        some = {f"images/{table.files[row]}": encoded(row) for row in rows} | {"labels.csv": _csv(table).encode()}
+        names = {f"images/{file}" for file in table.files}
+        return names == {f"images/{path.name}" for path in (out / "images").glob("*")} and all(
+            holds(out / name, data) for name, data in some.items()
+        )
+
+    def foreign(folder: Path) -> str | None:
+        return None if is_finished() else anything(folder)
 
     def fill(folder: Path) -> None:
         make_folder(folder / "images")
         with StopRequest() as stop:
             for row, file in enumerate(table.files):
                 stop.raise_if_asked("nothing was written")
-                pixels = np.asarray(table.open(row)).transpose(2, 0, 1)
-                about = {
-                    "software": f"cfgan {__version__}",
-                    "synthetic": True,
-                    "drawn": {"seed": seed, "face": row},
-                }
-                write_bytes(folder / "images" / file, encode_png(pixels, about, kind="algorithmicMedia"))
+                write_bytes(folder / "images" / file, encoded(row))
                 if (row + 1) % _EVERY == 0 or row + 1 == len(table.files):
                     progress("drawing", row + 1, len(table.files))
         write_text(folder / "labels.csv", _csv(table))
 
-    require_ours(out, field="out")
+    require_ours(out, foreign, field="out")
+    if not is_unused(out):
+        return out / "labels.csv"
     make_folder(out.parent)
-    replace_folder(out, fill, field="out")
+    replace_folder(out, fill, foreign, field="out")
     return out / "labels.csv"
 
 

@@ -34,6 +34,7 @@ from cfgan.io.files import (
     atomic_write,
     make_folder,
     read_json_object,
+    real_path,
     sha256_of,
     sync_folder,
     write_bytes,
@@ -131,7 +132,7 @@ def align_folder(
         StoppedError: a stop was asked for; run again to go on.
     """
     check_faces(faces)
-    if out.resolve() == source.resolve() or out.resolve().is_relative_to(source.resolve()):
+    if real_path(out) == real_path(source) or real_path(out).is_relative_to(real_path(source)):
         raise FolderError(f"{out} lies inside {source}.", field="OUT", value=out)
     refuse_inside(out, "OUT")
     found = find_images([source], recursive=recursive)

@@ -7,7 +7,6 @@ consecutive.
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +15,17 @@ import numpy.typing as npt
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.decode import CROP, IMAGE_SIZE
 from cfgan.data.labelled_images import LabelledImages
-from cfgan.data.read.text import open_text
 from cfgan.errors import DataError
+from cfgan.io.delimited import open_plain
 from cfgan.io.files import is_safe_name
+from cfgan.io.reading import library_errors
 
 
 def _read_lines(path: Path, field: str = "celeba") -> list[str]:
-    try:
-        with open_text(path) as handle:
-            return handle.read().splitlines()
-    except FileNotFoundError:
-        raise DataError(f"{path.name} is missing from {path.parent}.", field=field, value=path) from None
-    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name} cannot be read ({error}).", field=field, value=path) from None
+    if not path.exists():
+        raise DataError(f"{path.name} is missing from {path.parent}.", field=field, value=path)
+    with library_errors(path, lambda text: DataError(text, field=field, value=path)), open_plain(path) as handle:
+        return handle.read().splitlines()
 
 
 def read_attribute_file(

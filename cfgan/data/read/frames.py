@@ -7,8 +7,7 @@ import importlib.util
 import json
 import re
 import warnings
-import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,9 @@ import numpy as np
 
 from cfgan.data.read.celeba import read_attribute_file
 from cfgan.data.read.label_values import UNKNOWN
-from cfgan.data.read.text import open_text
 from cfgan.errors import DataError, InputError, nearest
+from cfgan.io.delimited import open_delimited, open_plain
+from cfgan.io.reading import library_errors, open_regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,6 @@ UNTITLED = re.compile(r"Unnamed: \d+")
 """What a column without a title is called, as pandas calls it."""
 
 _UNKNOWN = sorted({form for word in UNKNOWN for form in (word, word.upper(), word.capitalize())} | {"NaN"})
-_UNREADABLE = (OSError, EOFError, zlib.error, ValueError, csv.Error)
 
 
 def is_table_name(path: Path) -> bool:
@@ -58,32 +57,20 @@ def read_frame(path: Path, *, text: Sequence[str] = (), field: str) -> pd.DataFr
         DataError: missing, not such a table, without rows, two columns of one title; names the line where there is one.
         InputError: Parquet without pyarrow.
     """
-    if not path.is_file():
+    if path.is_dir():
+        inside = [path / name for name in ("manifest.csv", "list_attr_celeba.txt") if (path / name).is_file()]
+        raise DataError(f"{path} is a folder.", field=field, value=path, nearest=inside)
+    if not path.exists():
         beside = [p.name for p in path.parent.glob("*") if is_table_name(p)] if path.parent.is_dir() else []
-        if path.is_dir():
-            inside = [path / name for name in ("manifest.csv", "list_attr_celeba.txt") if (path / name).is_file()]
-            raise DataError(f"{path} is a folder.", field=field, value=path, nearest=inside)
-        close = nearest(path.name, beside)
-        raise DataError(f"there is no file {str(path)!r}.", field=field, value=path, nearest=close)
+        raise DataError(f"there is no file {str(path)!r}.", field=field, value=path, nearest=nearest(path.name, beside))
     kind = path.name.casefold().removesuffix(".gz")
-    try:
+    with library_errors(path, lambda text: DataError(text, field=field, value=path)):
         if kind.endswith(".parquet"):
             frame = _parquet(path, field)
         elif kind.endswith((".jsonl", ".json")):
             frame = _json(path, field, lines=kind.endswith(".jsonl"))
         else:
             frame = _delimited(path, text, field)
-    except DataError:
-        raise
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{path.name} cannot be read as a table (not UTF-8 text; a spreadsheet saves such as CSV UTF-8).",
-            field=field,
-            value=path,
-        ) from None
-    except _UNREADABLE as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path.name} cannot be read as a table ({reason}).", field=field, value=path) from None
     return _checked(frame, path, field)
 
 
@@ -104,19 +91,30 @@ def _parquet(path: Path, field: str) -> pd.DataFrame:
 
     if importlib.util.find_spec("pyarrow") is None:
         raise InputError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field=field, value=path)
-    return _flat(pd.read_parquet(path))
+    with open_regular(path) as handle:
+        return _flat(pd.read_parquet(handle))
 
 
 def _json(path: Path, field: str, *, lines: bool) -> pd.DataFrame:
     """A list of objects, or an object a line."""
     import pandas as pd
 
-    with open_text(path) as handle:
-        rows = [json.loads(line) for line in handle if line.strip()] if lines else json.load(handle)
+    with open_plain(path) as handle:
+        rows = _objects(handle, path, field) if lines else json.load(handle)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         what = "an object a line" if lines else "a list of objects"
         raise DataError(f"{path.name} is not {what}.", field=field, value=path)
     return _flat(pd.DataFrame(rows))
+
+
+def _objects(lines: Iterable[str], path: Path, field: str) -> list[Any]:
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found += [json.loads(line)] if line.strip() else []
+        except ValueError:
+            raise DataError(f"{path.name} line {number} is not JSON.", field=field, value=number) from None
+    return found
 
 
 def _plain_cell(cell: object) -> object:
@@ -132,18 +130,17 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _delimited(path: Path, text: Sequence[str], field: str) -> pd.DataFrame:
-    with open_text(path) as handle:
+    with open_delimited(path) as (handle, separator):
         first = handle.readline()
     if first.strip().isdigit():
         return _attribute_file(path, field)
-    separator = next((mark for mark in "\t;" if mark in first and "," not in first), ",")
     titles = [title.strip() for title in next(csv.reader([first], delimiter=separator), [])]
     if not any(titles):
         raise DataError(f"{path.name} is empty.", field=field, value=path)
-    frame = _all_at_once(path, separator, titles, text)
+    frame = _all_at_once(path, titles, text)
     # Pandas fills a row that was cut short; that must not pass for labels that nobody gave.
     if frame is None or (len(titles) > 1 and bool(frame.iloc[:, -1].isna().any())):
-        rows = _row_by_row(path, separator, len(titles), field)
+        rows = _row_by_row(path, len(titles), field)
         if frame is None:
             import pandas as pd
 
@@ -152,17 +149,17 @@ def _delimited(path: Path, text: Sequence[str], field: str) -> pd.DataFrame:
     return frame
 
 
-def _all_at_once(path: Path, separator: str, titles: list[str], text: Sequence[str]) -> pd.DataFrame | None:
+def _all_at_once(path: Path, titles: list[str], text: Sequence[str]) -> pd.DataFrame | None:
     """All columns; numbers where a column holds nothing else. None where rows differ in length."""
     import pandas as pd
 
     dtypes: dict[Any, Any] = {k: "object" for k, title in enumerate(titles) if not k or plain_title(title) in text}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_delimited(path) as (handle, separator):
             # Rows with more cells than titles are cut with a warning.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(
-                path,
+                handle,
                 sep=separator,
                 header=0,
                 names=range(len(titles)),
@@ -170,17 +167,16 @@ def _all_at_once(path: Path, separator: str, titles: list[str], text: Sequence[s
                 dtype=dtypes,
                 na_values=_UNKNOWN,
                 keep_default_na=False,
-                encoding="utf-8-sig",
                 low_memory=False,
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning):
         return None
 
 
-def _row_by_row(path: Path, separator: str, count: int, field: str) -> list[list[str | None]]:
+def _row_by_row(path: Path, count: int, field: str) -> list[list[str | None]]:
     """Rows of as many cells as there are titles; what a comma at the end of a line adds is no cell."""
     rows: list[list[str | None]] = []
-    with open_text(path) as handle:
+    with open_delimited(path) as (handle, separator):
         reader = csv.reader(handle, delimiter=separator, strict=True)
         next(reader)
         for cells in reader:

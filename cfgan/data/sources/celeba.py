@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cfgan.data.read.celeba import read_celeba
 from cfgan.data.sources.base import Options, Source, from_images, refuse_table
+from cfgan.io.files import real_path
 
 
 def is_celeba(path: Path, options: Options) -> bool:
@@ -16,4 +17,4 @@ def is_celeba(path: Path, options: Options) -> bool:
 def read_celeba_folder(path: Path, options: Options) -> Source:
     """Raises DataError, as :func:`cfgan.data.read.celeba.read_celeba` does; InputError where a table is given too."""
     refuse_table(options, f"{path} is a CelebA folder")
-    return from_images("celeba", path.resolve().name, read_celeba(path))
+    return from_images("celeba", real_path(path).name, read_celeba(path))

@@ -21,6 +21,7 @@ from cfgan.data.sources.base import Options, Source, numbered, refuse_table
 from cfgan.data.sources.tables import with_images
 from cfgan.data.table import frame_labels
 from cfgan.errors import DataError
+from cfgan.io.files import real_path
 
 METADATA = ("metadata.csv", "metadata.tsv", "metadata.parquet", "metadata.jsonl")
 """What the label table of an ``imagefolder`` is called, beside the images or in each split folder."""
@@ -67,7 +68,7 @@ def read_class_folders(folder: Path, options: Options) -> Source:
     deeper = sorted({"/".join(path[above + 1 : -1]) for path in parts if len(path) > above + 2})
     return Source(
         "classes",
-        folder.resolve().name,
+        real_path(folder).name,
         vocabulary,
         one_hot(classes, len(titles)),
         tuple(files),

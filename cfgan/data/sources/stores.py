@@ -10,6 +10,7 @@ from cfgan.data.labelled_images import SPLITS
 from cfgan.data.profile.image_scan import ArrayPictures
 from cfgan.data.sources.base import Options, Source, refuse_table
 from cfgan.data.store import open_store
+from cfgan.io.files import real_path
 
 
 def is_store(path: Path) -> bool:
@@ -23,7 +24,7 @@ def read_store(path: Path, options: Options) -> Source:
     store = open_store(path)
     return Source(
         "store",
-        path.resolve().name,
+        real_path(path).name,
         store.vocabulary,
         np.asarray(store.labels),
         store.files,

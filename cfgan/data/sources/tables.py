@@ -18,6 +18,7 @@ from cfgan.data.read.splits import FOLDERS, common_words
 from cfgan.data.sources.base import NO_IMAGE, NOT_IN_TABLE, Options, Source, numbered
 from cfgan.data.table import LabelTable, frame_labels, read_labels
 from cfgan.errors import DataError, InputError
+from cfgan.io.files import real_path
 
 _KAGGLE = "list_attr_celeba.csv", "list_eval_partition.csv"  # CelebA as Kaggle has it: labels, official splits
 BESIDE = ("labels.csv", "labels.csv.gz", "labels.tsv", "labels.parquet", "labels.jsonl", _KAGGLE[0])
@@ -74,7 +75,7 @@ def _from_table(kind: str, path: Path, table: LabelTable) -> Source:
     person, persons = numbered(table.person)
     return Source(
         kind,
-        path.resolve().name,
+        real_path(path).name,
         table.vocabulary,
         table.labels,
         table.files,

@@ -18,7 +18,7 @@ from cfgan.data.decode import load_rgb
 from cfgan.errors import DataError, FolderError, InputError
 from cfgan.generate.batch import CHECKSUMS, CellTally, read_batch
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
-from cfgan.io.files import sha256_of
+from cfgan.io.files import real_path, sha256_of
 from cfgan.io.reading import open_text
 
 _NAME = 80  # letters of a folder's name that are shown
@@ -83,7 +83,7 @@ class BatchFolder:
     @property
     def name(self) -> str:
         """The folder's own name; never a path."""
-        return printable(self.path.resolve().name[:_NAME]) or "batch"
+        return printable(real_path(self.path).name[:_NAME]) or "batch"
 
     def pixels(self, files: list[str], size: int | None = None) -> npt.NDArray[np.uint8]:
         """Some faces, uint8 (n, 3, H, W).

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from cfgan.errors import ConfigError, InputError
 from cfgan.evaluation.accuracy import plain
+from cfgan.io.files import real_path
 from cfgan.io.progress import Progress, silent, within
 from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles
 from cfgan.model.classifiers import NETWORKS
@@ -75,7 +76,7 @@ def build_report(
     """
     if not folders:
         raise InputError("no batch is given.", field="batch")
-    if len({path.resolve() for path in folders}) < len(folders):
+    if len({real_path(path) for path in folders}) < len(folders):
         raise InputError("a batch is given twice.", field="batch")
     batches = [read_folder(path) for path in folders]
     bundle = bundle if bundle is not None else _shipped(batches)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cfgan.io.files import read_json_object, write_bytes
+from cfgan.io.files import read_json_object, real_path, write_bytes
 from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.reports.page import environment, style
 from cfgan.reports.score.sections import SECTIONS
@@ -77,7 +77,7 @@ def write_score_report(out: Path, data: Mapping[str, Any]) -> list[str]:
         for name, content in files.items():
             write_bytes(folder / name, content)
 
-    replace_folder(out.resolve(), fill, _foreign)
+    replace_folder(real_path(out), fill, _foreign)
     return list(files)
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import PIL
 
 from cfgan.errors import FolderError, InputError, nearest
-from cfgan.io.files import read_json_object, sha256_of, write_json, write_text
+from cfgan.io.files import read_json_object, real_path, sha256_of, write_json, write_text
 from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
@@ -87,7 +87,7 @@ def export_testset(
         raise InputError(f"{kind!r} is not a known format.", field="--format", value=kind, nearest=close)
     options = options or ExportOptions()
     options.check(kind, FORMATS[kind].options)
-    out = out.resolve()
+    out = real_path(out)
     require_ours(out, _foreign)
     plan = FORMATS[kind].plan(Source(testset, options.gallery), options)
     about = _about(testset, kind, options, plan)

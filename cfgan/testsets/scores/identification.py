@@ -21,8 +21,17 @@ import numpy as np
 import numpy.typing as npt
 
 from cfgan.errors import DataError, FolderError, InputError, nearest
-from cfgan.io.files import make_folder, sha256_of, user_path, write_text
-from cfgan.io.reading import open_text, reason
+from cfgan.io.delimited import open_delimited
+from cfgan.io.files import (
+    holds_exactly,
+    make_folder,
+    real_path,
+    sha256_of,
+    user_path,
+    write_bytes,
+)
+from cfgan.io.folders import anything, replace_folder, require_ours
+from cfgan.io.reading import library_errors, load_array
 from cfgan.stats.intervals import wilson_interval
 from cfgan.testsets.folder import Testset, person_of
 from cfgan.testsets.scores.operating_points import smallest_rate
@@ -75,14 +84,35 @@ def identification_protocol(testset: Testset) -> Protocol:
 
 
 def write_protocol(out: Path, protocol: Protocol) -> None:
-    """Write ``enrolled.csv`` (column, file) and ``probes.csv`` (row, file, mate). Raises StorageError."""
-    make_folder(out)
-    rows = [("column", "file"), *enumerate(protocol.enrolled)]
-    write_text(out / ENROLLED, csv_text(rows))
+    """Write ``enrolled.csv`` (column, file) and ``probes.csv`` (row, file, mate), both or none.
+
+    Args:
+        out: new or empty folder, or this same protocol, which stays as it is.
+        protocol: what is written.
+
+    Raises:
+        FolderError: the folder holds something else.
+        InputError: it lies inside a folder of ours that is checked as a whole.
+        StorageError: the disk refused.
+    """
+    out = real_path(out)
     mates = [protocol.enrolled[k] if k >= 0 else "" for k in protocol.mate.tolist()]
-    write_text(
-        out / PROBES, csv_text([("row", "file", "mate"), *zip(range(len(mates)), protocol.probes, mates, strict=True)])
-    )
+    probes = zip(range(len(mates)), protocol.probes, mates, strict=True)
+    files = {
+        ENROLLED: csv_text([("column", "file"), *enumerate(protocol.enrolled)]).encode(),
+        PROBES: csv_text([("row", "file", "mate"), *probes]).encode(),
+    }
+
+    def foreign(folder: Path) -> str | None:
+        return None if holds_exactly(folder, files) else anything(folder)
+
+    def fill(folder: Path) -> None:
+        for name, data in files.items():
+            write_bytes(folder / name, data)
+
+    require_ours(out, foreign)
+    make_folder(out.parent)
+    replace_folder(out, fill, foreign)
 
 
 def read_candidates(path: Path, protocol: Protocol, *, distance: bool = False) -> Iterator[Row]:
@@ -98,8 +128,9 @@ def read_candidates(path: Path, protocol: Protocol, *, distance: bool = False) -
         DataError: another shape or kind of number, an unknown name, a candidate twice, a score that is no number.
     """
     path = user_path(path, field=FIELD)
-    if not path.is_file():
-        raise DataError(f"{path} is not there.", field=FIELD, value=path)
+    if path.is_dir() or not path.exists():
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise DataError(f"{path} {what}.", field=FIELD, value=path)
     sign = -1.0 if distance else 1.0
     rows = _matrix(path, protocol) if path.suffix.casefold() == ".npy" else _listed(path, protocol)
     for places, scores in rows:
@@ -109,9 +140,9 @@ def read_candidates(path: Path, protocol: Protocol, *, distance: bool = False) -
 
 def _matrix(path: Path, protocol: Protocol) -> Iterator[Row]:
     try:
-        scores = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name} cannot be read as an array: {error}.", field=FIELD, value=path) from None
+        scores = load_array(path, mapped=True)
+    except ValueError as error:
+        raise DataError(f"{error}.", field=FIELD, value=path) from None
     shape = (len(protocol.probes), len(protocol.enrolled))
     if scores.shape != shape or scores.dtype.kind != "f":
         text = f"{path.name} is {scores.dtype} {scores.shape}; float {shape}, probes by enrolled, is expected."
@@ -132,25 +163,25 @@ def _listed(path: Path, protocol: Protocol) -> Iterator[Row]:
     probe = {name: k for k, name in enumerate(protocol.probes)}
     enrolled = {name: k for k, name in enumerate(protocol.enrolled)}
     found: list[dict[int, float]] = [{} for _ in probe]
-    try:
-        with open_text(path, encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
-                raise DataError(f"{path.name} has no column {missing[0]!r}.", field=FIELD, value=missing[0])
-            for line in reader:
-                where = f"{path.name} line {reader.line_num}"
-                name, candidate, cell = (line[key] or "" for key in _COLUMNS)
-                for given, known in ((name, probe), (candidate, enrolled)):
-                    if given not in known:
-                        near = nearest(given, list(known)[:10_000], 1)
-                        raise DataError(f"{where}: unknown face {given!r}.", field=FIELD, value=given, nearest=near)
-                value = _number(cell)
-                if value is None or enrolled[candidate] in found[probe[name]]:
-                    what = f"{cell[:40]!r} is not a finite number" if value is None else f"{candidate} is listed twice"
-                    raise DataError(f"{where}: {what}.", field=FIELD, value=name)
-                found[probe[name]][enrolled[candidate]] = value
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path.name} {reason(error)}.", field=FIELD, value=path) from None
+    with (
+        library_errors(path, lambda text: DataError(text, field=FIELD, value=path)),
+        open_delimited(path) as (handle, separator),
+    ):
+        reader = csv.DictReader(handle, delimiter=separator)
+        if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
+            raise DataError(f"{path.name} has no column {missing[0]!r}.", field=FIELD, value=missing[0])
+        for line in reader:
+            where = f"{path.name} line {reader.line_num}"
+            name, candidate, cell = (line[key] or "" for key in _COLUMNS)
+            for given, known in ((name, probe), (candidate, enrolled)):
+                if given not in known:
+                    near = nearest(given, list(known)[:10_000], 1)
+                    raise DataError(f"{where}: unknown face {given!r}.", field=FIELD, value=given, nearest=near)
+            value = _number(cell)
+            if value is None or enrolled[candidate] in found[probe[name]]:
+                what = f"{cell[:40]!r} is not a finite number" if value is None else f"{candidate} is listed twice"
+                raise DataError(f"{where}: {what}.", field=FIELD, value=name)
+            found[probe[name]][enrolled[candidate]] = value
     for row in found:
         yield np.asarray(list(row), dtype=np.int64), np.asarray(list(row.values()), dtype=np.float64)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from cfgan.errors import InputError
-from cfgan.io.files import sha256_of
+from cfgan.io.files import real_path, sha256_of
 from cfgan.io.progress import Progress
 from cfgan.testsets.folder import MANIFEST, Testset
 from cfgan.testsets.scores.bootstrap import Means, intervals, plain_interval
@@ -196,7 +196,7 @@ def _resample(
 
 def _about(testset: Testset, comparisons: Comparisons) -> dict[str, Any]:
     return {
-        "name": testset.path.resolve().name,
+        "name": real_path(testset.path).name,
         "design": testset.design,
         "manifest_sha256": sha256_of(testset.path / MANIFEST),
         "comparisons": len(comparisons.names),

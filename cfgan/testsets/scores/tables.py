@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from cfgan.errors import DataError, nearest
+from cfgan.io.delimited import open_delimited
 from cfgan.io.files import sha256_of, user_path
-from cfgan.io.reading import library_errors, open_regular, open_text, reason, said
+from cfgan.io.reading import library_errors, open_regular
 from cfgan.testsets.scores.rates import Floats
 
 FIELD = "SCORES"
@@ -66,7 +67,7 @@ def read_scores(
             first few, and how many.
     """
     path = user_path(path, field=FIELD)
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         beside = [p.name for p in path.parent.glob("*") if p.suffix in (".csv", ".tsv", ".parquet")]
         what = "is a folder" if path.is_dir() else "is not there"
         raise DataError(f"{path} {what}.", field=FIELD, value=path, nearest=nearest(path.name, beside))
@@ -147,25 +148,21 @@ def _short(cell: object) -> str:
 
 
 def _csv(path: Path, key: str, column: str) -> Iterator[tuple[str, str]]:
-    try:
-        with open_text(path, encoding="utf-8-sig") as handle:
-            first = handle.readline()
-            handle.seek(0)
-            separator = next((mark for mark in "\t;" if mark in first and "," not in first), ",")
-            reader = csv.reader(handle, delimiter=separator, strict=True)
-            header = [title.strip() for title in next(reader, [])]
-            places = [_column(path, header, title) for title in (key, column)]
-            for cells in reader:
-                if not cells:
-                    continue
-                if len(cells) != len(header):
-                    where = f"{path.name} line {reader.line_num}"
-                    raise DataError(f"{where}: {len(cells)} cells instead of {len(header)}.", field=FIELD, value=path)
-                name, cell = (cells[place].strip() for place in places)
-                yield name, cell
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        why = reason(error) if isinstance(error, UnicodeDecodeError) else f"cannot be read as a table ({said(error)})"
-        raise DataError(f"{path.name} {why}.", field=FIELD, value=path) from None
+    with (
+        library_errors(path, lambda text: DataError(text, field=FIELD, value=path)),
+        open_delimited(path) as (handle, separator),
+    ):
+        reader = csv.reader(handle, delimiter=separator, strict=True)
+        header = [title.strip() for title in next(reader, [])]
+        places = [_column(path, header, title) for title in (key, column)]
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                where = f"{path.name} line {reader.line_num}"
+                raise DataError(f"{where}: {len(cells)} cells instead of {len(header)}.", field=FIELD, value=path)
+            name, cell = (cells[place].strip() for place in places)
+            yield name, cell
 
 
 def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
@@ -173,7 +170,7 @@ def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
         raise DataError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field=FIELD, value=path)
     # Imported by name: pyarrow is an optional extra.
     parquet = importlib.import_module("pyarrow.parquet")
-    with library_errors(path, lambda text: _no_parquet(path, text)):
+    with library_errors(path, lambda text: DataError(text, field=FIELD, value=path)):
         with open_regular(path) as handle:
             file = parquet.ParquetFile(handle)
             for title in (key, column):
@@ -182,10 +179,6 @@ def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
         names, cells = table.column(key).to_pylist(), table.column(column).to_pylist()
     for name, cell in zip(names, cells, strict=True):
         yield "" if name is None else str(name), cell
-
-
-def _no_parquet(path: Path, text: str) -> DataError:
-    return DataError(f"{path.name} cannot be read as Parquet: {text}", field=FIELD, value=path)
 
 
 def _column(path: Path, header: list[str], title: str) -> int:

@@ -148,8 +148,11 @@ def test_a_folder_is_read_back_with_the_same_labels_and_pixels(tmp_path: Path) -
     np.testing.assert_array_equal(one.images, two.images)
     with Image.open(tmp_path / "faces" / "images" / "000003.png") as image:
         assert '"synthetic":true' in image.info["cfgan"] and "/algorithmicMedia" in image.info["XML:com.adobe.xmp"]
-    with pytest.raises(FolderError, match="already holds something"):
-        write_drawn(table, tmp_path / "faces", 0)
+    before = (tmp_path / "faces" / "images" / "000003.png").stat().st_ino
+    assert write_drawn(table, tmp_path / "faces", 0) == labels  # finished: not written again
+    assert (tmp_path / "faces" / "images" / "000003.png").stat().st_ino == before
+    with pytest.raises(FolderError, match="already holds something else"):
+        write_drawn(table, tmp_path / "faces", 1)
 
 
 def test_packing_draws_each_face_once(tmp_path: Path) -> None:

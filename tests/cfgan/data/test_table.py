@@ -147,7 +147,7 @@ def test_commas_at_the_end_of_lines_add_no_column(tmp_path: Path) -> None:
         ("file,Hat,Tie\na,1,0\nb,1\n", DataError, "line 3: 2 cells instead of 3"),
         ("file,Hat,Tie\na,1,0,1\n", DataError, "line 2: 4 cells instead of 3"),
         ("file,Hat,Tie\na,1,0\nb,1,0,1\n", DataError, "line 3: 4 cells instead of 3"),
-        ('file,Hat\n"a.png,1\n', DataError, "cannot be read as a table"),
+        ('file,Hat\n"a.png,1\n', DataError, "never closed"),
         ("file,Hat,<>\na,1,1\n", DataError, "cannot be made an attribute name"),
     ],
 )
@@ -196,12 +196,12 @@ def test_wrong_columns_and_files_get_the_nearest(tmp_path: Path) -> None:
         read_labels(tmp_path)
     for damaged in (b"\xff\x00\xfe", "file,Hät\na,1\n".encode("utf-16"), "file,Hät\na,1\n".encode("cp1252")):
         (tmp_path / "b.csv").write_bytes(damaged)
-        with pytest.raises(DataError, match="cannot be read as a table .*UTF-8"):
+        with pytest.raises(DataError, match="save it as UTF-8"):
             read_labels(tmp_path / "b.csv")
     whole = gzip.compress(b"file,Hat\n" + b"".join(b"%d,1\n" % k for k in range(9999)))
     for k, damaged in enumerate((whole[:60], whole[:4000] + b"\0" * 50 + whole[4050:])):
         (tmp_path / f"cut{k}.csv.gz").write_bytes(damaged)
-        with pytest.raises(DataError, match="cannot be read"):
+        with pytest.raises(DataError, match=f"cut{k}.csv.gz (cannot be read|ends too early)"):
             read_labels(tmp_path / f"cut{k}.csv.gz")
 
 
@@ -214,7 +214,7 @@ def test_parquet(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read.labels, np.float32([[1, 1], [-1, NAN]]))
     assert read.split == ("x", "")
     (tmp_path / "t.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(DataError, match="cannot be read as a table"):
+    with pytest.raises(DataError, match="damaged, or no Parquet"):
         read_labels(tmp_path / "t.parquet")
 
 
@@ -224,7 +224,7 @@ def test_json(tmp_path: Path) -> None:
     assert read.files == ("007", "b") and list(read.left_out.columns) == ["box"]
     np.testing.assert_array_equal(read.labels, [[1], [NAN]])
     for text, name in (("{}", "t.json"), ("[1]", "t.json"), ("{\n", "t.jsonl")):
-        with pytest.raises(DataError, match=rf"{name} (is not|cannot)"):
+        with pytest.raises(DataError, match=rf"{name} (line 1 )?is not"):
             read_labels(write(tmp_path, text, name))
 
 

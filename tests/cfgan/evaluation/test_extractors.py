@@ -269,12 +269,15 @@ def test_a_damaged_cache_is_computed_again(store: PackedDataset, tmp_path: Path,
     first = reference.reference_features(store, "validation", extractor, cache=cache)
     (path,) = cache.iterdir()
     good = path.read_bytes()
+    left = path.with_name(f"{path.name}.{2**22 + 1}.partial")
+    left.write_bytes(good[:9])
     if damage == "other key":
         reference._write(path, "another", first + 1)
     else:
         flipped = good[:-1] + bytes([good[-1] ^ 1])
         path.write_bytes({"cut": good[:-7], "flip": flipped, "empty": b"", "text": b"features" * 99}[damage])
     np.testing.assert_array_equal(reference.reference_features(store, "validation", extractor, cache=cache), first)
+    assert not left.exists()  # what a killed process left there goes too
     assert path.read_bytes() == good
 
 

@@ -28,18 +28,18 @@ def ours(path: Path) -> bool:
 
 def test_only_what_this_program_wrote_is_replaced(tmp_path: Path) -> None:
     out = tmp_path / "new" / "t.csv"
-    OutputFile(out, ours).write(b"ours 1")
-    OutputFile(out, ours).write(b"ours 2")
+    OutputFile(out, ours, force=False).write(b"ours 1")
+    OutputFile(out, ours, force=False).write(b"ours 2")
     out.write_bytes(b"theirs")
     with pytest.raises(InputError, match="--force") as caught:
-        OutputFile(out, ours)
+        OutputFile(out, ours, force=False)
     assert caught.value.field == "--out" and caught.value.value == out and out.read_bytes() == b"theirs"
     OutputFile(out, ours, force=True).write(b"ours 3")
     assert out.read_bytes() == b"ours 3"
 
 
 def test_what_comes_to_stand_there_meanwhile_stays(tmp_path: Path) -> None:
-    target = OutputFile(tmp_path / "t.csv", ours)
+    target = OutputFile(tmp_path / "t.csv", ours, force=False)
     (tmp_path / "t.csv").write_bytes(b"theirs")
     with pytest.raises(InputError, match="--force"):
         target.write(b"ours")
@@ -58,13 +58,13 @@ def test_nothing_is_written_into_a_folder_of_ours(kind: str, inner: str, tmp_pat
 def test_a_run_is_known_by_its_configuration_and_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("kind: gan\n")
     with pytest.raises(InputError, match="a run"):
-        OutputFile(tmp_path / "t.csv", ours)
+        OutputFile(tmp_path / "t.csv", ours, force=False)
     (tmp_path / "other").mkdir()
     (tmp_path / "config.yaml").rename(tmp_path / "other" / "config.yaml")
     (tmp_path / "link").symlink_to(tmp_path / "other")
     with pytest.raises(InputError, match="a run"):
-        OutputFile(tmp_path / "link" / "t.csv", ours)
-    OutputFile(tmp_path / "t.csv", ours)
+        OutputFile(tmp_path / "link" / "t.csv", ours, force=False)
+    OutputFile(tmp_path / "t.csv", ours, force=False)
 
 
 def test_pipes_devices_folders_and_dangling_links(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_pipes_devices_folders_and_dangling_links(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=says):
             OutputFile(path, ours, force=True)
     with pytest.raises(InputError, match="there already"):
-        OutputFile(tmp_path / "link", ours)
+        OutputFile(tmp_path / "link", ours, force=False)
 
 
 def test_what_a_killed_write_left_goes_with_the_next_one(tmp_path: Path) -> None:
@@ -83,5 +83,5 @@ def test_what_a_killed_write_left_goes_with_the_next_one(tmp_path: Path) -> None
     alive, other = tmp_path / f"t.csv.{os.getppid()}.partial", tmp_path / f"my-{stale.name}"
     for path in (stale, alive, other):
         path.touch()
-    OutputFile(tmp_path / "t.csv").write(b"x")
+    OutputFile(tmp_path / "t.csv", force=False).write(b"x")
     assert {path.name for path in tmp_path.iterdir()} == {"t.csv", alive.name, other.name}

@@ -51,6 +51,10 @@ def test_the_protocol_enrols_one_face_a_person_and_has_probes_with_and_without_a
 ) -> None:
     done = run(app, ["testset", "identify", str(opened.path), "--out", str(tmp_path / "p")])
     assert done.exit_code == 0 and "40 enrolled" in done.output
+    again = run(app, ["testset", "identify", str(opened.path), "--out", str(tmp_path / "p")])
+    assert again.exit_code == 0  # it stands there already
+    (tmp_path / "p" / "mine.txt").write_text("mine")
+    assert run(app, ["testset", "identify", str(opened.path), "--out", str(tmp_path / "p")]).exit_code == 2
     enrolled, probes = (
         list(csv.DictReader((tmp_path / "p" / f).read_text().splitlines())) for f in ("enrolled.csv", "probes.csv")
     )

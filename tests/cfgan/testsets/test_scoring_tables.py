@@ -52,7 +52,7 @@ def test_rows_in_any_order_and_an_empty_score_is_a_declared_failure(tmp_path: Pa
         ("left,right\np1,1\n", "no column 'pair'; it has left, right"),
         ("pair,score\np1,1,2\n", "line 2: 3 cells instead of 2"),
         ("", "no column 'pair'"),
-        ('pair,score\n"p1,1\n', "cannot be read as a table"),
+        ('pair,score\n"p1,1\n', "never closed"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, what: str) -> None:
@@ -99,7 +99,7 @@ def test_parquet(tmp_path: Path) -> None:
         read(write({"pair": NAMES, "score": [True, False, True]}))
     with pytest.raises(DataError, match="no column 'score'"):
         read(write({"pair": NAMES, "points": [1, 2, 3]}))
-    with pytest.raises(DataError, match="cannot be read as Parquet"):
+    with pytest.raises(DataError, match="is damaged, or no Parquet file"):
         read(table(tmp_path, "pair,score\n", "t.parquet"))
 
 
