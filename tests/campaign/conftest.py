@@ -99,3 +99,11 @@ def commands(made: Path) -> dict[str, Command]:
         Command("data draw", ("--out", "out", "-n", 60, "--size", 32, "-q")),
     ]
     return {command.name: command for command in listed}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of the campaign is left out of `make fast`."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.slow)
