@@ -172,13 +172,16 @@ def plan_lfw(source: Source, options: ExportOptions) -> Plan:
         write_text(folder / "index.csv", _index(folds, names))
         write_text(folder / "names.csv", csv_text([("file", "of_the_set"), *((names[n], n) for n in files)]))
 
+    cut = (
+        "" if side == LFW_SIDE else f", slice_=(slice(0, {side}), slice(0, {side}))"
+    )  # it cuts a box out of LFW's size
     quality = f"JPEG, quality {options.quality}, no chroma subsampling" if options.images == "jpg" else "PNG, lossless"
     return Plan(
         len(files),
         write,
         (
             "scikit-learn: sklearn.datasets.fetch_lfw_pairs(data_home=THIS_FOLDER, subset='10_folds', funneled=False,",
-            "              download_if_missing=False)",
+            f"              download_if_missing=False{cut})",
             "others:       lfw_home/lfw is the folder of images, lfw_home/pairs.txt the list of pairs",
         ),
         (

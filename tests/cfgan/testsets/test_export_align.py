@@ -52,6 +52,16 @@ def test_where_no_face_is_found_the_usual_places_are_taken_and_said(
     assert Image.open(io.BytesIO(images[0])).size == (112, 112) and len(images) == 2 * len(same)
 
 
+def test_scikit_learn_reads_aligned_faces_as_the_readme_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lfw = pytest.importorskip("sklearn.datasets")
+    monkeypatch.setattr("cfgan.external.landmarks.FaceLandmarks", Dots)
+    export_testset(open_testset(make_testset(tmp_path / "set")), "lfw", tmp_path / "lfw", ExportOptions(align=112))
+    assert "slice_=(slice(0, 112), slice(0, 112))" in (tmp_path / "lfw" / "README.txt").read_text()
+    how = {"data_home": tmp_path / "lfw", "funneled": False, "download_if_missing": False, "resize": None}
+    read = lfw.fetch_lfw_pairs(subset="10_folds", slice_=(slice(0, 112), slice(0, 112)), **how)
+    assert read.pairs.shape[1:] == (2, 112, 112) and sorted(set(read.target)) == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
