@@ -20,7 +20,7 @@ from typing import Any
 from cfgan.errors import CfganError, ConfigError, InputError
 from cfgan.io.cache import cache_folder
 from cfgan.io.files import is_safe_name, make_folder, write_bytes
-from cfgan.io.folders import anything, lock_folder, replace_folder
+from cfgan.io.folders import anything, lock_folder, replace_folder, require_ours
 from cfgan.io.reading import read_regular, said
 
 MANIFEST = "manifest.json"
@@ -57,6 +57,8 @@ def fetch(address: str, out: Path | None = None) -> Path:
     if match is None:
         text = f"{address!r} is not an address on the Hub: owner/name@revision."
         raise InputError(text, field="bundle", value=address)
+    if out is not None:
+        require_ours(out)
     repo, revision = match.groups()
     kept = cache_folder() / "hub" / repo.replace("/", "--")
     if out is None and _COMMIT.fullmatch(revision) and (kept / revision / MANIFEST).is_file():

@@ -190,6 +190,7 @@ def writers_of_folders(bundle: Bundle, tmp_path: Path) -> dict[str, list[object]
         "testset identify": [tmp_path / "set"],
         "bundle build": ["--gan", tmp_path / "gan", "--keep", bundle.path, *about],
         "bundle add-graphs": [bundle.path],
+        "bundle pull": ["owner/name@main"],  # refused before anybody is asked
         **{f"train {kind}": data for kind in ("gan", "verifier", "judge")},
     }
 
@@ -252,6 +253,6 @@ def test_a_folder_beside_an_output_is_not_taken_for_what_a_kill_left(tmp_path: P
         assert (tmp_path / "out" / "old.txt").exists(), "what a killed replacement had moved away is back first"
         (folder / "new.txt").write_text("new")
 
-    replace_folder(tmp_path / "out", fill, lambda: None)
+    replace_folder(tmp_path / "out", fill, lambda folder: None)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["new.txt"] and not left.exists()
     assert all((tmp_path / name / "mine.txt").exists() for name in (".out.old", ".out.new", ".out.old.partial"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 import json
 import random
@@ -306,11 +307,13 @@ def test_parquet_is_read_by_pandas_and_datasets(tiny_bundle: Bundle, tmp_path: P
     assert first["image"].tobytes() == Image.open(io.BytesIO(rows[0]["png"])).tobytes()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves a file open
 def test_webdataset_reads_tar(tiny_bundle: Bundle, tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
     generate_shards(tiny_bundle, plan(tiny_bundle), FolderStore(tmp_path / "t"), **SMALL)
     urls = [str(path) for path in sorted((tmp_path / "t").glob("*.tar"))]
     samples = list(webdataset.WebDataset(urls, shardshuffle=False).decode("pil").to_tuple("png", "json"))
+    gc.collect()
     assert len(samples) == 60
     assert samples[0][0].size == (16, 16) and samples[0][1]["requested"] == {"Red": 1, "Striped": -1}
 
