@@ -74,6 +74,10 @@ def commands(made: Path) -> dict[str, Command]:
     photos = made / "celeba" / "img_align_celeba"
     listed = [
         Command("generate", (*bundle, "-a", "Red", "-n", 160, "--out", "out", "-q"), TIMES),
+        Command(
+            "generate --shards",
+            ("tar", "--shard-draws", 32, *bundle, "-a", "Red", "-n", 400, "--out", "out", "-q"),
+        ),
         Command("data pack", (made / "celeba", "--out", "out", "--size", 16, "-q")),
         Command("data import", (photos, "--labels", made / "labels.csv", "--out", "out", "--size", 32, "-q")),
         Command("data align", (made / "photos", "out", "-q")),
