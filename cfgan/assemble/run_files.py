@@ -68,8 +68,11 @@ def read_readings(run: Path, about: dict[str, Any], role: str) -> tuple[Floats, 
 
 
 def read_settings(run: Path) -> dict[str, Any]:
-    """The run's resolved configuration, without what is local to a machine."""
+    """The run's resolved configuration, without what is local to a machine. Raises InputError: missing or changed."""
     values = parse_yaml(read_text_limited(run / "config.yaml"), name="config.yaml")
+    for name in ("config.yaml", "changes.jsonl"):
+        if (run / name).exists():
+            read_weights(run, _sums(run), name)
     with _said_of(run / "config.yaml"):
         kept = {key: value for key, value in values.items() if key not in _LOCAL}
         for key in _PATHS:
@@ -91,8 +94,21 @@ def _without_paths(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's ``stats.jsonl``. Raises InputError."""
+    """The lines of a run's ``stats.jsonl``. Raises InputError, also if what ``model.json`` covers of it was changed."""
+    covered = _sums(run).get("log")
+    if covered is not None:
+        start = read_file(run / "stats.jsonl")[: covered["bytes"]]
+        if hashlib.sha256(start).hexdigest() != covered["sha256"]:
+            raise InputError(f"{run / 'stats.jsonl'} is not as model.json says.", field="stats", value=run)
     return _lines(run / "stats.jsonl")
+
+
+def _sums(run: Path) -> dict[str, Any]:
+    """What ``model.json`` says of a run's files; nothing where there is none."""
+    try:
+        return read_json_object(run / "model.json")
+    except ValueError:
+        return {}
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

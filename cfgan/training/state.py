@@ -35,6 +35,7 @@ from cfgan.io.reading import library_errors, read_regular
 from cfgan.io.yaml import dump_yaml, parse_yaml, read_text_limited
 from cfgan.training.config import current_names
 
+LOG = "stats.jsonl"
 KEEP = 2
 """How many states a run keeps."""
 
@@ -61,8 +62,15 @@ def save_weights(path: Path, module: nn.Module) -> None:
 
 
 def write_model(run: Path, about: dict[str, Any], files: Iterable[str]) -> None:
-    """Write ``model.json``: what a run trained, and the sha256 of the files that hold it. Raises StorageError."""
-    write_sealed(run / "model.json", {**about, "sha256": {name: sha256_of(run / name) for name in sorted(files)}})
+    """Write ``model.json``: what a run trained, and the sha256 of the files that hold it and say how it came to be.
+
+    The log grows on: of it ``log`` covers the bytes that it has now. Raises StorageError.
+    """
+    named = {*files, *(name for name in ("config.yaml", "changes.jsonl") if (run / name).exists())}
+    sums = {name: sha256_of(run / name) for name in sorted(named)}
+    log = read_regular(run / LOG) if (run / LOG).exists() else b""
+    covered = {"bytes": len(log), "sha256": hashlib.sha256(log).hexdigest()}
+    write_sealed(run / "model.json", {**about, "sha256": sums, "log": covered})
 
 
 def load_latest_state(run: Path, device: torch.device) -> tuple[int, dict[str, Any]] | None:

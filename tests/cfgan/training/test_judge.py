@@ -103,6 +103,18 @@ def test_a_bundle_is_built_from_a_run_a_judge_and_an_older_bundle(
     assert built.file("samples.png").read_bytes()[:4] == b"\x89PNG"
     assert b"<svg" in built.file("training.svg").read_bytes()
     assert str(tmp_path.parent) not in json.dumps(dict(built.config)) + card
+    for name, old, new in (
+        ("config.yaml", "r1_gamma: 1.0", "r1_gamma: 2.0"),
+        ("stats.jsonl", '"images": 8', '"images": 9'),
+    ):
+        path = tmp_path / "gan" / name
+        sound = path.read_text()
+        assert old in sound
+        path.write_text(sound.replace(old, new, 1))
+        with pytest.raises(InputError, match=rf"{name} is not as model\.json says"):
+            build_bundle(tmp_path / "changed", parts, draws=100)
+        path.write_text(sound + ("" if name == "config.yaml" else sound.splitlines()[-1] + "\n"))  # a log grows on
+    build_bundle(tmp_path / "again", parts, draws=100)
     with pytest.raises(InputError, match="give --prior, or --keep"):
         build_bundle(tmp_path / "none", Parts(tmp_path / "gan", judge=tmp_path / "judge", prior=None))
 
