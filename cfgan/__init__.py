@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cfgan.api.model import Model, load
     from cfgan.api.readings import Readings
     from cfgan.api.reports import Report, Score, report, score
+    from cfgan.api.shards import write_shards
     from cfgan.data.image_dataset import ImageDataset
     from cfgan.data.read.columns import Columns
     from cfgan.data.table import LabelTable, read_labels
@@ -49,6 +50,7 @@ _HOME = {
     "cfgan.api.model": ("Model", "load"),
     "cfgan.api.readings": ("Readings",),
     "cfgan.api.reports": ("Report", "Score", "report", "score"),
+    "cfgan.api.shards": ("write_shards",),
     "cfgan.data.image_dataset": ("ImageDataset",),
     "cfgan.data.read.columns": ("Columns",),
     "cfgan.data.table": ("LabelTable", "read_labels"),
@@ -88,6 +90,7 @@ __all__ = [  # noqa: F822 - loaded by __getattr__
     "read_labels",
     "report",
     "score",
+    "write_shards",
 ]
 
 if not TYPE_CHECKING:  # checkers take the names from above, so that a wrong one is still an error
