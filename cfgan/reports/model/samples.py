@@ -18,7 +18,7 @@ def sample_sheet(bundle: Bundle, seed: int = 0) -> bytes:
     """
     from cfgan.io.png import encode_png, grid
 
-    return encode_png(grid(_draws(bundle, bundle, SIDE * SIDE, seed), SIDE))
+    return encode_png(grid(_draws(bundle, bundle, SIDE * SIDE, seed), SIDE), compress=9)
 
 
 def can_be_compared(before: Bundle, after: Bundle) -> bool:
@@ -39,7 +39,7 @@ def before_and_after(before: Bundle, after: Bundle, seed: int = 0) -> bytes:
 
     count = SIDE * SIDE // 2
     pairs = [_draws(bundle, after, count, seed) for bundle in (before, after)]
-    return encode_png(grid(np.stack(pairs, 1).reshape(2 * count, *pairs[0].shape[1:]), SIDE))
+    return encode_png(grid(np.stack(pairs, 1).reshape(2 * count, *pairs[0].shape[1:]), SIDE), compress=9)
 
 
 def _draws(bundle: Bundle, asking: Bundle, count: int, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
