@@ -9,6 +9,7 @@
     batch.json              what made it and what came out: bundle digest, versions, counts
     contact_sheet.png       the first faces at a glance
     checksums.sha256        sha256 of every other file, in the format of sha256sum
+    contact_sheet.c2pa      in a signed copy alone, see signing.py; the one file that no checksum covers
 
 While it is being made, ``journal.jsonl`` stands in for all but the images: a header, then a line a chunk, appended only
 after the chunk's images are on the disk.
@@ -47,9 +48,13 @@ from cfgan.io.yaml import dump_yaml
 
 FORMAT = "cfgan-batch/1"
 CHECKSUMS = "checksums.sha256"
+SHEET = "contact_sheet.png"
+SIDECAR = "contact_sheet.c2pa"
+"""The signature over a whole folder. It signs the checksums, and so stands in none of them."""
+
 _SHEET = 64  # faces on the contact sheet at most
 _COLUMNS = 8
-_IMAGE = re.compile(r"\d{6,}\.png")
+IMAGE = re.compile(r"\d{6,}\.png")
 _WRITERS = 4  # images encoded and flushed at a time
 
 
@@ -188,7 +193,7 @@ class BatchWriter(ResumableFolder):
                 if len(first) < _SHEET:
                     first.append(file)
             self._write_sheet(first)
-            for name in ("batch.json", "contact_sheet.png", "manifest.csv", "spec.yaml"):
+            for name in ("batch.json", SHEET, "manifest.csv", "spec.yaml"):
                 if (self.out / name).exists():
                     sums.write(f"{sha256_of(self.out / name)}  {name}\n".encode())
         self._journal.remove()
@@ -197,14 +202,14 @@ class BatchWriter(ResumableFolder):
     def _remove_orphans(self) -> None:
         """Remove images that were written but whose journal line was not, and that no later draw replaced."""
         for path in (self.out / "images").glob("*.png"):
-            if _IMAGE.fullmatch(path.name) and int(path.stem) >= self.accepted:
+            if IMAGE.fullmatch(path.name) and int(path.stem) >= self.accepted:
                 path.unlink()
 
     def _write_manifest(
         self, names: Sequence[str], requests: Sequence[Mapping[str, float]], titles: Sequence[str] | None
     ) -> Iterator[tuple[str, str]]:
         with atomic_write(self.out / "manifest.csv") as handle, self._journal.path.open("rb") as lines:
-            writer = CellWriter(_Utf8(handle), paths=1)
+            writer = CellWriter(Utf8(handle), paths=1)
             entries = (json.loads(line) for line in lines)
             rows = ((entry["cell"], row) for entry in entries for row in entry.get("rows", ()))
             for number, cells in enumerate(manifest_rows(rows, names, requests, titles)):
@@ -217,7 +222,7 @@ class BatchWriter(ResumableFolder):
             return
         images = [np.asarray(load_rgb(self.out / name)).transpose(2, 0, 1) for name in files]
         text = {"bundle": self.header["bundle"], "made_from": "the first faces of this batch"}
-        write_bytes(self.out / "contact_sheet.png", encode_png(grid(np.stack(images), _COLUMNS), text))
+        write_bytes(self.out / SHEET, encode_png(grid(np.stack(images), _COLUMNS), text))
 
 
 def manifest_rows(
@@ -253,7 +258,7 @@ def manifest_rows(
         )
 
 
-class _Utf8:
+class Utf8:
     """Lets the csv module, which writes text, write into a binary file."""
 
     def __init__(self, handle: IO[bytes]) -> None:

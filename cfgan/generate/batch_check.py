@@ -9,7 +9,7 @@ from typing import Any
 
 from cfgan.data.decode import load_rgb
 from cfgan.errors import DataError, FolderError
-from cfgan.generate.batch import CHECKSUMS, read_batch
+from cfgan.generate.batch import CHECKSUMS, SIDECAR, read_batch
 from cfgan.io import journal
 from cfgan.io.files import sha256_of
 from cfgan.io.reading import open_text, read_regular
@@ -23,7 +23,7 @@ NOT_LISTED = f"not listed in {CHECKSUMS}"
 
 
 def check_batch(folder: Path) -> list[str]:
-    """Compare a batch folder with its checksums, manifest and summary.
+    """Compare a batch folder with its checksums, manifest and summary. Signatures: :mod:`cfgan.generate.signatures`.
 
     Returns:
         One line a problem; empty when every file is there, unchanged, decodable and accounted for.
@@ -58,7 +58,7 @@ def check_batch(folder: Path) -> list[str]:
         elif sha256_of(path) != digest:
             problems.append(f"{name}: changed")
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if not p.is_dir()}
-    problems += [f"{name}: {NOT_LISTED}" for name in sorted(present - set(sums) - {CHECKSUMS})]
+    problems += [f"{name}: {NOT_LISTED}" for name in sorted(present - set(sums) - {CHECKSUMS, SIDECAR})]
     problems += [f"{name}: missing from {CHECKSUMS}" for name in sorted(_REQUIRED - set(sums))]
     if not problems:
         problems += _check_manifest(folder, sums, about)

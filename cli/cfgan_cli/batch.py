@@ -1,63 +1,77 @@
-"""``cfgan batch``: prove a batch folder complete and unchanged, or close one that was stopped."""
+"""``cfgan batch``: prove a batch folder complete and unchanged, sign it, or close one that was stopped."""
 
 from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan_cli.batch_sign import Trust, sign, signature_figures, signatures_of
 from cfgan_cli.options import AsJson
 from cfgan_cli.output import EXIT_FAILED, EXIT_SHORT, console, exit_codes, message, print_json
 
+if TYPE_CHECKING:
+    from cfgan.generate.signatures import Signatures
+
 _SHOWN = 20  # problems listed for a person
 
-app = typer.Typer(help="Batch folders: check, finish.", no_args_is_help=True)
+app = typer.Typer(help="Batch folders: check, sign, finish.", no_args_is_help=True)
+app.command("sign")(sign)
 
 
 @app.command("check")
 def check(
     folder: Annotated[str, typer.Argument(help="A batch folder; or shards, in a folder or at an address.")],
+    trust: Trust = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a batch folder with its checksums, manifest and summary, or shards with their index.
+    """Compare a batch folder with its checksums, manifest, summary and signatures, or shards with their index.
 
     Exits 1 if anything is amiss.
 
     Exits 3 if it is as it was made, but draws had run out before all faces were found.
     """
     with exit_codes():
-        problems, about = _checked(folder)
+        problems, about, signatures = _checked(folder, trust)
     faces, wanted = about["accepted"], about.get("wanted", about["accepted"])
     short = faces < wanted
+    signed = f"; {signatures.sentence()}" if signatures and signatures.signed else ""
     if as_json:
         figures = {"good": not problems, "complete": not short, "faces": faces, "wanted": wanted}
-        print_json({"folder": str(folder), **figures, "problems": problems})
+        told = {"signatures": signature_figures(signatures)} if signatures else {}
+        print_json({"folder": str(folder), **figures, **told, "problems": problems})
     elif problems:
         for problem in problems[:_SHOWN]:
             message(problem, style="red")
         if len(problems) > _SHOWN:
             message(f"and {len(problems) - _SHOWN:,} more", style="red")
     elif short:
-        text = f"{folder}: unchanged, but draws ran out: {faces:,} of {wanted:,} faces"
+        text = f"{folder}: unchanged, but draws ran out: {faces:,} of {wanted:,} faces{signed}"
         console().print(text, markup=False, soft_wrap=True)
     else:
-        console().print(f"{folder}: complete and unchanged, {faces:,} faces", markup=False, soft_wrap=True)
+        text = f"{folder}: complete and unchanged, {faces:,} faces{signed}"
+        console().print(text, markup=False, soft_wrap=True)
     if problems or short:
         raise typer.Exit(EXIT_FAILED if problems else EXIT_SHORT)
 
 
-def _checked(folder: str) -> tuple[list[str], dict[str, Any]]:
-    """What is amiss, and what a batch or an index says of itself. Raises FolderError, StorageError."""
-    from cfgan.errors import FolderError
+def _checked(folder: str, trust: Path | None) -> tuple[list[str], dict[str, Any], Signatures | None]:
+    """What is amiss, what a batch or an index says of itself, and the signatures.
+
+    Raises InputError, FolderError, StorageError.
+    """
+    from cfgan.errors import FolderError, InputError
 
     if "://" in folder or any((Path(folder) / name).exists() for name in ("shards.json", "index.json")):
         from cfgan.generate.shards.check import check_shards, read_index
         from cfgan.generate.shards.store import open_shard_store
 
+        if trust is not None:
+            raise InputError(f"{folder} holds shards, and those are not signed.", field="--trust", value=trust)
         store = open_shard_store(folder)
-        return check_shards(store), read_index(store)
+        return check_shards(store), read_index(store), None
     from cfgan.generate.batch import read_batch
     from cfgan.generate.batch_check import check_batch
 
@@ -65,7 +79,8 @@ def _checked(folder: str) -> tuple[list[str], dict[str, Any]]:
     about: dict[str, Any] = {"accepted": 0}
     with contextlib.suppress(FolderError):  # a damaged batch.json is among the problems already
         about = read_batch(Path(folder))
-    return problems, about
+    signatures = None if problems else signatures_of(Path(folder), trust)
+    return problems + (signatures.problems if signatures else []), about, signatures
 
 
 @app.command("finish")
