@@ -156,8 +156,8 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     return config, weights
 
 
-def not_kept(parts: Parts) -> list[str]:
-    """The parts of the kept bundle that a bundle of this run's attributes does without: "judge", "guide".
+def not_kept(parts: Parts) -> dict[str, str]:
+    """The parts of the kept bundle that a bundle of this run does without, "judge" or "guide" -> why.
 
     Raises:
         InputError: there is no such run.
@@ -165,8 +165,10 @@ def not_kept(parts: Parts) -> list[str]:
     keep = parts.keep
     about = read_about(parts.gan, "gan", "gan")
     if keep is None or _fits(keep, about):
-        return []
-    return [part for part in (*_OPTIONAL, "guide") if part in keep.config and getattr(parts, part) is None]
+        return {}
+    same_names = keep.vocabulary.names == Vocabulary.from_dict(about["vocabulary"]).names
+    why = "reads images of another size" if same_names else "knows other attributes"
+    return {part: why for part in (*_OPTIONAL, "guide") if part in keep.config and getattr(parts, part) is None}
 
 
 def _fits(keep: Bundle | None, about: Mapping[str, Any]) -> bool:
