@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,10 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     keep = parts.keep
     about = read_about(parts.gan, "gan", "gan")
     gan_vocabulary = Vocabulary.from_dict(about["vocabulary"])
-    fits = keep is None or keep.vocabulary.names == gan_vocabulary.names
+    same_names = keep is None or keep.vocabulary.names == gan_vocabulary.names
+    fits = _fits(keep, about)
     if not fits:
-        _require_own(parts)
+        _require_own(parts, ("verifier", "data") if same_names else ("verifier", "prior", "data"))
     weights = {
         name: read_weights(parts.gan, about, name) for name in ("generator.safetensors", "discriminator.safetensors")
     }
@@ -155,29 +156,40 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     return config, weights
 
 
-def not_kept(parts: Parts) -> list[str]:
-    """The parts of the kept bundle that a bundle of this run's attributes does without: "judge", "guide".
+def not_kept(parts: Parts) -> dict[str, str]:
+    """The parts of the kept bundle that a bundle of this run does without, "judge" or "guide" -> why.
 
     Raises:
         InputError: there is no such run.
     """
     keep = parts.keep
     about = read_about(parts.gan, "gan", "gan")
-    if keep is None or keep.vocabulary.names == Vocabulary.from_dict(about["vocabulary"]).names:
-        return []
-    return [part for part in (*_OPTIONAL, "guide") if part in keep.config and getattr(parts, part) is None]
+    if keep is None or _fits(keep, about):
+        return {}
+    same_names = keep.vocabulary.names == Vocabulary.from_dict(about["vocabulary"]).names
+    why = "reads images of another size" if same_names else "knows other attributes"
+    return {part: why for part in (*_OPTIONAL, "guide") if part in keep.config and getattr(parts, part) is None}
 
 
-def _require_own(parts: Parts) -> None:
-    """Raise InputError if something is missing that a bundle of other attributes cannot lend."""
+def _fits(keep: Bundle | None, about: Mapping[str, Any]) -> bool:
+    """Whether a bundle's classifiers read a run's pictures: the same attributes, images of the same size."""
+    if keep is None:
+        return True
+    names = Vocabulary.from_dict(about["vocabulary"]).names
+    return keep.vocabulary.names == names and keep.size == about["shape"]["size"]
+
+
+def _require_own(parts: Parts, needed: Sequence[str]) -> None:
+    """Raise InputError if something is missing that a bundle of other attributes or images cannot lend."""
     keep = _kept(parts.keep, "keep")
+    other = "other attributes" if "prior" in needed else "images of another size"
     for part, how in (
         ("verifier", "`cfgan train verifier --data STORE`"),
         ("prior", "`cfgan train prior --data STORE`"),
         ("data", "in words, what the run was trained on"),
     ):
-        if getattr(parts, part) is None:
-            text = f"give it too ({how}): {keep.name} has other attributes than this run, and its {part} is of those."
+        if part in needed and getattr(parts, part) is None:
+            text = f"give it too ({how}): {keep.name} has {other} than this run, and its {part} is of those."
             raise InputError(text, field=f"--{part}")
 
 

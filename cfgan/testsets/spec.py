@@ -158,7 +158,20 @@ class FactorialModel(TestsetModel):
     capture: _Captures = Field(default_factory=list, description=_CAPTURE)
 
 
-class GalleryModel(TestsetModel):
+class UserImagesModel(TestsetModel):
+    """What test sets have that are built against images of the user's own."""
+
+    align: bool = Field(
+        False,
+        description="find the face of each of your images and bring it into CelebA's frame first, as `cfgan data "
+        "align` does; images without one are left out and named",
+    )
+    faces: Literal["largest", "refuse"] = Field(
+        "largest", description="with align, where an image shows several faces: the largest, or leave it out"
+    )
+
+
+class GalleryModel(UserImagesModel):
     """Imposters for enrolled people: each shows what that person shows."""
 
     design: Literal["gallery"]
@@ -173,10 +186,10 @@ class GalleryModel(TestsetModel):
     random: Annotated[int, Field(ge=0, le=1000)] = Field(
         1, description="comparisons of a person with other people of the gallery, whatever they show"
     )
-    copy_gallery: bool = Field(False, description="copy the people's images into the set")
+    copy_gallery: bool = Field(False, description="copy the people's images into the set; with align, as aligned")
 
 
-class DetectionModel(TestsetModel):
+class DetectionModel(UserImagesModel):
     """Generated faces against the user's real ones, alike in all but that: manipulated media."""
 
     design: Literal["detection"]
@@ -281,6 +294,10 @@ def make_testset_plan(
             resolved[key] = _names(listed, vocabulary, request, f"{source}: {key}", signed=key == "change")
     if model.regions:
         del resolved["regions"]  # specs of sets that were built before it was there say nothing of it
+    if isinstance(model, UserImagesModel) and not model.align:
+        if "faces" in model.model_fields_set:
+            raise SpecError("is only for align: true.", field=f"{source}: faces", value=model.faces)
+        del resolved["align"], resolved["faces"]  # as above
     if captures := resolved.pop("capture", None):
         resolved["capture"] = resolved_captures(captures, f"{source}: capture")
     user_images = None
@@ -297,6 +314,8 @@ def make_testset_plan(
         if user_images.is_file() and (key == "bona_fide" or not is_table_name(user_images)):
             raise SpecError("a folder of images is expected.", field=f"{source}: {key}", value=resolved[key])
         resolved[key] = real_path(user_images).name
+    if resolved.get("align") and (user_images is None or user_images.is_file()):
+        raise SpecError("there are no images to align: name a folder of your own.", field=f"{source}: align")
     plan = Plan(model, request, others, resolved, user_images)
     resolved["identity"] = {**resolved["identity"], "screen": plan.screen}
     return plan

@@ -213,7 +213,7 @@ def load_classifier(run: str, name: str, device: torch.device) -> AttributeClass
         ConfigError: there is none; names the setting.
         BundleError: the bundle is damaged.
     """
-    if (bundle := _bundle_of(run)) is not None:
+    if (bundle := bundle_of(run)) is not None:
         guide = bundle.guide()
         if guide is None:
             raise ConfigError(f"{bundle.name} keeps no guide.", field=name, value=run)
@@ -228,7 +228,7 @@ def load_classifier(run: str, name: str, device: torch.device) -> AttributeClass
     return model.to(device)
 
 
-def _bundle_of(run: str) -> Bundle | None:
+def bundle_of(run: str) -> Bundle | None:
     """The bundle that a setting names instead of a run, or None."""
     if (Path(run) / "model.json").exists():
         return None
@@ -239,7 +239,7 @@ def _bundle_of(run: str) -> Bundle | None:
 
 
 def _classifier_digest(run: str) -> str:
-    bundle = _bundle_of(run)
+    bundle = bundle_of(run)
     return bundle.sums["guide.safetensors"] if bundle is not None else sha256_of(Path(run) / "model.safetensors")
 
 

@@ -5,6 +5,8 @@ enters, a row where the attribute head leaves) is copied by the attribute's name
 know start at zero, so that they have no effect until they are learned. Attributes that the run does not know count from
 then on as they are on average in the bundle's training labels, which the bias of the layer takes over: left out, they
 would be conditions of 0, which no generator has ever seen.
+
+A run on images of twice the side starts from networks that were given a block more (:mod:`cfgan.training.growth`).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +26,10 @@ from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import ConfigError
 from cfgan.model.bundle import Bundle
+from cfgan.networks.dcgan import Discriminator, Generator
 from cfgan.networks.shape import GanShape
-from cfgan.training.networks import TrainingNetworks
+from cfgan.training.growth import grown_discriminator, grown_generator, grown_shape, require_growth
+from cfgan.training.networks import IMAGENET, TrainingNetworks, bundle_of
 
 _COLUMNS = re.compile(r"(^|\.)(input|style|projection(\.\d+)?)\.(weight|parametrizations\.weight\.original)$")
 """Weights whose last columns belong to the attributes, one each, where the condition enters there at all."""
@@ -71,28 +75,52 @@ class Fit:
         )
 
 
-def shape_settings(bundle: Bundle) -> dict[str, Any]:
-    """The settings of a run whose networks have the shape of a bundle's."""
-    return {key: value for key, value in bundle.shape.to_dict().items() if key not in ("attributes", "size")}
+def shape_settings(bundle: Bundle, size: int) -> dict[str, Any]:
+    """The settings of a run on images of ``size`` pixels whose networks start from a bundle's.
+
+    Raises:
+        ConfigError: they cannot, at that size.
+    """
+    return {
+        key: value for key, value in _start_shape(bundle, size).to_dict().items() if key not in ("attributes", "size")
+    }
 
 
 def require_same_networks(shape: GanShape, bundle: Bundle) -> None:
     """Raise ConfigError, with what to do, if the networks of a run cannot start from those of a bundle.
 
-    Only the vocabulary may differ, and the run may have more refinements.
+    Only the vocabulary may differ, the run may have more refinements, and its images twice the side.
     """
-    for key, value in asdict(bundle.shape).items():
+    for key, value in asdict(_start_shape(bundle, shape.size)).items():
         mine = getattr(shape, key)
         if key == "attributes" or mine == value or (key == "refine" and set(mine) >= set(value)):
             continue  # further refinements start as the identity
         shown = json.dumps(list(value) if isinstance(value, tuple) else value)
-        if key == "size":
-            what = f"{bundle.name} makes images of {value} pixels and these have {mine}"
-            text = f"{what}; pack them again for it (`cfgan data pack ... --size {value}`), or train without --from."
-            raise ConfigError(text, field="data", value=mine)
+        grown = "" if shape.size == bundle.size else f"for images of {shape.size} pixels "
         raise ConfigError(
-            f"{bundle.name} has {key} = {shown}, this run {mine!r}; say --set '{key}={shown}'.", field=key, value=mine
+            f"{grown}{bundle.name} has {key} = {shown}, this run {mine!r}; say --set '{key}={shown}'.",
+            field=key,
+            value=mine,
         )
+
+
+def _start_shape(bundle: Bundle, size: int) -> GanShape:
+    """The shape of networks that start from a bundle's and make images of ``size`` pixels. Raises ConfigError."""
+    require_growth(bundle, size)
+    return bundle.shape if size == bundle.size else grown_shape(bundle.shape)
+
+
+def require_fitting_guides(bundle: Bundle, shape: GanShape, **settings: str | None) -> None:
+    """Raise ConfigError if one of these classifiers, by setting, is a bundle's that reads images of another size.
+
+    Only of runs that start at another size than their bundle's: there it is the mistake that lies near.
+    """
+    for field, run in settings.items():
+        other = bundle_of(run) if run and run != IMAGENET and shape.size != bundle.size else None
+        if other is not None and other.size != shape.size:
+            learnt = f"{other.name}'s has learnt on images of {other.size} pixels, these have {shape.size}"
+            text = f"{learnt}; train one on them (`cfgan train verifier`)."
+            raise ConfigError(text, field=field, value=run)
 
 
 def require_other_guide(guides: Sequence[str], bundle: Bundle) -> None:
@@ -130,19 +158,26 @@ def start_from(networks: TrainingNetworks, vocabulary: Vocabulary, bundle: Bundl
     pairs = [(i, known[name]) for i, name in enumerate(vocabulary.names) if name in known]
     left = torch.from_numpy(mean_condition(bundle.prior()))
     left[[j for _, j in pairs]] = 0
-    _transplant(networks.generator, bundle.generator(), len(vocabulary), left, pairs)
-    _transplant(networks.discriminator, bundle.discriminator(), len(vocabulary), left, pairs)
+    generator, discriminator = bundle.generator(), bundle.discriminator()
+    if shape.size != bundle.size:
+        generator = grown_generator(cast(Generator, generator), bundle.prior())
+        discriminator = grown_discriminator(cast(Discriminator, discriminator))
+    _transplant(networks.generator, generator, len(vocabulary), left, pairs)
+    _transplant(networks.discriminator, discriminator, len(vocabulary), left, pairs)
     for average in networks.averages:
         average.module.load_state_dict(networks.generator.state_dict())
     if networks.heads is not None and (heads := bundle.heads()) is not None:
         mine, theirs = networks.heads.shape, heads.shape
-        if (mine.features, mine.side, mine.channels) == (theirs.features, theirs.side, theirs.channels):
+        same_maps = shape.size == bundle.size or mine.side > 0  # else they see features of pictures of another size
+        if same_maps and (mine.features, mine.side, mine.channels) == (theirs.features, theirs.side, theirs.channels):
             _transplant(networks.heads, heads, len(vocabulary), left, pairs)
             networks.heads_are_new = False
     training = bundle.config.get("training", {})
     networks.guides += [guide for guide in training.get("guides", []) if guide not in networks.guides]
     networks.feature_networks = list(dict.fromkeys([*training.get("features", []), *networks.feature_networks]))
     networks.start = {"name": bundle.name, "digest": bundle.digest, "images": int(training.get("images", 0))}
+    if shape.size != bundle.size:
+        networks.start["size"] = bundle.size
     return [vocabulary.names[i] for i, _ in pairs]
 
 

@@ -201,8 +201,8 @@ def build(
         rules = latent_rule(kept, truncation, own_latents), gate_rule(kept, gate)
         parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces, *rules)
         if kept is not None and (left := not_kept(parts)):
-            for part in left:
-                text = f"Warning: the {part} of {kept.name} knows other attributes and is not kept."
+            for part, why in left.items():
+                text = f"Warning: the {part} of {kept.name} {why} and is not kept."
                 message(text, style="yellow")
         with progress_bar(quiet=quiet, unit="draws") as progress:
             built = build_bundle(

@@ -9,7 +9,7 @@ import typer
 
 from cfgan_cli import testset_export, testset_identify, testset_score
 from cfgan_cli.help import Command
-from cfgan_cli.options import BundleOption, Device, EngineName, Silent, on
+from cfgan_cli.options import Align, BundleOption, Device, EngineName, Faces, Silent, on
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.tables import print_table
 
@@ -44,6 +44,8 @@ def build(
     folds: Annotated[int | None, typer.Option(min=1, help="Parts without a common subject.")] = None,
     gallery: Annotated[str | None, typer.Option(help="Of `gallery`: a folder of people, or a CSV.")] = None,
     bona_fide: Annotated[str | None, typer.Option(help="Of `detection`: a folder of real faces.")] = None,
+    align: Align = False,
+    faces: Faces = "largest",
     identity: Annotated[bool, typer.Option("--identity/--no-identity", help="Use the face embedder.")] = True,
     screen: Annotated[
         str | None,
@@ -76,11 +78,14 @@ def build(
             "bona_fide": bona_fide,
         }
         overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        overrides |= {"align": True} if align else {}
+        overrides |= {"faces": faces} if faces != "largest" else {}
         settings = {"enabled": False} if not identity else {"screen": screen} if screen else {}
         if settings:
             overrides["identity"] = settings
         plan = read_testset_spec(spec, opened.vocabulary, overrides)
 
+        from cfgan.data.left_out import LeftOut
         from cfgan.testsets.building.build import build_testset, check_testset_plan
         from cfgan.testsets.planning import expected_rates
 
@@ -101,6 +106,10 @@ def build(
             )
         with progress_bar(quiet=quiet or as_json, unit="faces") as progress:
             summary = build_testset(opened, plan, out, human_models=human_models, device=device, progress=progress)
+        for line in LeftOut(images=summary.left_out).lines():
+            message(f"{line}.", style="yellow")
+        for remark in () if quiet else summary.remarks:
+            message(f"{remark}: the verifier did not learn on such; try --align", style="yellow")
     if as_json:
         print_json(
             {
@@ -109,6 +118,7 @@ def build(
                 "counts": summary.counts,
                 "unmet": summary.unmet,
                 "survival": summary.survival,
+                "left_out": summary.left_out,
                 "seconds": round(summary.seconds, 2),
             }
         )

@@ -71,7 +71,8 @@ def gan(
 ) -> None:
     """Train generator and discriminator. Ctrl-C saves; the same command goes on.
 
-    With --from, settings of the networks' shape (width, refine and so on) are the bundle's where none are given.
+    With --from, settings of the networks' shape (width, refine and so on) are the bundle's where none are given;
+    images of twice its side give its networks one block more.
     """
     with exit_codes():
         from cfgan.data.store import open_store
@@ -83,13 +84,17 @@ def gan(
         resolved = load_config(GanConfig, file=_recipe(config), settings=given)
         store = open_store(data)
         if resolved.start and (bundle := _start(resolved.start, out)) is not None:
+            from cfgan.training.growth import growth_sentence
             from cfgan.training.transfer import Fit, shape_settings
 
-            resolved = load_config(GanConfig, file=_recipe(config), settings=given, base=shape_settings(bundle))
+            base = shape_settings(bundle, store.size)
+            resolved = load_config(GanConfig, file=_recipe(config), settings=given, base=base)
             if not quiet and not (out / "config.yaml").exists():
                 message(
                     f"The run starts from {bundle.name}: it {Fit.of(store.vocabulary, bundle.vocabulary).sentence}."
                 )
+                if grown := growth_sentence(bundle, store.size):
+                    message(grown)
         if not quiet and resolved.guide and not (out / "config.yaml").exists():
             text = (
                 f"{resolved.guide} guides this generator, so its verifier and its judge have to be other classifiers."

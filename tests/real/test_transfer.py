@@ -10,6 +10,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.generate.sampling import latents
 from cfgan.model.bundle import open_bundle
 from cfgan.training.config import GanConfig, make_config
+from cfgan.training.growth import grown_generator
 from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.transfer import start_from
 
@@ -41,3 +42,17 @@ def test_with_two_of_forty_attributes_kept_every_latent_is_still_a_face() -> Non
     detector = FaceDetector()
     assert detector.count(levels(bundle.generator()(z, zeros))) <= 32
     assert detector.count(levels(networks.average.module.eval()(z, asked))) >= 62
+
+
+@torch.no_grad()
+def test_at_twice_the_size_it_starts_from_the_same_faces() -> None:
+    bundle = open_bundle("celeba64")
+    old = bundle.generator()
+    new = grown_generator(old, bundle.prior())  # type: ignore[arg-type]
+    z = torch.from_numpy(latents(0, range(16), bundle.shape.z_dim, 0.8))
+    asked = torch.from_numpy(bundle.prior().sample({}, 0, range(16)))
+    before, after = old(z, asked), new(z, asked)
+    small = torch.nn.functional.avg_pool2d(after, 2)
+    assert after.shape[2:] == (128, 128) and float((small - before).abs().mean()) * 127.5 < 1  # grey level
+    large = torch.nn.functional.interpolate(before, scale_factor=2, mode="bicubic")
+    assert float((after - large).abs().mean()) * 127.5 < 8

@@ -201,7 +201,7 @@ def _align(file: ImageFile, name: str, faces: str, framer: Framer, taken: frozen
         target = name if k == 0 else _further(name, k + 1, taken)
         image = face.framed(seen.image)
         row = _row(target, file.name, "", len(chosen), face, sharpness(image), first=k == 0)
-        data = _encoded(image, PurePosixPath(name).suffix.casefold(), seen.xmp)
+        data = encoded(image, PurePosixPath(name).suffix.casefold(), seen.xmp)
         pieces.append(({**row, "sha256": hashlib.sha256(data).hexdigest()}, data))
     return pieces
 
@@ -224,7 +224,7 @@ def _row(
     return row
 
 
-def _encoded(image: Image.Image, suffix: str, xmp: bytes) -> bytes:
+def encoded(image: Image.Image, suffix: str, xmp: bytes) -> bytes:
     """The file of an image in the format of its name, with the mark of synthetic media where the picture had one."""
     mark = xmp if _MARK in xmp else b""
     buffer = io.BytesIO()

@@ -32,13 +32,12 @@ def align_source(source: Source, framer: Framer, which: str = "largest") -> Sour
     Raises:
         InputError: another word, or a source whose images cannot be aligned.
     """
-    check_faces(which, ONE_FACE)
+    frame = FrameByName(framer, which)
     folder, opener, pictures = source.folder, source.opener, source.pictures
     if source.kind == "store":
         raise InputError("a packed store holds images that are cut already.", field="--align", value=source.name)
     if opener is None and folder is None:
         raise InputError(f"{source.name} has no images.", field="--align", value=source.name)
-    frame = _Frame(framer, which)
     found = opener or _from(folder)
     if isinstance(pictures, FilePictures):
         pictures = replace(pictures, crop=CROP, expected=IMAGE_SIZE, frame=frame)
@@ -51,7 +50,7 @@ def align_source(source: Source, framer: Framer, which: str = "largest") -> Sour
         crop=CROP,
         image_size=IMAGE_SIZE,
         sound=False,
-        framing=f"{framer.name}, {which}",
+        framing=frame.how,
     )
 
 
@@ -60,15 +59,32 @@ def _from(folder: Path | None) -> Callable[[str], Image.Image]:
 
 
 @dataclass
-class _Frame:
-    """Frames pictures by name; where a face is, is found once, though an image is checked first and packed later."""
+class FrameByName:
+    """Frames pictures by name; where a face is, is found once, though an image is checked first and packed later.
+
+    Args:
+        framer: finds the faces.
+        which: one of :data:`ONE_FACE`.
+
+    Raises:
+        InputError: another word.
+    """
 
     framer: Framer
     which: str
     _known: dict[str, Face | str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def __post_init__(self) -> None:
+        check_faces(self.which, ONE_FACE)
+
+    @property
+    def how(self) -> str:
+        """What finds the faces and which are meant, as a store or a test set says it."""
+        return f"{self.framer.name}, {self.which}"
+
     def __call__(self, name: str, image: Image.Image) -> Image.Image:
+        """The picture's face in CelebA's frame. Raises DataError, which does not name the picture, without one."""
         with self._lock:
             found = self._known.get(name)
         if found is None:

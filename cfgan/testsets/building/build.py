@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from cfgan.testsets.building.designs import (
 from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.identity import Identity, thresholds
 from cfgan.testsets.building.pairing import Values
-from cfgan.testsets.building.user_images import check_brought
+from cfgan.testsets.building.user_images import UserImages
 from cfgan.testsets.building.writer import TestsetWriter
 from cfgan.testsets.folder import PROTOCOL
 from cfgan.testsets.spec import MatchedModel, Plan
@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TestsetSummary:
-    """What a build gave: counts as in ``protocol.json``, unmet quotas, what changes survived, how long it took, and
-    what it means that a changed face was kept."""
+    """What a build gave: counts as in ``protocol.json``, unmet quotas, what changes survived, how long it took, what it
+    means that a changed face was kept, which of the user's images were left out and why, and how the others are framed
+    if otherwise than the verifier learnt."""
 
     __test__ = False  # not for pytest, whatever its name
 
@@ -57,6 +58,8 @@ class TestsetSummary:
     seconds: float
 
     kept_means: str = "show the change"
+    left_out: dict[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -132,7 +135,8 @@ def build_testset(
     _check(plan, bundle)
     embedder = _embedder(plan)
     control = _control(plan, human_models) if embedder else None
-    writer = TestsetWriter(out, _header(bundle, plan, embedder, control))
+    own = UserImages(plan, bundle.size) if plan.user_images is not None else None
+    writer = TestsetWriter(out, _header(bundle, plan, embedder, control, own))
     if writer.complete:
         try:
             protocol = read_json_object(out / PROTOCOL)
@@ -140,7 +144,8 @@ def build_testset(
             raise FolderError(f"{out} was this set, but is damaged: {error}.", field="out", value=out) from None
         seconds = time.monotonic() - started
         return _summary(out, protocol, seconds)
-    check_brought(plan, bundle.size)
+    if own is not None:
+        own.check(progress or silent, look=bundle.of_faces)
     with StopRequest() as stop, contextlib.closing(writer):
         writer.begin()
         detection = plan.design == "detection"
@@ -152,16 +157,20 @@ def build_testset(
             device,
             stop,
             progress or silent,
+            user_images=own,
             marked=not detection,
         )
         built = _design(maker, plan, cells_of(plan, bundle.vocabulary))
         protocol = describe(maker, built)
-    return _summary(out, protocol, time.monotonic() - started)
+    summary = _summary(out, protocol, time.monotonic() - started)
+    return replace(summary, remarks=tuple(own.remarks)) if own is not None else summary
 
 
 def _summary(out: Path, protocol: Mapping[str, Any], seconds: float) -> TestsetSummary:
     means = "show the change and stay the same person" if "embedder" in protocol else "show the change"
-    return TestsetSummary(out, protocol["counts"], protocol["unmet"], protocol.get("survival", {}), seconds, means)
+    unused = protocol.get("user_images", {}).get("left_out", {})
+    survival = protocol.get("survival", {})
+    return TestsetSummary(out, protocol["counts"], protocol["unmet"], survival, seconds, means, unused)
 
 
 def _design(maker: FaceMaker, plan: Plan, cells: Mapping[str, RequestCell]) -> Built:
@@ -202,9 +211,13 @@ def _control(plan: Plan, human_models: Path | None) -> Embedder | None:
     return control
 
 
-def _header(bundle: Bundle, plan: Plan, embedder: Embedder | None, control: Embedder | None) -> dict[str, Any]:
+def _header(
+    bundle: Bundle, plan: Plan, embedder: Embedder | None, control: Embedder | None, own: UserImages | None
+) -> dict[str, Any]:
     """What identifies a set: the same header, the same bytes."""
+    framing = {"framing": own.framing} if own is not None and own.framing else {}  # not in sets of older versions
     return {
+        **framing,
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "cfgan": __version__,
         "spec": plan.resolved,

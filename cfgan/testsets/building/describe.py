@@ -102,6 +102,8 @@ def _protocol(maker: FaceMaker, built: Built) -> dict[str, Any]:
         "scores": f"{how}; an empty score is a failure to acquire.",
         "draws": maker.writer.tallies,
     }
+    if (own := maker.user_images) is not None and own.framing is not None:
+        protocol["user_images"] = {"framing": own.framing, "left_out": own.left_out}
     if (about := maker.identity.about()) is not None:
         protocol["embedder"] = about
         protocol["screening"] = built.screening

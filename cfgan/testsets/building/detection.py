@@ -13,7 +13,6 @@ from cfgan.io.png import encode_png
 from cfgan.testsets.building.designs import Built
 from cfgan.testsets.building.faces import FaceMaker, rounded
 from cfgan.testsets.building.pairing import fold_of
-from cfgan.testsets.building.user_images import bona_fide_images, read_image
 from cfgan.testsets.building.writer import Face
 from cfgan.testsets.folder import Item, Label
 from cfgan.testsets.spec import DetectionModel
@@ -45,7 +44,7 @@ def detection(maker: FaceMaker) -> Built:
         seen = np.asarray(face.verifier)[columns] >= thresholds
         return format_request(dict(zip(names, np.where(seen, 1.0, -1.0).tolist(), strict=True))) or "any face"
 
-    if maker.plan.user_images is None:
+    if maker.user_images is None:
         cell = maker.plan.cell("attack", maker.plan.request, model.attacks, 0)
         attacks = [(face, stratum(face)) for face in maker.subjects("attack", cell)]
         slots = [("", name) for _, name in attacks]
@@ -88,11 +87,12 @@ def _signs(name: str) -> dict[str, float]:
 
 def _real_faces(maker: FaceMaker) -> list[Face]:
     """Read, re-encode and store the user's faces; goes on where the writer stands."""
-    images = bona_fide_images(maker.plan.user_images) if maker.plan.user_images is not None else []
+    own = maker.user_images
+    images = own.bona_fide() if own is not None else []
     done = len(maker.writer.stored(REAL))
-    while done < len(images):
+    while own is not None and done < len(images):
         maker.stop.raise_if_asked(f"{done} bona fide faces are in {maker.writer.out}; the same command goes on")
-        levels = np.stack([read_image(image, maker.bundle.size, "bona_fide") for image in images[done : done + _STEP]])
+        levels = np.stack([own.read(image) for image in images[done : done + _STEP]])
         maker.writer.add(REAL, {"images": done + len(levels)}, _encoded(maker, levels, done))
         done += len(levels)
         maker.progress(REAL, done, len(images))

@@ -19,6 +19,7 @@ from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.building.identity import Identity
 from cfgan.testsets.building.regions import ROWS, RegionReader, region_readers
+from cfgan.testsets.building.user_images import UserImages
 from cfgan.testsets.building.writer import Face, Tally, TestsetWriter
 from cfgan.testsets.spec import Plan
 from cfgan.verify.candidates import Candidates, Gate
@@ -47,6 +48,7 @@ class FaceMaker:
         device: where to compute.
         stop: asked between two steps.
         progress: called while it lasts.
+        user_images: what the plan brings, checked.
         marked: whether the images say in their metadata that they are synthetic.
     """
 
@@ -60,8 +62,10 @@ class FaceMaker:
         stop: StopRequest,
         progress: Progress,
         *,
+        user_images: UserImages | None = None,
         marked: bool = True,
     ) -> None:
+        self.user_images = user_images
         self.bundle, self.plan, self.writer, self.identity = bundle, plan, writer, identity
         self._sampler = Sampler(bundle, device)
         self.verifier, *judges = readers_of(bundle, self._sampler.engine)

@@ -24,7 +24,7 @@ from cfgan.io.files import make_folder, write_bytes
 from cfgan.testsets.building.designs import Built
 from cfgan.testsets.building.faces import FaceMaker
 from cfgan.testsets.building.pairing import fold_of, ring
-from cfgan.testsets.building.user_images import checked_name, gallery_images, is_table, read_image
+from cfgan.testsets.building.user_images import UserImages, checked_name, is_table
 from cfgan.testsets.building.writer import Face
 from cfgan.testsets.folder import Mated, Pair, value_name
 from cfgan.testsets.spec import GalleryModel
@@ -69,11 +69,11 @@ def gallery(maker: FaceMaker) -> Built:
         DataError: an image or a row of the gallery cannot be used; names it.
     """
     model = maker.plan.model
-    if not isinstance(model, GalleryModel) or maker.plan.user_images is None:
+    if not isinstance(model, GalleryModel) or maker.plan.user_images is None or maker.user_images is None:
         raise TypeError("not a gallery plan")
     built = Built()
     names = _matched_names(maker, model)
-    people = _people(maker, maker.plan.user_images, names, built)
+    people = _people(maker, maker.plan.user_images, maker.user_images, names, built)
     for place, person in enumerate(people):
         request = _joined(maker, person)
         cell = maker.plan.cell(person.name, request, model.imposters, _FIRST_CELL + place)
@@ -88,7 +88,7 @@ def gallery(maker: FaceMaker) -> Built:
     _add_mated(built, people, model)
     _add_random(built, people, model)
     if model.copy_gallery:
-        _copy(maker, people)
+        _copy(maker, maker.user_images, people)
     without = sum(not person.request for person in people)
     if without:
         built.notes.append(f"{without} of {len(people)} people show no attribute that the verifier is sure of.")
@@ -182,17 +182,23 @@ def _matched_names(maker: FaceMaker, model: GalleryModel) -> list[str]:
     return found
 
 
-def _people(maker: FaceMaker, path: Path, names: Sequence[str], built: Built) -> list[Person]:
-    """The gallery's people in the order of their names, each with the values to match."""
+def _people(maker: FaceMaker, path: Path, own: UserImages, names: Sequence[str], built: Built) -> list[Person]:
+    """The gallery's people in the order of their names, each with the values to match.
+
+    A person none of whose images gave a face is left out, and is a quota that was not met.
+    """
     if is_table(path):
         people, left_out = table_people(path, maker.bundle.vocabulary, names)
         built.notes += [f"{line}." for line in left_out.lines()]
         return people
     people = []
-    images = gallery_images(path)
+    images = own.people()
     for place, (name, listed) in enumerate(images.items()):
         maker.stop.raise_if_asked("the same command goes on")
-        levels = np.stack([read_image(image, maker.bundle.size, "gallery") for image in listed])
+        if not listed:
+            built.quota(f"imposters of {name}, without a face", maker.plan.resolved["imposters"], 0)
+            continue
+        levels = np.stack([own.read(image) for image in listed])
         probability = maker.verifier.probability(levels).astype(np.float64).mean(0)
         vectors, control = (
             each(levels).vectors if each else np.zeros((0, 0), np.float32)
@@ -254,11 +260,9 @@ def _nearest(person: Person, face: Face) -> int:
     return int(np.linalg.norm(person.vectors - face.vector, axis=1).argmin())
 
 
-def _copy(maker: FaceMaker, people: Sequence[Person]) -> None:
-    user_images = maker.plan.user_images
+def _copy(maker: FaceMaker, own: UserImages, people: Sequence[Person]) -> None:
     for person in people:
         folder = maker.writer.out / "gallery" / person.name
         for file in person.files:
             make_folder(folder)
-            if user_images is not None:
-                write_bytes(folder / Path(file).name, (user_images / file).read_bytes())
+            write_bytes(folder / Path(file).name, own.copied(file))

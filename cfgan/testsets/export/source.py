@@ -20,6 +20,7 @@ from cfgan.errors import FolderError, InputError
 from cfgan.io.files import sha256_of
 from cfgan.io.png import encode_jpeg, encode_png
 from cfgan.testsets.check import check_tables
+from cfgan.testsets.enrolled import frame_of, framed
 from cfgan.testsets.export.align import Aligner
 from cfgan.testsets.folder import Testset, subject_of
 from cfgan.testsets.tables import GALLERY, attribute_columns, attribute_rows, is_enrolled, read_checksums
@@ -136,6 +137,7 @@ class Source:
     def __init__(self, testset: Testset, gallery: Path | None = None) -> None:
         self.testset = testset
         self.gallery = gallery
+        self._frame = frame_of(testset) if gallery is not None else None
         self._sums, problems = read_checksums(testset.path)
         if problems := [*problems, *check_tables(testset, self._sums)]:
             more = f" and {len(problems) - 1:,} more problems" if problems[1:] else ""
@@ -197,7 +199,9 @@ class Source:
             FolderError: it has changed since the set was made.
             DataError: it cannot be decoded.
         """
-        image = load_rgb(self.checked(name))
+        path = self.checked(name)
+        kept = self._frame is None or name in self._sums  # what the user keeps is framed as the set was built with it
+        image = load_rgb(path) if kept or self._frame is None else framed(self._frame, name, path)
         if align is not None:
             pixels = align(name, image)
         else:

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.data.decode import read_picture, read_square
+from cfgan.data.decode import CROP, read_picture, read_square, to_square
+from cfgan.data.framing.sources import FrameByName
 from cfgan.errors import DataError, FolderError
 from cfgan.external.detector import SIDE
 from cfgan.external.face_embedder import similarity
 from cfgan.io.cells import CellWriter
 from cfgan.io.outputs import OutputFile
 from cfgan.io.progress import Progress
+from cfgan.testsets.enrolled import frame_of, framed
 from cfgan.testsets.folder import Testset
 
 if TYPE_CHECKING:
@@ -41,9 +43,12 @@ def baseline_scores(
     if not testset.pairs:
         raise FolderError("a detection set has no comparisons.", field="testset", value=testset.path)
     files = sorted({file for pair in testset.pairs for file in (pair.a, pair.b)})
+    frame = frame_of(testset) if gallery is not None else None
     vectors: dict[str, npt.NDArray[np.float32] | None] = {}
     for done, file in enumerate(files, start=1):
-        seen = embedder(_levels(_path(testset.path, file, gallery), file))
+        path = _path(testset.path, file, gallery)
+        theirs = frame is not None and file.startswith("gallery/") and not (testset.path / file).exists()
+        seen = embedder(_framed(frame, file, path) if frame is not None and theirs else _levels(path, file))
         vectors[file] = seen.vectors[0] if seen.found[0] else None
         if progress:
             progress("embedding", done, len(files))
@@ -74,6 +79,10 @@ def _path(folder: Path, file: str, gallery: Path | None) -> Path:
     if not found:
         raise DataError(f"{file} is not in {gallery}.", field="gallery", value=file)
     return found[0]
+
+
+def _framed(frame: FrameByName, name: str, path: Path) -> npt.NDArray[np.uint8]:
+    return to_square(framed(frame, name, path), SIDE, CROP)[None]
 
 
 def _levels(path: Path, name: str) -> npt.NDArray[np.uint8]:

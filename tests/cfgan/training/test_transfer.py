@@ -109,8 +109,10 @@ def test_networks_of_another_shape_are_refused_by_name_and_nothing_is_written(so
         config = make_config(GanConfig, SETTINGS | settings | {"start": str(source.path)})
         with pytest.raises(ConfigError, match=words):
             train_gan(store, tmp_path / "refused", config)
-    larger = replace(store, images=np.zeros((len(store.images), 3, 32, 32), np.uint8))
-    with pytest.raises(ConfigError, match=r"makes images of 16 pixels and these have 32; pack .*--size 16") as refused:
+    larger = replace(store, images=np.zeros((len(store.images), 3, 64, 64), np.uint8))
+    with pytest.raises(
+        ConfigError, match=r"makes images of 16 pixels and these have 64: .*; pack .*--size 16"
+    ) as refused:
         train_gan(larger, tmp_path / "refused", make_config(GanConfig, SETTINGS | {"start": str(source.path)}))
     assert refused.value.field == "data"
     assert not (tmp_path / "refused").exists()
