@@ -1,4 +1,4 @@
-"""Certificates made on the spot, to sign batches with."""
+"""Certificates made on the spot, to sign batches with, and such as cannot sign."""
 
 from __future__ import annotations
 
@@ -62,6 +62,69 @@ def write_key(path: Path, private: Any, password: bytes | None = None) -> None:
     kind = serialization.PrivateFormat.TraditionalOpenSSL if old else serialization.PrivateFormat.PKCS8
     how = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     path.write_bytes(private.private_bytes(serialization.Encoding.PEM, kind, how))
+
+
+def expired(folder: Path) -> Identity:
+    return make_identity(folder, days=(-30, -1))
+
+
+def to_come(folder: Path) -> Identity:
+    return make_identity(folder, days=(2, 30))
+
+
+def unusable(folder: Path) -> Identity:
+    return make_identity(folder, usable=False)
+
+
+def self_signed(folder: Path) -> Identity:
+    """Its own issuer, as `openssl req -x509` makes one."""
+    identity, own = make_identity(folder), ec.generate_private_key(ec.SECP256R1())
+    made = _builder("Signer", "Signer", own.public_key(), (-1, 30)).add_extension(_usage(signs=True), True)
+    made = made.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), False)
+    identity.chain.write_bytes(made.sign(own, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    write_key(identity.key, own)
+    return identity
+
+
+def other_key(folder: Path) -> Identity:
+    identity = make_identity(folder)
+    write_key(identity.key, ec.generate_private_key(ec.SECP256R1()))
+    return identity
+
+
+def locked_key(folder: Path) -> Identity:
+    identity = make_identity(folder)
+    write_key(identity.key, ec.generate_private_key(ec.SECP256R1()), b"secret")
+    return identity
+
+
+def strange_key(folder: Path) -> Identity:
+    return make_identity(folder, private=ec.generate_private_key(ec.SECP256K1()))
+
+
+def unreadable_key(folder: Path) -> Identity:
+    identity = make_identity(folder)
+    identity.key.write_text("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")
+    return identity
+
+
+def unreadable_certificate(folder: Path) -> Identity:
+    identity = make_identity(folder)
+    identity.chain.write_bytes(identity.chain.read_bytes()[:300])
+    return identity
+
+
+def no_certificate(folder: Path) -> Identity:
+    identity = make_identity(folder)
+    identity.chain.unlink()
+    return identity
+
+
+def issuer_first(folder: Path) -> Identity:
+    identity = make_identity(folder)
+    issuer = identity.anchor.read_bytes()
+    identity.chain.write_bytes(issuer + identity.chain.read_bytes().removesuffix(issuer))
+    return identity
 
 
 def _builder(subject: str, issuer: str, public: Any, days: tuple[int, int]) -> x509.CertificateBuilder:

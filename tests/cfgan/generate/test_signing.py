@@ -29,7 +29,8 @@ from cfgan_cli.app import app
 c2pa = pytest.importorskip("c2pa")
 pytest.importorskip("cryptography")
 
-from certificate_helpers import Identity, make_identity, write_key  # noqa: E402
+import certificate_helpers as bad  # noqa: E402
+from certificate_helpers import Identity, make_identity  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: E402
 
 FIRST, SECOND = "images/000000.png", "images/000001.png"
@@ -240,72 +241,20 @@ def test_rsa_keys_sign(batch: Path, tmp_path: Path) -> None:
     assert Signer(identity.chain, identity.key).name == "Signer, Example"
 
 
-def expired(folder: Path) -> Identity:
-    return make_identity(folder, days=(-30, -1))
-
-
-def to_come(folder: Path) -> Identity:
-    return make_identity(folder, days=(2, 30))
-
-
-def unusable(folder: Path) -> Identity:
-    return make_identity(folder, usable=False)
-
-
-def other_key(folder: Path) -> Identity:
-    identity = make_identity(folder)
-    write_key(identity.key, ec.generate_private_key(ec.SECP256R1()))
-    return identity
-
-
-def locked_key(folder: Path) -> Identity:
-    identity = make_identity(folder)
-    write_key(identity.key, ec.generate_private_key(ec.SECP256R1()), b"secret")
-    return identity
-
-
-def strange_key(folder: Path) -> Identity:
-    return make_identity(folder, private=ec.generate_private_key(ec.SECP256K1()))
-
-
-def unreadable_key(folder: Path) -> Identity:
-    identity = make_identity(folder)
-    identity.key.write_text("-----BEGIN PRIVATE KEY-----\nabc\n-----END PRIVATE KEY-----\n")
-    return identity
-
-
-def unreadable_certificate(folder: Path) -> Identity:
-    identity = make_identity(folder)
-    identity.chain.write_bytes(identity.chain.read_bytes()[:300])
-    return identity
-
-
-def no_certificate(folder: Path) -> Identity:
-    identity = make_identity(folder)
-    identity.chain.unlink()
-    return identity
-
-
-def issuer_first(folder: Path) -> Identity:
-    identity = make_identity(folder)
-    issuer = identity.anchor.read_bytes()
-    identity.chain.write_bytes(issuer + identity.chain.read_bytes().removesuffix(issuer))
-    return identity
-
-
 @pytest.mark.parametrize(
     ("make", "file", "what"),
     [
-        (expired, "Signer.pem", "expired on 20"),
-        (to_come, "Signer.pem", "is not valid before 20"),
-        (unusable, "Signer.pem", "cannot sign for C2PA (the certificate is invalid)"),
-        (other_key, "Signer.key", "does not fit the first certificate"),
-        (locked_key, "Signer.key", "protected by a passphrase"),
-        (strange_key, "Signer.key", "a kind that C2PA does not take"),
-        (unreadable_key, "Signer.key", "holds no private key in PEM"),
-        (unreadable_certificate, "Signer.pem", "holds no certificate in PEM"),
-        (no_certificate, "Signer.pem", "cannot be read: No such file"),
-        (issuer_first, "Signer.pem", "must come first"),
+        (bad.expired, "Signer.pem", "expired on 20"),
+        (bad.to_come, "Signer.pem", "is not valid before 20"),
+        (bad.unusable, "Signer.pem", "cannot sign for C2PA (the certificate is invalid)"),
+        (bad.self_signed, "Signer.pem", "it wants one that another issued"),
+        (bad.other_key, "Signer.key", "does not fit the first certificate"),
+        (bad.locked_key, "Signer.key", "protected by a passphrase"),
+        (bad.strange_key, "Signer.key", "a kind that C2PA does not take"),
+        (bad.unreadable_key, "Signer.key", "holds no private key in PEM"),
+        (bad.unreadable_certificate, "Signer.pem", "holds no certificate in PEM"),
+        (bad.no_certificate, "Signer.pem", "cannot be read: No such file"),
+        (bad.issuer_first, "Signer.pem", "must come first"),
     ],
 )
 def test_a_certificate_that_cannot_sign_is_refused_in_one_sentence(
