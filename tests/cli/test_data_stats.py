@@ -25,6 +25,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     return plant(tmp_path_factory.mktemp("planted"))
 
 
+@pytest.mark.slow
 def test_terminal_json_and_report_say_the_same(planted: Planted, tmp_path: Path) -> None:
     out = tmp_path / "r"
     shown = run(planted.folder, "--labels", planted.labels, "--identity", planted.identity, "--out", out)
@@ -70,6 +71,7 @@ def test_wrong_input_is_one_message(planted: Planted, tmp_path: Path, arguments:
     assert "Traceback" not in result.output and not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_help_and_the_work_itself_load_no_torch(planted: Planted) -> None:
     code = (
         "import sys\nfrom cfgan_cli.app import app\nsys.argv = ['cfgan', 'data', 'stats', *sys.argv[1:]]\n"

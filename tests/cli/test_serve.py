@@ -17,6 +17,8 @@ import cfgan
 from cfgan.model.bundle import Bundle
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 

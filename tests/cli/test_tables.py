@@ -24,6 +24,8 @@ from cfgan.testsets.scores.identification import identification_protocol
 from cfgan_cli.app import app
 from cfgan_cli.tables import print_table
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("Red", "Round", "Wearing_A_Very_Wide_Hat")
 
 

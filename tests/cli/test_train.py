@@ -13,6 +13,8 @@ from cfgan.training.config import ClassifierConfig, GanConfig, load_config, make
 from cfgan_cli.app import app
 from cfgan_cli.train import _recipe
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 QUICK = ["--set", "batch=4", "--set", "images=16", "--set", "threads=1", "--set", "device=cpu"]
 

@@ -52,6 +52,7 @@ def table(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(text)))
 
 
+@pytest.mark.slow
 def test_csv_on_stdout_messages_on_stderr(bundle: Bundle, faces: Path) -> None:
     result = run(bundle, faces)
     assert result.exit_code == 0, result.output
@@ -80,6 +81,7 @@ def test_a_request_limits_the_columns_and_is_counted(bundle: Bundle, faces: Path
     assert f"{sum(met)} of them show Red,-Cat" in result.stderr
 
 
+@pytest.mark.slow
 def test_json_is_one_object(bundle: Bundle, faces: Path, tmp_path: Path) -> None:
     value = json.loads(run(bundle, faces, "--json", "--by", "judge", "-a", "Red").stdout)
     assert value["bundle"] == {"name": "tiny", "digest": bundle.digest} and value["by"] == "judge"
@@ -92,6 +94,7 @@ def test_json_is_one_object(bundle: Bundle, faces: Path, tmp_path: Path) -> None
     assert len(json.loads((tmp_path / "t.json").read_text())["images"]) == 6
 
 
+@pytest.mark.slow
 def test_bad_files_are_named_and_the_others_are_read(bundle: Bundle, faces: Path) -> None:
     (faces / "b.jpg").write_bytes((faces / "b.jpg").read_bytes()[:-300])
     (faces / "evil\x1b[31m.png").write_text("no image")
@@ -121,6 +124,7 @@ def test_none_readable_writes_nothing(bundle: Bundle, tmp_path: Path) -> None:
     assert "a.png: not a JPEG" in result.stderr and not (tmp_path / "t.csv").exists()
 
 
+@pytest.mark.slow
 def test_labels_give_a_report(bundle: Bundle, faces: Path, tmp_path: Path) -> None:
     seen = {row["file"]: row for row in table(run(bundle, faces).stdout)}
     labels = tmp_path / "labels.csv"
@@ -148,6 +152,7 @@ def test_labels_give_a_report(bundle: Bundle, faces: Path, tmp_path: Path) -> No
     assert list(only["report"]["attributes"]) == ["Cat"]
 
 
+@pytest.mark.slow
 def test_a_batch_against_its_own_requests(bundle: Bundle, tmp_path: Path) -> None:
     batch = tmp_path / "b"
     generate(bundle, make_plan({"attributes": "Red", "count": 5}, bundle.vocabulary), batch)

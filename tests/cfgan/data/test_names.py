@@ -91,6 +91,7 @@ def test_ten_thousand_people_with_pictures_of_the_same_names() -> None:
     assert rows([f"/set/{file}" for file in reversed(files)], files) == list(range(len(files)))[::-1]
 
 
+@pytest.mark.slow
 @given(st.text(max_size=20))
 def test_no_name_leaves_the_folder(name: str) -> None:
     if is_inside(name):

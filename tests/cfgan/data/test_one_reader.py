@@ -323,6 +323,7 @@ def test_pack_reads_the_official_files_alike(tmp_path: Path, change: Callable[[b
     assert store.split.tolist() == [0, 0, 0, 0, 1]
 
 
+@pytest.mark.slow
 def test_the_commands_themselves(folder: Path, tmp_path: Path, tiny_bundle: Bundle) -> None:
     """One table with everything that is odd at once, on the command line."""
     names = tuple(unicodedata.normalize("NFD", f"/data/{name}").replace("png", "PNG") for name in FILES)

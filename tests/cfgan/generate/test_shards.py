@@ -127,6 +127,7 @@ def test_neither_order_nor_deaths_change_a_byte(tiny_bundle: Bundle, tmp_path: P
     assert contents(tmp_path / "wild") == contents(tmp_path / "calm")
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same(tiny_bundle: Bundle, tmp_path: Path) -> None:
     given = plan(tiny_bundle)
     generate_shards(tiny_bundle, given, FolderStore(tmp_path / "one"), **SMALL)

@@ -17,6 +17,8 @@ from cfgan.generate.shards.store import FolderStore, open_shard_store
 from cfgan.generate.shards.workers import processes
 from cfgan.model.bundle import Bundle
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def plan(tiny_bundle: Bundle) -> Plan:

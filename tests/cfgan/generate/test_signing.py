@@ -33,6 +33,8 @@ import certificate_helpers as bad  # noqa: E402
 from certificate_helpers import Identity, make_identity  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 FIRST, SECOND = "images/000000.png", "images/000001.png"
 
 
