@@ -73,7 +73,8 @@ def growth_sentence(bundle: Bundle, size: int) -> str:
         return ""
     return (
         f"It makes images of {bundle.size} pixels, these have {size}: a block more starts as an enlargement of its "
-        "pictures, all others go on as they are. Verifier, guidance classifier and judge have to be trained anew."
+        "pictures, all others go on as they are. Heads over a classifier's features start anew; verifier, guidance "
+        "classifier and judge have to be trained on the new size."
     )
 
 
