@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,6 @@ from cfgan.training.prior import load_prior
 
 _KINDS = {"verifier": "classifier", "judge": "judge"}
 """Role of a classifier -> kind of the run that trains one."""
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 _OPTIONAL = ("judge",)
 """Roles that a bundle may do without."""
 
@@ -134,11 +132,13 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         else:
             _kept(keep, role)
         config[role], weights[f"{role}.safetensors"] = described, data
+    if "heads" in about:
+        config["heads"], weights["heads.safetensors"] = (
+            about["heads"],
+            read_weights(parts.gan, about, "heads.safetensors"),
+        )
     if (guide := _guide(parts, config["training"]["guides"], fits)) is not None:
         config["guide"], weights["guide.safetensors"] = guide
-    if "heads" in about and _can_look(about["heads"]["features"], weights.get("guide.safetensors")):
-        heads = read_weights(parts.gan, about, "heads.safetensors")
-        config["heads"], weights["heads.safetensors"] = about["heads"], heads
     if "verifier" in readings:
         weights["validation.safetensors"] = _validation(readings)
     for part, vocabulary in vocabularies.items():
@@ -154,12 +154,6 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             )
     _require_outside_judge(config, parts)
     return config, weights
-
-
-def _can_look(features: str, guide: bytes | None) -> bool:
-    """Whether the frozen network that heads look through is at hand: ImageNet's by name, or the guide beside them."""
-    by_name = _DIGEST.fullmatch(features) is None
-    return by_name or (guide is not None and hashlib.sha256(guide).hexdigest() == features)
 
 
 def not_kept(parts: Parts) -> dict[str, str]:
