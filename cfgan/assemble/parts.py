@@ -57,6 +57,7 @@ class Parts:
         faces: whether the images are faces; None: as in the bundle that is kept, else yes.
         latents: how latents are drawn, as :class:`cfgan.attributes.latents.LatentRule` holds it; None: as once.
         gate: "request" or "value", what a draw must be as sure as; None: as once, "value".
+        heads: whether the discriminator's heads over frozen features are kept, for going on with the training.
     """
 
     gan: Path
@@ -72,6 +73,7 @@ class Parts:
     faces: bool | None = None
     latents: dict[str, Any] | None = None
     gate: str | None = None
+    heads: bool = True
 
 
 def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -132,7 +134,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         else:
             _kept(keep, role)
         config[role], weights[f"{role}.safetensors"] = described, data
-    if "heads" in about:
+    if parts.heads and "heads" in about:
         config["heads"], weights["heads.safetensors"] = (
             about["heads"],
             read_weights(parts.gan, about, "heads.safetensors"),

@@ -177,6 +177,14 @@ def build(
             "Default: as in --keep."
         ),
     ] = None,
+    heads: Annotated[
+        bool,
+        typer.Option(
+            "--heads/--no-heads",
+            help="Whether to keep the discriminator's heads over frozen features; without them the bundle is smaller, and "
+            "training that goes on from it begins them anew.",
+        ),
+    ] = True,
     face_api: FaceApi = None,
     nsfwjs: Nsfwjs = None,
     privacy_images: Annotated[
@@ -199,7 +207,7 @@ def build(
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None
         rules = latent_rule(kept, truncation, own_latents), gate_rule(kept, gate)
-        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces, *rules)
+        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces, *rules, heads)
         if kept is not None and (left := not_kept(parts)):
             for part, why in left.items():
                 text = f"Warning: the {part} of {kept.name} {why} and is not kept."

@@ -13,7 +13,7 @@ from cfgan.assemble.parts import Parts, assemble
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import ConfigError
-from cfgan.model.bundle import Bundle, write_bundle
+from cfgan.model.bundle import Bundle, open_bundle, write_bundle
 from cfgan.networks import efficientnet
 from cfgan.networks.dcgan import Generator
 from cfgan.networks.feature_heads import FeatureHeads, HeadsShape
@@ -98,6 +98,13 @@ def test_the_bundle_keeps_the_heads_and_training_goes_on_with_them(built: tuple[
     assert same.heads is not None
     for name, value in same.heads.state_dict().items():
         torch.testing.assert_close(value, kept.state_dict()[name], msg=name)
+
+
+def test_a_bundle_can_do_without_them(built: tuple[Bundle, Path]) -> None:
+    _, guide = built
+    run = guide.parent / "gan"
+    config, weights = assemble(Parts(run, keep=open_bundle(guide.parent / "source"), heads=False))
+    assert "heads" not in config and "heads.safetensors" not in weights
 
 
 def test_heads_over_other_features_begin_anew(built: tuple[Bundle, Path], tmp_path: Path) -> None:
