@@ -181,8 +181,8 @@ def build(
         bool,
         typer.Option(
             "--heads/--no-heads",
-            help="Whether to keep the discriminator's heads over frozen features; without them the bundle is smaller, and "
-            "training that goes on from it begins them anew.",
+            help="Whether to keep the discriminator's heads over frozen features; without them the bundle is smaller, "
+            "and training that goes on from it begins them anew.",
         ),
     ] = True,
     face_api: FaceApi = None,
