@@ -252,7 +252,7 @@ def load(name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
     """Open a model: a shipped one by name, or the folder of a bundle. Networks are loaded once something computes.
 
     Args:
-        name_or_path: "celeba64", "digits32", or a folder.
+        name_or_path: "celeba64", "digits32", "anime64", or a folder.
         device: where to compute: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"; "torch:cpu" or
             "onnxruntime:cpu" where the engine matters.
 

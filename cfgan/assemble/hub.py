@@ -30,7 +30,7 @@ def card_head(config: Mapping[str, Any]) -> str:
     }
     if metrics := list(_metrics(config)):
         task = {"type": "unconditional-image-generation", "name": "Attribute-controlled image generation"}
-        data = {"type": "custom", "name": str(config["data"]).partition(",")[0].partition(" (")[0]}
+        data = {"type": "custom", "name": str(config["data"]).partition(", ")[0].partition(" (")[0]}
         head["model-index"] = [
             {"name": str(config["name"]), "results": [{"task": task, "dataset": data, "metrics": metrics}]}
         ]

@@ -56,7 +56,8 @@ def realism_statement(config: Mapping[str, Any]) -> RealismStatement:
         return RealismStatement(False, True, "How real the draws look was not measured when the bundle was built.")
     sentence = f"Realism of unfiltered draws: {'; '.join(parts)}."
     if short:
-        sentence += f" Below the floor ({', '.join(short)}): do not take them for faces."
+        them = "faces" if config.get("faces", True) else "originals"
+        sentence += f" Below the floor ({', '.join(short)}): do not take them for {them}."
     return RealismStatement(True, not short, sentence)
 
 
