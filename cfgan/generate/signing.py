@@ -23,6 +23,7 @@ from cfgan.errors import FolderError
 from cfgan.generate.batch import CHECKSUMS, IMAGE, SHEET, SIDECAR, Utf8, read_batch
 from cfgan.generate.batch_check import check_batch
 from cfgan.io.c2pa import Signer
+from cfgan.io.cells import CellWriter
 from cfgan.io.files import OURS, atomic_write, make_folder, real_path, sha256_of, write_bytes, write_json
 from cfgan.io.folders import anything, replace_folder, require_ours
 from cfgan.io.progress import Progress, silent
@@ -162,7 +163,7 @@ def _embed(
     with atomic_write(fresh / CHECKSUMS) as sums:
         # Row by row, so that memory does not grow with the batch.
         with atomic_write(fresh / "manifest.csv") as manifest:
-            writer = csv.writer(Utf8(manifest), lineterminator="\n")  # as they are: CellWriter has been over them
+            writer = CellWriter(Utf8(manifest), paths=1)  # cells that it has been over stay as they are
             for number, row in enumerate(_sign_images(folder, fresh, about, signer)):
                 if not number:
                     writer.writerow(row)

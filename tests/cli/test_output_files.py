@@ -203,7 +203,8 @@ def test_every_folder_that_a_command_writes_is_among_those(bundle: Bundle, tmp_p
         for parameter in command.params
         if {"--out", "out"} & {*parameter.opts} and _FOLDER.search(getattr(parameter, "help", None) or "")
     }
-    assert listed == found | {"train gan", "train verifier", "train judge", "data draw"} - {"bundle verify"}
+    elsewhere = {"bundle verify", "batch sign"}  # an older name; what needs a certificate has tests of its own
+    assert listed == (found | {"train gan", "train verifier", "train judge", "data draw"}) - elsewhere
 
 
 def test_no_folder_is_written_over_what_a_person_has_or_into_what_is_checked(bundle: Bundle, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_without_a_bundle_the_shipped_one_says_what_it_can(batch: Path, tmp_path
         (["{batch}", "--bundle", "celeba46"], 2, "Did you mean celeba64"),
         (["{batch}", "--redraw", "-1"], 2, "redraw"),
         (["{batch}", "--device", "toaster", "--bundle", "{bad}"], 2, "device"),
-        (["{batch}", "--out", "{batch}/report"], 2, "inside the batch"),
+        (["{batch}", "--out", "{batch}/report"], 2, "a batch: nothing else is written there"),
     ],
 )
 def test_wrong_input_is_one_message(

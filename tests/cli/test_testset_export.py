@@ -36,8 +36,12 @@ def test_export_says_where_what_and_how_much(tmp_path: Path) -> None:
     [
         (["export", "{t}", "--format", "lwf", "--out", "{out}"], 2, "Did you mean lfw"),
         (["export", "{t}", "--format", "parquet", "--out", "{out}", "--balance"], 2, "--balance: cannot be combined"),
-        (["export", "{t}", "--format", "lfw", "--out", "{t}/lfw"], 2, "inside the test set"),
-        (["export", "{t}", "--format", "lfw", "--out", "{t}/manifest.json"], 2, "inside the test set"),
+        (["export", "{t}", "--format", "lfw", "--out", "{t}/lfw"], 2, "a test set: nothing else is written there"),
+        (
+            ["export", "{t}", "--format", "lfw", "--out", "{t}/manifest.json"],
+            2,
+            "a test set: nothing else is written there",
+        ),
         (["export", "{t}", "--format", "lfw", "--out", "{file}"], 2, "is a file, not a folder"),
         (["export", "{t}", "--format", "lfw"], 2, "--out"),
         (["export", "nowhere", "--format", "lfw", "--out", "{out}"], 2, "there is no folder nowhere"),

@@ -79,7 +79,7 @@ def test_nothing_of_somebody_elses_is_replaced(opened: OpenedSet, tmp_path: Path
     assert result.exit_code == 2 and "already holds something else" in result.stderr
     assert [p.name for p in out.iterdir()] == ["mine.txt"]
     inside = run(opened.path, path, "--out", opened.path / "report", "--resamples", 100)
-    assert inside.exit_code == 2 and "inside the test set" in inside.stderr
+    assert inside.exit_code == 2 and ", a test set: nothing else is written there" in inside.stderr
 
 
 @pytest.mark.parametrize(

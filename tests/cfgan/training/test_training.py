@@ -268,7 +268,7 @@ def test_a_run_s_weights_and_names_are_under_its_sums(store: PackedDataset, tmp_
     run = tmp_path / "run"
     train_classifier(store, run, make_config(ClassifierConfig, SEEN | {"images": 8}))
     about = read_about(run, "verifier", "classifier")
-    assert set(about["sha256"]) == {"model.safetensors", "validation.npz"}
+    assert set(about["sha256"]) == {"config.yaml", "model.safetensors", "validation.npz"}
     weights = run / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
