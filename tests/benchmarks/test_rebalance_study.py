@@ -42,6 +42,7 @@ def options(store: PackedDataset, bundle: Bundle, out: Path) -> list[str]:
     return [f"--{key}={value}" for key, value in given.items()]
 
 
+@pytest.mark.slow
 def test_the_whole_study_goes_on_where_it_was(
     study: ModuleType, store: PackedDataset, tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,6 +84,7 @@ def test_the_subsets_are_disjoint_and_as_unbalanced_as_stated(study: ModuleType,
     assert (tasks[0].train == tasks[1].train).all() and set(tasks[0].train) != set(tasks[2].train)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), min_size=2, max_size=30))
 @settings(deadline=None)
 def test_no_threshold_is_better_than_the_best(pairs: list[tuple[int, bool]]) -> None:

@@ -75,6 +75,8 @@ def server(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         server.files = {path.name: path.read_bytes() for path in tiny_bundle.path.iterdir()}
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
         monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
+        # Whoever loaded the library first, with whatever in the environment: this server may be asked.
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server

@@ -33,6 +33,7 @@ def test_the_five_points_come_to_lie_on_the_template(side: int) -> None:
     assert align.done["a.png"].found
 
 
+@pytest.mark.slow
 def test_where_no_face_is_found_the_usual_places_are_taken_and_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -52,6 +53,7 @@ def test_where_no_face_is_found_the_usual_places_are_taken_and_said(
     assert Image.open(io.BytesIO(images[0])).size == (112, 112) and len(images) == 2 * len(same)
 
 
+@pytest.mark.slow
 def test_scikit_learn_reads_aligned_faces_as_the_readme_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lfw = pytest.importorskip("sklearn.datasets")
     monkeypatch.setattr("cfgan.external.landmarks.FaceLandmarks", Dots)

@@ -55,6 +55,7 @@ def test_a_system_differs_in_nothing_from_itself(opened: OpenedSet, tmp_path: Pa
     assert all(r["rates"][0]["difference"] == 0 and not r["flag"] and r["p"] == 1 for r in data["rows"])
 
 
+@pytest.mark.slow
 def test_two_systems_of_equal_strength_are_rarely_said_to_differ(opened: OpenedSet, tmp_path: Path) -> None:
     flagged = 0
     for seed in range(20):
