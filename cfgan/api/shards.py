@@ -62,7 +62,6 @@ def write_shards(
     from cfgan.generate.shards.ray_workers import ray_actors
     from cfgan.generate.shards.run import DRAWS, generate_shards
     from cfgan.generate.shards.store import open_shard_store
-    from cfgan.generate.shards.workers import in_process
     from cfgan.generate.shards.workers import processes as several
 
     settings = settings_of(count, seed, None, None, None, None, None, True, None, None)
@@ -70,7 +69,7 @@ def write_shards(
     if ray is not None:
         workers = ray_actors(ray, processes if processes > 1 else None, lambda _: None)
     else:
-        workers = in_process if processes <= 1 else several(processes)
+        workers = several(max(1, processes))
     store = open_shard_store(out)
     made = generate_shards(
         model.bundle,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import importlib
-import importlib.util
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,9 @@ from cfgan.attributes.request import Request, format_request
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.balance.data import BalanceData
 from cfgan.data.labelled_images import SPLITS
-from cfgan.errors import FolderError, InputError, VocabularyError
+from cfgan.errors import FolderError, VocabularyError
 from cfgan.io.cells import CellWriter
+from cfgan.io.extras import require_pyarrow
 from cfgan.io.files import atomic_write, write_text
 from cfgan.io.reading import open_text
 from cfgan.model.bundle import Bundle
@@ -101,8 +101,7 @@ def _spelled(vocabulary: Vocabulary, other: Vocabulary) -> list[str | None]:
 
 def require_parquet() -> None:
     """Raise InputError where Parquet cannot be written."""
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InputError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field="--parquet")
+    require_pyarrow(field="--parquet")
 
 
 def write_csv(out: Path, data: BalanceData, files: list[str], synthetic: list[SyntheticRow]) -> None:

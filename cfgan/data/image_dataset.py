@@ -19,6 +19,7 @@ from cfgan.data.sources.base import Options
 from cfgan.data.sources.stores import is_store
 from cfgan.data.store import PackedDataset, open_store
 from cfgan.errors import DataError, nearest
+from cfgan.io.reading import open_text
 
 _OWN_TABLES = ("manifest.csv", "attributes.csv")  # of a batch, of a test set
 _REQUESTED = "requested."
@@ -131,7 +132,7 @@ def _open(path: str | Path, labels: str | Path | None, columns: Columns | None) 
         return open_store(folder)
     table = None if labels is None else Path(labels)
     if table is None and (table := next((folder / name for name in _OWN_TABLES if (folder / name).is_file()), None)):
-        with table.open(encoding="utf-8", newline="") as handle:
+        with open_text(table) as handle:
             asked = [title for title in next(csv.reader(handle), []) if title.startswith(_REQUESTED)]
         columns = columns or Columns(labels=asked or None)
     source = open_source(path, Options(labels=table, columns=columns or Columns()))

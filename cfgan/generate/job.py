@@ -159,13 +159,13 @@ def _finish(bundle: Bundle, plan: Plan, writer: BatchWriter) -> None:
         "accepted": writer.accepted,
         "draws": sum(tally.next_draw for tally in writer.tallies),
         "thresholds": dict(zip(names, bundle.calibration.to_dict()["threshold"], strict=True)),
-        "gates": [_least(bundle, cell) for cell in plan.cells],
+        "gates": [least_probability(bundle, cell) for cell in plan.cells],
         "licence": bundle.config.get("licence", ""),
     }
     writer.finish(names, [cell.request for cell in plan.cells], plan.resolved, about, cells)
 
 
-def _least(bundle: Bundle, cell: RequestCell) -> dict[str, float]:
+def least_probability(bundle: Bundle, cell: RequestCell) -> dict[str, float]:
     """Name -> the probability of the requested value that a face of the cell had to reach."""
     if not cell.verify.enabled:
         return {}

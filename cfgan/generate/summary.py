@@ -10,11 +10,10 @@ from cfgan.attributes.spec import RequestCell
 from cfgan.generate.batch import CellTally
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What a run gave. ``attributes`` maps "cell name" -> attribute -> figures; see :func:`summarise`."""
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """What a run gave, whatever it wrote. ``cells``: the figures of each, see :func:`summarise`."""
 
-    out: Path
     accepted: int
     wanted: int
     draws: int
@@ -25,6 +24,13 @@ class Summary:
     def complete(self) -> bool:
         """Whether every face asked for was found."""
         return self.accepted >= self.wanted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary(Totals):
+    """What a run into a batch folder gave."""
+
+    out: Path
 
 
 def summarise(cell: RequestCell, tally: CellTally) -> dict[str, Any]:

@@ -129,17 +129,28 @@ def read_json_object(path: Path) -> dict[str, Any]:
         ValueError: missing, unreadable, not JSON, not an object or changed; the text says which.
     """
     try:
-        value = json.loads(read_regular(path))
+        data = read_regular(path)
     except OSError as error:
         raise ValueError(f"{path.name} cannot be read: {error.strerror}") from None
+    return json_object(data, path.name)
+
+
+def json_object(data: bytes, name: str) -> dict[str, Any]:
+    """A JSON object out of a file's bytes. One that is sealed must be as it was written.
+
+    Raises:
+        ValueError: not JSON, not an object or changed; the text begins with the file's name.
+    """
+    try:
+        value = json.loads(data)
     except (ValueError, RecursionError):
-        raise ValueError(f"{path.name} is not JSON") from None
+        raise ValueError(f"{name} is not JSON") from None
     if not isinstance(value, dict):
-        raise ValueError(f"{path.name} is not a JSON object")
+        raise ValueError(f"{name} is not a JSON object")
     try:
         check_seal(value)
     except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
+        raise ValueError(f"{name}: {error}") from None
     return value
 
 

@@ -57,7 +57,7 @@ def require_ours(out: Path, foreign: Foreign = anything, *, field: str = "--out"
         raise something_else(out, what, field=field)
 
 
-def something_else(out: Path, what: str | None = None, *, field: str = "--out") -> FolderError:
+def something_else(out: Path | str, what: str | None = None, *, field: str = "--out") -> FolderError:
     """The error that a folder is not for this work, and what stands there."""
     named = f": {what}" if what else ""
     return FolderError(f"{out} already holds something else{named}.", field=field, value=out)

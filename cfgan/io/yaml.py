@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -91,3 +93,12 @@ def dump_yaml(value: Any) -> str:
     out = StringIO()
     yaml.dump(value, out)
     return out.getvalue()
+
+
+def front_matter(values: Mapping[str, Any]) -> str:
+    """The YAML block that a card for the Hugging Face Hub begins with, its line ends included.
+
+    JSON is YAML, and says the same with any version of a YAML library.
+    """
+    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items()]
+    return "".join(["---\n", *lines, "---\n"])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import json
 import os
 import re
@@ -19,6 +18,7 @@ from typing import Any
 
 from cfgan.errors import CfganError, ConfigError, InputError
 from cfgan.io.cache import cache_folder
+from cfgan.io.extras import require_package
 from cfgan.io.files import is_safe_name, make_folder, write_bytes
 from cfgan.io.folders import anything, lock_folder, replace_folder, require_ours
 from cfgan.io.reading import read_regular, said
@@ -136,8 +136,7 @@ def upload(folder: Path, names: list[str], repo: str, *, private: bool = True, m
 
 
 def _library() -> Any:
-    if importlib.util.find_spec("huggingface_hub") is None:
-        raise ConfigError('The Hub needs huggingface_hub: pip install "cfgan[hub]".', field="bundle", value="hub")
+    require_package("huggingface_hub", "hub", "The Hub", field="bundle", value="hub", error=ConfigError)
     return importlib.import_module("huggingface_hub")
 
 

@@ -14,6 +14,7 @@ import onnxruntime
 from cfgan.errors import BundleError, InputError
 from cfgan.io.reading import library_errors
 from cfgan.model.bundle import Bundle
+from cfgan.model.cores import cores
 from cfgan.model.engine import CPU_BATCH, GPU_BATCH, Floats, Levels, Workers
 
 _ERROR = 3  # of onnxruntime's log levels: what it has to say about a graph is no business of the user's
@@ -63,7 +64,7 @@ class OnnxEngine:
     name = "onnxruntime"
 
     def __init__(self, bundle: Bundle, device: str) -> None:
-        self._bundle, self._threads, self._providers = bundle, _cores(), _providers(device)
+        self._bundle, self._threads, self._providers = bundle, _threads(), _providers(device)
         self._generator: OnnxGenerator | None = None
         self._classifiers: dict[str, OnnxNetwork] = {}
 
@@ -98,12 +99,12 @@ class OnnxEngine:
         return session
 
 
-def _cores() -> int:
+def _threads() -> int:
     """Threads of one run: as many as the process may use, or as OMP_NUM_THREADS says, which torch reads too."""
     said = os.environ.get("OMP_NUM_THREADS", "")
     if said.isdecimal() and int(said):
         return int(said)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 def _providers(device: str) -> list[Any]:

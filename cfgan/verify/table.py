@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -24,6 +23,7 @@ import numpy as np
 
 from cfgan.errors import InputError, nearest
 from cfgan.io.cells import CellWriter
+from cfgan.io.extras import require_pyarrow
 from cfgan.io.folders import starts_with
 from cfgan.io.outputs import OutputFile
 from cfgan.verify.images import Columns, Readings
@@ -62,8 +62,8 @@ def table_kind(out: Path) -> str:
             value=out,
             nearest=nearest(kind, KINDS),
         )
-    if kind == ".parquet" and importlib.util.find_spec("pyarrow") is None:
-        raise InputError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field="--out", value=out)
+    if kind == ".parquet":
+        require_pyarrow(field="--out", value=out)
     return kind
 
 

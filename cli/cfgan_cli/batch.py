@@ -71,7 +71,8 @@ def _checked(folder: str, trust: Path | None) -> tuple[list[str], dict[str, Any]
         if trust is not None:
             raise InputError(f"{folder} holds shards, and those are not signed.", field="--trust", value=trust)
         store = open_shard_store(folder)
-        return check_shards(store), read_index(store), None
+        index = read_index(store)
+        return check_shards(store, index=index), index, None
     from cfgan.generate.batch import read_batch
     from cfgan.generate.batch_check import check_batch
 

@@ -65,13 +65,13 @@ class ShardOptions:
 
     def workers(self) -> OpenWorkers:
         """Who makes them. Raises ConfigError: Ray is wanted and not installed."""
-        from cfgan.generate.shards.workers import in_process, processes
+        from cfgan.generate.shards.workers import processes
 
         if self.ray is not None:
             from cfgan.generate.shards.ray_workers import ray_actors
 
             return ray_actors(self.ray, self.processes, message)
-        return in_process if self.processes in (None, 1) else processes(self.processes or 1)
+        return processes(self.processes or 1)
 
 
 def make_shards(

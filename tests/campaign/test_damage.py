@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from campaign_helpers import ASKED, HANGS, TRIES, Command, Tally, content, differences, judge_end, run, show
+from campaign_helpers import ASKED, HANGS, TRIES, Command, Tally, conclude, content, differences, judge_end, run, show
 from typer.testing import CliRunner
 
 from cfgan.assemble.parts import Parts, assemble
@@ -63,16 +63,14 @@ def test_a_check_notices_every_change(
             tally.lost += 1
             tally.remarks.append(f"{what}: not noticed")
         path.write_bytes(whole)
-    with capsys.disabled():
-        show(tally, lambda line: print(f"\n{line}", end=""))
-    assert tally.sound(), tally
+    conclude(tally, capsys)
 
 
 @pytest.mark.timeout(0)
 def test_a_run_that_was_changed_makes_no_other_bundle(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Weights, names and readings are under the run's sums; of its log and its settings a bundle only tells."""
+    """Weights, names, readings, settings and log are under the run's sums: a bundle is the same, or refused."""
     shutil.copytree(made / "gan", tmp_path / "gan")
     shutil.copytree(made / "verifier", tmp_path / "verifier")
     runs = (tmp_path / "gan", tmp_path / "verifier")
@@ -96,9 +94,7 @@ def test_a_run_that_was_changed_makes_no_other_bundle(
                 tally.tracebacks += 1
                 tally.remarks.append(f"{what}: {error!r}")
             path.write_bytes(before)
-    with capsys.disabled():
-        show(tally, lambda line: print(f"\n{line}", end=""))
-    assert tally.sound(), tally
+    conclude(tally, capsys)
 
 
 SPECIAL = ("pipe", "device", "folder", "link to itself")
@@ -139,9 +135,7 @@ def test_nothing_but_a_file_is_read_where_one_is_expected(
                 tally.remarks.append(f"{path.name} is a {kind}: not noticed")
             path.rmdir() if kind == "folder" else path.unlink()
             (tmp_path / "away").rename(path)
-    with capsys.disabled():
-        show(tally, lambda line: print(f"\n{line}", end=""))
-    assert tally.sound(), tally
+    conclude(tally, capsys)
 
 
 def begun(out: Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from campaign_helpers import ASKED, TRIES, Command, Tally, content, differences, judge_end, run, show
+from campaign_helpers import ASKED, TRIES, Command, Tally, conclude, content, differences, judge_end, run
 
 pytestmark = ASKED
 WRITERS = ["generate", "data pack", "data import", "balance", "train gan", "train verifier", "train prior"]
@@ -36,9 +36,7 @@ def test_a_disk_that_takes_no_more(
             tally.lost += 1
             tally.remarks.append(f"not as undisturbed: {found[:4]}")
         shutil.rmtree(folder)
-    with capsys.disabled():
-        show(tally, lambda line: print(f"\n{line}", end=""))
-    assert tally.sound(), tally
+    conclude(tally, capsys)
 
 
 @pytest.mark.timeout(0)

@@ -16,7 +16,23 @@ from campaign_helpers import TRIES
 
 from cfgan.model.bundle import Bundle
 
+pytestmark = [
+    pytest.mark.timeout(0),
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc"),
+]
+
 KILLS = 3  # of workers, in a run
+TWO = ("--processes", "2")
+
+
+def command(bundle: Bundle, request: str, count: int) -> list[str]:
+    """All of it but the folder that the shards go into."""
+    line = [sys.executable, "-m", "cfgan", "generate", "-a", request, "-n", str(count), "--seed", "5", "-q"]
+    return [*line, "--bundle", str(bundle.path), "--shards", "tar", "--shard-draws", "64", "--out"]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def children(process: int) -> list[int]:
@@ -31,18 +47,14 @@ def children(process: int) -> list[int]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(0)
 def test_killed_workers_change_nothing(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    if not Path("/proc/self/stat").exists():
-        pytest.skip("there is no /proc")
-    line = [sys.executable, "-m", "cfgan", "generate", "-a", "Red,-Striped", "-n", "4000", "--seed", "5", "-q"]
-    line += ["--bundle", str(tiny_bundle.path), "--shards", "tar", "--shard-draws", "64", "--out"]
+    line = command(tiny_bundle, "Red,-Striped", 4000)
     subprocess.run([*line, str(tmp_path / "calm")], check=True)
-    whole = {path.name: path.read_bytes() for path in (tmp_path / "calm").iterdir()}
+    whole = contents(tmp_path / "calm")
     chance, killed = random.Random(1), 0
     for number in range(TRIES):
         out = tmp_path / str(number)
-        running = subprocess.Popen([*line, str(out), "--processes", "2"])
+        running = subprocess.Popen([*line, str(out), *TWO])
         for _ in range(KILLS):
             before = len(list(out.glob("*.done.json")))
             while running.poll() is None and len(list(out.glob("*.done.json"))) <= before + chance.randrange(6):
@@ -52,22 +64,18 @@ def test_killed_workers_change_nothing(tiny_bundle: Bundle, tmp_path: Path) -> N
                     os.kill(chance.choice(workers), signal.SIGKILL)
                     killed += 1
         assert running.wait(300) == 0
-        assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+        assert contents(out) == whole
     assert killed
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(0)
 def test_a_killed_command_leaves_no_workers_and_goes_on(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    if not Path("/proc/self/stat").exists():
-        pytest.skip("there is no /proc")
-    line = [sys.executable, "-m", "cfgan", "generate", "-a", "Red", "-n", "3000", "-q", "--processes", "2"]
-    line += ["--bundle", str(tiny_bundle.path), "--shards", "tar", "--shard-draws", "64", "--out"]
+    line = command(tiny_bundle, "Red", 3000)
     subprocess.run([*line, str(tmp_path / "calm")], check=True)
-    whole = {path.name: path.read_bytes() for path in (tmp_path / "calm").iterdir()}
+    whole = contents(tmp_path / "calm")
     for name, kind, code in (("term", signal.SIGTERM, 130), ("kill", signal.SIGKILL, -signal.SIGKILL)):
         out = tmp_path / name
-        running = subprocess.Popen([*line, str(out)])
+        running = subprocess.Popen([*line, str(out), *TWO])
         while len(list(out.glob("*.done.json"))) < 3:
             time.sleep(0.01)
         workers = children(running.pid)
@@ -77,5 +85,5 @@ def test_a_killed_command_leaves_no_workers_and_goes_on(tiny_bundle: Bundle, tmp
         while (left := [each for each in workers if Path(f"/proc/{each}").exists()]) and time.monotonic() < deadline:
             time.sleep(0.1)
         assert not left
-        subprocess.run([*line, str(out)], check=True)
-        assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
+        subprocess.run([*line, str(out), *TWO], check=True)
+        assert contents(out) == whole

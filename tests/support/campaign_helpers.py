@@ -282,3 +282,10 @@ def show(tally: Tally, say: Callable[[str], None]) -> None:
     say(tally.row())
     for remark in tally.remarks[:20]:
         say(f"    {remark}")
+
+
+def conclude(tally: Tally, capsys: pytest.CaptureFixture[str]) -> None:
+    """Print the row, whatever else is captured, and fail unless everything was as it should be."""
+    with capsys.disabled():
+        show(tally, lambda line: print(f"\n{line}", end=""))
+    assert tally.sound(), tally

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import re
 import warnings
@@ -15,8 +14,9 @@ import numpy as np
 
 from cfgan.data.read.celeba import read_attribute_file
 from cfgan.data.read.label_values import UNKNOWN
-from cfgan.errors import DataError, InputError, nearest
+from cfgan.errors import DataError, nearest
 from cfgan.io.delimited import open_delimited, open_plain
+from cfgan.io.extras import require_pyarrow
 from cfgan.io.reading import library_errors, open_regular
 
 if TYPE_CHECKING:
@@ -89,8 +89,7 @@ def _checked(frame: pd.DataFrame, path: Path, field: str) -> pd.DataFrame:
 def _parquet(path: Path, field: str) -> pd.DataFrame:
     import pandas as pd
 
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InputError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field=field, value=path)
+    require_pyarrow(field=field, value=path)
     with open_regular(path) as handle:
         return _flat(pd.read_parquet(handle))
 

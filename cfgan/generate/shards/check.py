@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from cfgan.errors import FolderError
@@ -34,8 +35,15 @@ def read_index(store: ShardStore) -> dict[str, Any]:
     return index
 
 
-def check_shards(store: ShardStore, progress: Progress = silent) -> list[str]:
+def check_shards(
+    store: ShardStore, progress: Progress = silent, *, index: Mapping[str, Any] | None = None
+) -> list[str]:
     """Compare all shards with the index.
+
+    Args:
+        store: where they are.
+        progress: told of the shards compared.
+        index: as :func:`read_index` gave it, if that is known already.
 
     Returns:
         One line a problem; empty when every file is there and unchanged, and nothing else is.
@@ -44,7 +52,7 @@ def check_shards(store: ShardStore, progress: Progress = silent) -> list[str]:
         FolderError: no shards, or unfinished ones.
         StorageError: the place cannot be read.
     """
-    index, sizes = read_index(store), store.sizes()
+    index, sizes = read_index(store) if index is None else index, store.sizes()
     problems: list[str] = []
     try:
         records = [ShardRecord(**entry, limit=0) for entry in index["shards"]]

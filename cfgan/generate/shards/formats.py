@@ -6,7 +6,6 @@ Adding a format: one function that encodes rows, and a line in :data:`FORMATS`.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 import json
 import tarfile
@@ -16,6 +15,7 @@ from typing import Any
 
 from cfgan.attributes.spec import Plan
 from cfgan.errors import InputError
+from cfgan.io.extras import require_pyarrow
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,6 @@ class ShardFormat:
     title: str
     ending: str
     encode: Encode
-    needs: str | None = None  # a package that is an extra, of the same name as ``extra``
-    extra: str | None = None
 
 
 def require_format(kind: str) -> ShardFormat:
@@ -56,9 +54,8 @@ def require_format(kind: str) -> ShardFormat:
     if kind not in FORMATS:
         raise InputError(f"{kind!r} is not a format of shards.", field="--shards", value=kind, nearest=[*FORMATS])
     form = FORMATS[kind]
-    if form.needs is not None and importlib.util.find_spec(form.needs) is None:
-        text = f'{kind} needs {form.needs}: pip install "cfgan[{form.extra}]".'
-        raise InputError(text, field="--shards", value=kind)
+    if kind == "parquet":
+        require_pyarrow(field="--shards", value=kind)
     return form
 
 
@@ -110,6 +107,6 @@ def _parquet(rows: Sequence[Row], names: Sequence[str], plan: Plan) -> bytes:
 
 FORMATS = {
     "tar": ShardFormat("tar files of PNG and JSON, as WebDataset reads them", "tar", _tar),
-    "parquet": ShardFormat("Parquet with the images' bytes", "parquet", _parquet, "pyarrow", "parquet"),
+    "parquet": ShardFormat("Parquet with the images' bytes", "parquet", _parquet),
 }
 """Name -> format."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from cfgan.errors import ConfigError, InputError
 from cfgan.generate.shards.content import Shard, ShardRecord
 from cfgan.generate.shards.workers import OpenWorkers, ShardJob, ShardMaker, Workers
+from cfgan.io.extras import require_package
 from cfgan.io.reading import said
 
 
@@ -51,8 +51,7 @@ def ray_actors(address: str, count: int | None, tell: Callable[[str], None]) -> 
         ConfigError: Ray is not installed.
         InputError: the cluster does not answer.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise ConfigError('--ray needs Ray: pip install "cfgan[ray]".', field="--ray", value=address)
+    require_package("ray", "ray", "this", field="--ray", value=address, error=ConfigError)
 
     @contextlib.contextmanager
     def opened(job: ShardJob, stopped: Callable[[], bool]) -> Iterator[Workers]:

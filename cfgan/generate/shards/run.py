@@ -32,9 +32,10 @@ from cfgan.generate.shards.store import ShardStore
 from cfgan.generate.shards.summary import ShardSummary
 from cfgan.generate.shards.workers import RECORD, OpenWorkers, ShardJob, Workers, in_process
 from cfgan.generate.summary import summarise
-from cfgan.io.files import json_bytes
+from cfgan.io.files import json_bytes, json_object
+from cfgan.io.folders import something_else
 from cfgan.io.progress import Progress, silent
-from cfgan.io.seal import check_seal, sealed, unsealed
+from cfgan.io.seal import sealed, unsealed
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.model.engines import open_engine
@@ -107,15 +108,16 @@ def generate_shards(
         cells = [CellSchedule(index, cell, draws) for index, cell in enumerate(plan.cells)]
         if _begin(store, header):
             if index := _finished(store):
-                return _summary(job, _restored(cells, index), started)
+                return _summary(store, plan, _restored(cells, index), started)
             _take_up(store, cells)
         with StopRequest() as stop:
             if any(not cell.counted()[2] for cell in cells):
                 with workers(job, lambda: stop.asked) as open_workers:
                     _make_all(open_workers, cells, plan, stop, progress or silent)
             stop.raise_if_asked(f"{_accepted(cells):,} faces are in {store.where}; the same command goes on from there")
-            _finish(job, header, cells)
-    return _summary(job, cells, started)
+            made = _summary(store, plan, cells, started)
+            _finish(store, header, cells, made, dataset_card(bundle, plan, kind, made))
+    return made
 
 
 def _begin(store: ShardStore, header: Mapping[str, Any]) -> bool:
@@ -125,8 +127,7 @@ def _begin(store: ShardStore, header: Mapping[str, Any]) -> bool:
         store.write(ABOUT, json_bytes(sealed(header)))
         return False
     if ABOUT not in sizes:
-        text = f"{store.where} already holds something else: {min(sizes)}."
-        raise FolderError(text, field="--out", value=store.where)
+        raise something_else(store.where, min(sizes))
     if unsealed(read_object(store, ABOUT)) != json.loads(json.dumps(header)):
         text = f"{store.where} holds other shards (other request, settings, bundle, engine or format)"
         raise FolderError(f"{text}; choose another --out.", field="--out", value=store.where)
@@ -136,16 +137,11 @@ def _begin(store: ShardStore, header: Mapping[str, Any]) -> bool:
 def read_object(store: ShardStore, name: str) -> dict[str, Any]:
     """A sealed JSON object of a place. Raises FolderError if it is damaged or missing, StorageError."""
     try:
-        value = json.loads(store.read(name))
-        if not isinstance(value, dict):
-            raise ValueError("it is not a JSON object")
-        check_seal(value)
+        return json_object(store.read(name), name)
     except FileNotFoundError:
         raise FolderError(f"{store.where}: {name} is missing.", field="--out", value=store.where) from None
-    except (ValueError, RecursionError) as error:
-        text = f"{store.where}: {name} is damaged ({error})."
-        raise FolderError(text[:300], field="--out", value=store.where) from None
-    return value
+    except ValueError as error:
+        raise FolderError(f"{store.where} is damaged: {error}.", field="--out", value=store.where) from None
 
 
 def _finished(store: ShardStore) -> dict[str, Any] | None:
@@ -193,15 +189,16 @@ def _make_all(workers: Workers, cells: list[CellSchedule], plan: Plan, stop: Sto
         done, _ = wait(waiting, timeout=_PATIENCE, return_when=FIRST_COMPLETED)
         broken = False
         for future in done:
-            shard = waiting.pop(future)
-            cells[shard.cell].running.discard(shard.number)
             try:
-                cells[shard.cell].take(future.result())
-                deaths = 0
+                record = future.result()
             except BrokenProcessPool:
                 broken = True
             except StoppedError:
                 return
+            else:
+                del waiting[future]
+                cells[record.cell].take(record)
+                deaths = 0
         if broken:
             # All that was under way is lost with the pool, and is given out again.
             for shard in waiting.values():
@@ -213,7 +210,7 @@ def _make_all(workers: Workers, cells: list[CellSchedule], plan: Plan, stop: Sto
             workers.restart()
         if done:
             made = sum(len(cell.records) for cell in cells)
-            progress("generating", min(_accepted(cells), plan.count), plan.count, f"{made:,} shards")
+            progress("generating", _accepted(cells), plan.count, f"{made:,} shards")
 
 
 def _next(cells: list[CellSchedule]) -> Shard | None:
@@ -221,38 +218,28 @@ def _next(cells: list[CellSchedule]) -> Shard | None:
 
 
 def _accepted(cells: list[CellSchedule]) -> int:
-    return sum(min(cell.cell.count, sum(r.faces for r in cell.records.values())) for cell in cells)
+    return sum(min(cell.cell.count, cell.made) for cell in cells)
 
 
-def _counting(cells: list[CellSchedule]) -> list[ShardRecord]:
-    """The records that count, in order."""
-    return [cell.records[number] for cell in cells for number in range(cell.counted()[0])]
-
-
-def _finish(job: ShardJob, header: Mapping[str, Any], cells: list[CellSchedule]) -> None:
+def _finish(
+    store: ShardStore, header: Mapping[str, Any], cells: list[CellSchedule], made: ShardSummary, card: str
+) -> None:
     """Index and card; what was made in vain goes, and the records go last."""
-    store, plan = job.store, job.plan
-    records = _counting(cells)
-    kept = {record.file for record in records}
-    about = {
-        "synthetic": True,
-        "wanted": plan.count,
-        "accepted": sum(record.faces for record in records),
-        "draws": sum(int(record.tally["next_draw"]) for record in records),
-        "cells": [summarise(cell.cell, _tally(cell)) for cell in cells],
-    }
-    store.write(CARD, dataset_card(job, header, about).encode("utf-8"))
-    store.write(INDEX, json_bytes(sealed({**header, **about, "shards": [_entry(record) for record in records]})))
-    form = require_format(job.kind)
+    records = [record for cell in cells for record in cell.counting()]
+    about = {"synthetic": True, "wanted": made.wanted, "accepted": made.accepted, "draws": made.draws}
+    index = {**header, **about, "cells": made.cells, "shards": [_entry(record) for record in records]}
+    store.write(CARD, card.encode("utf-8"))
+    store.write(INDEX, json_bytes(sealed(index)))
+    kept, ending = {record.file for record in records}, require_format(header["shards"]["format"]).ending
     for name in store.sizes():
-        if name.endswith(RECORD) or (name.endswith(f".{form.ending}") and name not in kept):
+        if name.endswith(RECORD) or (name.endswith(f".{ending}") and name not in kept):
             store.remove(name)
 
 
 def _tally(schedule: CellSchedule) -> CellTally:
     """What all counted shards of a request took together."""
     whole = CellTally()
-    for record in _counting([schedule]):
+    for record in schedule.counting():
         part = CellTally(**record.tally)
         whole.next_draw += part.next_draw
         whole.accepted += part.accepted
@@ -263,14 +250,14 @@ def _tally(schedule: CellSchedule) -> CellTally:
     return whole
 
 
-def _summary(job: ShardJob, cells: list[CellSchedule], started: float) -> ShardSummary:
-    records = _counting(cells)
+def _summary(store: ShardStore, plan: Plan, cells: list[CellSchedule], started: float) -> ShardSummary:
+    tallies = [_tally(cell) for cell in cells]
     return ShardSummary(
-        where=job.store.where,
-        accepted=sum(record.faces for record in records),
-        wanted=job.plan.count,
-        draws=sum(int(record.tally["next_draw"]) for record in records),
+        where=store.where,
+        accepted=sum(tally.accepted for tally in tallies),
+        wanted=plan.count,
+        draws=sum(tally.next_draw for tally in tallies),
         seconds=time.monotonic() - started,
-        shards=sum(bool(record.file) for record in records),
-        cells=[summarise(cell.cell, _tally(cell)) for cell in cells],
+        shards=sum(bool(record.file) for cell in cells for record in cell.counting()),
+        cells=[summarise(cell.cell, tally) for cell, tally in zip(cells, tallies, strict=True)],
     )

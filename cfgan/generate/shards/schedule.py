@@ -14,7 +14,7 @@ from cfgan.generate.shards.content import Shard, ShardRecord
 
 @dataclass
 class CellSchedule:
-    """The shards of one request.
+    """The shards of one request. What is known of them is kept up with each record, for there may be many.
 
     Args:
         index: its place in the plan.
@@ -27,6 +27,10 @@ class CellSchedule:
     draws: int
     records: dict[int, ShardRecord] = field(default_factory=dict)
     running: set[int] = field(default_factory=set)
+    made: int = 0  # faces in all records
+    _drawn: int = 0  # draws that they took
+    _place: int = 0  # shards that count so far
+    _faces: int = 0  # faces in them
 
     @property
     def last(self) -> int:
@@ -40,17 +44,7 @@ class CellSchedule:
 
     def counted(self) -> tuple[int, int, bool]:
         """Shards that count so far, faces in them, and whether nothing is left to be made."""
-        faces = 0
-        for number in range(self.last):
-            record = self.records.get(number)
-            missing = self.cell.count - faces
-            # The last one is cut even if it holds just as many: draws after its last face were made in vain.
-            if record is None or record.limit < missing or (record.faces >= missing and record.limit > missing):
-                return number, faces, False
-            faces += record.faces
-            if faces == self.cell.count:
-                return number + 1, faces, True
-        return self.last, faces, True
+        return self._place, self._faces, self._faces == self.cell.count or self._place == self.last
 
     def next(self) -> Shard | None:
         """What should be made now; None if there is nothing, or nothing before more is known."""
@@ -60,24 +54,28 @@ class CellSchedule:
         missing = self.cell.count - faces
         if place in self.records:  # not cut, or to another count
             return None if place in self.running else self.shard(place, missing)
-        ahead = sum(record.faces for number, record in self.records.items() if number > place)
-        waiting = len(self.running) * self.draws * self._rate()
-        if self.running and faces + ahead + waiting >= self.cell.count:
+        rate = self.made / self._drawn if self._drawn else 1.0  # all draws while nothing is known
+        if self.running and self.made + len(self.running) * self.draws * rate >= self.cell.count:
             return None
         number = next((n for n in range(place, self.last) if n not in self.records and n not in self.running), None)
         return None if number is None else self.shard(number, missing if number == place else self.cell.count)
 
-    def _rate(self) -> float:
-        """Faces a draw, so far; all draws while nothing is known."""
-        draws = sum(int(record.tally["next_draw"]) for record in self.records.values())
-        return sum(record.faces for record in self.records.values()) / draws if draws else 1.0
-
     def take(self, record: ShardRecord) -> None:
-        """A shard is made."""
+        """A shard is made, or made again."""
         self.running.discard(record.number)
+        for sign, each in ((-1, self.records.get(record.number)), (1, record)):
+            if each is not None:
+                self.made += sign * each.faces
+                self._drawn += sign * int(each.tally["next_draw"])
         self.records[record.number] = record
+        while not self.counted()[2] and (found := self.records.get(self._place)) is not None:
+            missing = self.cell.count - self._faces
+            # The last one is cut even if it holds just as many: draws after its last face were made in vain.
+            if found.limit < missing or (found.faces >= missing and found.limit > missing):
+                return
+            self._faces += found.faces
+            self._place += 1
 
-    def in_vain(self) -> list[ShardRecord]:
-        """Shards that do not count, once nothing is left to be made."""
-        place, _, done = self.counted()
-        return [record for number, record in self.records.items() if number >= place] if done else []
+    def counting(self) -> list[ShardRecord]:
+        """The records that count, in order."""
+        return [self.records[number] for number in range(self._place)]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.util
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cfgan.errors import CfganError, FolderError, InputError, StorageError
+from cfgan.io.extras import require_package
 from cfgan.io.files import make_folder, remove_partials, user_path, write_bytes
 from cfgan.io.folders import lock_folder, refuse_inside
 from cfgan.io.reading import open_regular, said
@@ -58,8 +58,7 @@ def open_shard_store(where: str | Path) -> ShardStore:
         return FolderStore(user_path(where, field="--out"))
     if scheme == "file":
         return FolderStore(user_path(rest, field="--out"))
-    if importlib.util.find_spec("fsspec") is None:
-        raise InputError(f'{scheme}:// needs fsspec: pip install "cfgan[buckets]".', field="--out", value=text)
+    require_package("fsspec", "buckets", f"{scheme}://", field="--out", value=text)
     return BucketStore(text)
 
 

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from cfgan.generate.summary import Totals
 
 
-@dataclass(frozen=True)
-class ShardSummary:
-    """What a run gave. ``cells``: as :func:`cfgan.generate.summary.summarise` says."""
+@dataclass(frozen=True, kw_only=True)
+class ShardSummary(Totals):
+    """What a run gave: also where the shards are, and how many."""
 
     where: str
-    accepted: int
-    wanted: int
-    draws: int
-    seconds: float
     shards: int
-    cells: list[dict[str, Any]]
-
-    @property
-    def complete(self) -> bool:
-        """Whether every face asked for was found."""
-        return self.accepted >= self.wanted

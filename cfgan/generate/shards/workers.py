@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cfgan.attributes.spec import Plan
-from cfgan.errors import StoppedError
+from cfgan.errors import BundleError, StoppedError
 from cfgan.generate.sampling import Sampler
 from cfgan.generate.shards.content import Shard, ShardRecord, make_shard
 from cfgan.generate.shards.store import ShardStore
 from cfgan.io.files import json_bytes
 from cfgan.io.seal import sealed
-from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.model.bundle import open_bundle
+from cfgan.model.cores import cores
 
 RECORD = ".done.json"
 """How the file ends that says that a shard is finished; it is written after the shard."""
@@ -69,11 +70,9 @@ OpenWorkers = Callable[[ShardJob, Callable[[], bool]], AbstractContextManager[Wo
 class ShardMaker:
     """Makes and stores the shards of a job, one after the other."""
 
-    def __init__(self, job: ShardJob, bundle: Bundle | None = None) -> None:
-        from cfgan.errors import BundleError
-
+    def __init__(self, job: ShardJob) -> None:
         self._job = job
-        opened = open_bundle(job.bundle) if bundle is None else bundle
+        opened = open_bundle(job.bundle)
         if opened.digest != job.digest:
             raise BundleError(f"{job.bundle} is not the bundle that this job was begun with.")
         self._sampler = Sampler(opened, job.device)
@@ -116,7 +115,7 @@ class _Processes:
     def __init__(self, job: ShardJob, count: int, stop: Any) -> None:
         self.slots, self._job, self._stop = count, job, stop
         self._context = multiprocessing.get_context("spawn")
-        self._threads = max(1, _cores() // count)
+        self._threads = max(1, cores() // count)
         self._pool = self._open()
 
     def _open(self) -> ProcessPoolExecutor:
@@ -136,7 +135,10 @@ class _Processes:
 
 
 def processes(count: int) -> OpenWorkers:
-    """So many processes of this machine, each with its share of the cores."""
+    """So many processes of this machine, each with its share of the cores; one is this process itself."""
+
+    if count == 1:
+        return in_process
 
     @contextlib.contextmanager
     def opened(job: ShardJob, stopped: Callable[[], bool]) -> Iterator[Workers]:
@@ -176,7 +178,3 @@ def _make(shard: Shard) -> ShardRecord:
     if _maker is None:
         raise RuntimeError("a worker was not begun")
     return _maker.make(shard, _stop.is_set)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

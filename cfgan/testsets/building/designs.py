@@ -183,16 +183,23 @@ def _hardest(maker: FaceMaker, model: MatchedModel, enrolled: Sequence[Face]) ->
     )
 
 
+def _bases(
+    maker: FaceMaker, cell: RequestCell, model: TransectModel | CaptureModel, values: Values, built: Built
+) -> tuple[list[Face], dict[str, int], PairList]:
+    """The subjects of a design that has one image of each to begin with, their folds, and no pairs yet."""
+    bases = maker.subjects("base", cell)
+    built.quota("subjects", model.subjects, len(bases))
+    folds = {face.subject: fold_of(i, model.folds) for i, face in enumerate(bases)}
+    return bases, folds, PairList(values, folds)
+
+
 def transect(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) -> Built:
     """One face, one attribute changed at a time; see :class:`TransectModel`."""
     plan, model = maker.plan, maker.plan.model
     if not isinstance(model, TransectModel):
         raise TypeError("not a transect plan")
     built = Built()
-    bases = maker.subjects("base", cells["base"])
-    built.quota("subjects", model.subjects, len(bases))
-    folds = {face.subject: fold_of(i, model.folds) for i, face in enumerate(bases)}
-    pairs = PairList(values, folds)
+    bases, folds, pairs = _bases(maker, cells["base"], model, values, built)
     _add_changes(maker, plan, bases, pairs, lambda face, name: name, built, search=model.search)
     add_captures(maker, bases, pairs, lambda face, name: name)
     _add_imposters(bases, folds, model.folds, model.imposters, maker, pairs, lambda face: IMPOSTER, built)
@@ -230,10 +237,7 @@ def capture(maker: FaceMaker, cells: Mapping[str, RequestCell], values: Values) 
     if not isinstance(model, CaptureModel):
         raise TypeError("not a capture plan")
     built = Built()
-    bases = maker.subjects("base", cells["base"])
-    built.quota("subjects", model.subjects, len(bases))
-    folds = {face.subject: fold_of(i, model.folds) for i, face in enumerate(bases)}
-    pairs = PairList(values, folds)
+    bases, folds, pairs = _bases(maker, cells["base"], model, values, built)
     couples = _add_imposters(bases, folds, model.folds, model.imposters, maker, pairs, lambda face: RANDOM, built)
     for change in captures_of(plan.resolved):
         changed = captured(maker, bases, change)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,8 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cfgan.errors import FolderError, InputError
+from cfgan.errors import FolderError
+from cfgan.io.extras import require_pyarrow
 from cfgan.io.files import atomic_write, make_folder, write_bytes, write_text
+from cfgan.io.yaml import front_matter
 from cfgan.testsets.export.source import ExportOptions, Plan, Source, Tick, for_each
 from cfgan.testsets.folder import ATTRIBUTES, ITEMS, PAIRS, Item, Pair
 from cfgan.testsets.tables import GALLERY, ImageRow, attribute_rows, csv_text, set_digest
@@ -81,9 +82,7 @@ def _card(source: Source) -> str:
         "tags": ["synthetic", "face-recognition"],
         "configs": [{"config_name": "default", "data_files": [{"split": "test", "path": "test/**"}]}],
     }
-    # JSON is YAML, and says the same with any version of a YAML library.
-    lines = [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items()]
-    return "\n".join(["---", *lines, "---", "", "See README.txt.", ""])
+    return front_matter(front) + "\nSee README.txt.\n"
 
 
 def plan_parquet(source: Source, options: ExportOptions) -> Plan:
@@ -93,8 +92,7 @@ def plan_parquet(source: Source, options: ExportOptions) -> Plan:
         InputError: pyarrow is not installed.
         FolderError: a cell of the table of images is not what its column holds.
     """
-    if importlib.util.find_spec("pyarrow") is None:
-        raise InputError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field="--format", value="parquet")
+    require_pyarrow(field="--format", value="parquet")
     testset = source.testset
     for row in attribute_rows(testset.path):
         _cells(source.columns, row)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import importlib
-import importlib.util
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ import numpy as np
 
 from cfgan.errors import DataError, nearest
 from cfgan.io.delimited import open_delimited
+from cfgan.io.extras import require_pyarrow
 from cfgan.io.files import sha256_of, user_path
 from cfgan.io.reading import library_errors, open_regular
 from cfgan.testsets.scores.rates import Floats
@@ -166,8 +166,7 @@ def _csv(path: Path, key: str, column: str) -> Iterator[tuple[str, str]]:
 
 
 def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
-    if importlib.util.find_spec("pyarrow") is None:
-        raise DataError('Parquet needs pyarrow: pip install "cfgan[parquet]".', field=FIELD, value=path)
+    require_pyarrow(field=FIELD, value=path, error=DataError)
     # Imported by name: pyarrow is an optional extra.
     parquet = importlib.import_module("pyarrow.parquet")
     with library_errors(path, lambda text: DataError(text, field=FIELD, value=path)):
