@@ -71,7 +71,7 @@ TRANSFORMS: dict[str, Callable[[Tensor, torch.Generator, Tensor], Tensor]] = {
 }
 
 
-def augment(images: Tensor, names: Sequence[str], strength: float, rng: torch.Generator) -> Tensor:
+def augment(images: Tensor, names: Sequence[str], strength: float | Tensor, rng: torch.Generator) -> Tensor:
     """Apply the named transforms in order, each to an image with probability ``strength``."""
     for name in names:
         apply = (torch.rand(len(images), 1, 1, 1, generator=rng, device=images.device) < strength).to(images.dtype)

@@ -156,6 +156,10 @@ class GanConfig:
     seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
     threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
     device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    capture: bool = _setting(
+        False, "record the step once as CUDA graphs and replay it: small networks wait for launches otherwise; one GPU"
+    )
+    bfloat16: bool = _setting(True, "on a GPU: both networks compute in bfloat16, the penalties in full precision")
     save_images: _Count = _setting(20_000, "between two saved states", "images")
     sample_images: _Count = _setting(20_000, "between two sample grids", "images")
     log_images: _Count = _setting(640, "between two lines of stats.jsonl", "images")

@@ -11,12 +11,15 @@ import contextlib
 import math
 from pathlib import Path
 
+import torch
+
 from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, StoppedError
 from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import open_bundle
 from cfgan.training import state as saved
+from cfgan.training.captured import make_stepper
 from cfgan.training.config import GanConfig, to_dict, with_budget
 from cfgan.training.data import load_split
 from cfgan.training.distributed import ProcessGroup, init_distributed
@@ -24,7 +27,7 @@ from cfgan.training.gan_output import TrainingLogger, export_networks
 from cfgan.training.networks import TrainingNetworks, gan_shape, make_networks
 from cfgan.training.probe import Probe, adapted
 from cfgan.training.sampling_rows import repeat_factors
-from cfgan.training.step import draw_inputs, step
+from cfgan.training.step import draw_inputs
 from cfgan.training.transfer import require_fitting_guides, require_other_guide, require_same_networks, start_from
 
 _MAY_CHANGE = {
@@ -33,6 +36,7 @@ _MAY_CHANGE = {
     "least_images",
     "threads",
     "device",
+    "capture",
     "save_images",
     "sample_images",
     "log_images",
@@ -87,7 +91,10 @@ def train_gan(
             if logger:
                 logger.start(images)
 
+            stepper = make_stepper(networks, config, group)
+
             def save() -> None:
+                stepper.require_finite(images)
                 if group.writes:
                     saved.save_state(run, images, networks.state())
                     export_networks(run, networks, shape, store, images)
@@ -95,8 +102,8 @@ def train_gan(
             while images < config.images:
                 set_rates(networks, config, images)
                 rng = saved.step_generator(config.seed, group.rank, images, group.device)
-                inputs = draw_inputs(train, weights, config, rng)
-                figures = step(networks, inputs, config, images, rng)
+                inputs = draw_inputs(train, weights, config, rng, networks.strength)
+                figures = stepper(inputs, images, rng)
                 before, images = images, images + seen_a_step
                 for average in networks.averages:
                     average.update(networks.generator, seen_a_step, images + networks.images_before)
@@ -168,4 +175,7 @@ def set_rates(networks: TrainingNetworks, config: GanConfig, images: int) -> Non
         (networks.optimizer_d, config.learning_rate_discriminator),
     ):
         for group in optimizer.param_groups:
-            group["lr"] = rate * factor
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate * factor)  # what a recorded step reads
+            else:
+                group["lr"] = rate * factor

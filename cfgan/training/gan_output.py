@@ -63,7 +63,7 @@ class TrainingLogger:
         self._sums.clear()
         elapsed = time.monotonic() - self._clock
         row["images_per_second"] = round((images - self._since) / max(elapsed, 1e-9), 1)
-        row["rate"] = networks.optimizer_g.param_groups[0]["lr"]
+        row["rate"] = float(networks.optimizer_g.param_groups[0]["lr"])
         row["augment_strength"] = round(networks.strength, 4)
         if sample:
             row |= self._probe.measure(networks)

@@ -120,7 +120,8 @@ class TrainingNetworks:
             self.strength = float(state["strength"])
         for optimizer in (self.optimizer_g, self.optimizer_d):
             for group in optimizer.param_groups:
-                group["betas"] = (config.beta1, config.beta2)
+                # As a new one has them: of a run on a GPU they may be a tensor there.
+                group |= {"betas": (config.beta1, config.beta2), "lr": float(group["lr"]), "capturable": False}
 
 
 def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:

@@ -245,21 +245,22 @@ class WeightAverage:
 
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.half_life_images = half_life_images
+        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._follows: nn.Module | None = None
 
     @torch.no_grad()
     def update(self, module: nn.Module, batch: int, images: int) -> None:
         """Move towards ``module``. Early on the half-life is at most a tenth of the images seen (ramp-up)."""
         half_life = min(self.half_life_images, images / 10)
         keep = 0.5 ** (batch / half_life) if half_life > 0 else 0.0
-        mine: list[Tensor] = []
-        theirs: list[Tensor] = []
-        for average, now in zip(self.module.state_dict().values(), module.state_dict().values(), strict=True):
-            if average.is_floating_point():
-                mine.append(average)
-                theirs.append(now)
-            else:
-                average.copy_(now)
-        torch._foreach_lerp_(mine, theirs, 1.0 - keep)
+        if self._follows is not module:  # loading copies into the same tensors, so they are looked up once
+            self._follows = module
+            self._pairs = list(zip(self.module.state_dict().values(), module.state_dict().values(), strict=True))
+        moved = [pair for pair in self._pairs if pair[0].is_floating_point()]
+        torch._foreach_lerp_([mine for mine, _ in moved], [theirs for _, theirs in moved], 1.0 - keep)
+        for mine, theirs in self._pairs:
+            if not mine.is_floating_point():
+                mine.copy_(theirs)
 
 
 def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:

@@ -27,29 +27,45 @@ class Inputs:
         condition: of the fakes and in the discriminator: the labels, unknown ones 0. Losses that read attributes are
             taken over ``labels``, so that nothing is pulled towards 0 where nothing is known.
         z: latents (N, Z).
+        strength: of the augmentation, 0..1; a scalar tensor in a step that is recorded.
     """
 
     real: Tensor
     labels: Tensor
     condition: Tensor
     z: Tensor
+    strength: float | Tensor = 1.0
 
 
-def draw_inputs(train: TensorData, weights: Tensor, config: GanConfig, rng: torch.Generator) -> Inputs:
+def draw_inputs(
+    train: TensorData, weights: Tensor, config: GanConfig, rng: torch.Generator, strength: float | None = None
+) -> Inputs:
     """Reals (rare values more often; half of them mirrored, unless configured not) and a latent for each, with the same
-    condition."""
+    condition. ``strength``: of the augmentation; none: as configured."""
     device = weights.device
     rows = torch.multinomial(weights, config.batch, replacement=True, generator=rng)
     mirrored = (torch.rand(config.batch, generator=rng, device=device) < 0.5) & config.mirror
     real, labels = train.batch(rows, mirrored)
     z = torch.randn(config.batch, config.z_dim, generator=rng, device=device)
-    return Inputs(real, labels, torch.nan_to_num(labels), z)
+    strength = config.augment_strength if strength is None else strength
+    return Inputs(real, labels, torch.nan_to_num(labels), z, strength)
+
+
+def penalty_is_due(config: GanConfig, images: int) -> bool:
+    """Whether the step after so many images, of all processes together, takes the gradient penalties."""
+    return (images // (config.batch * world_size())) % config.penalty_steps == 0
 
 
 def step(
-    networks: TrainingNetworks, inputs: Inputs, config: GanConfig, images: int, rng: torch.Generator
+    networks: TrainingNetworks,
+    inputs: Inputs,
+    config: GanConfig,
+    images: int,
+    rng: torch.Generator,
+    *,
+    check: bool = True,
 ) -> dict[str, Tensor]:
-    """One discriminator and one generator update. Returns detached figures (scalars).
+    """One discriminator and one generator update. Returns detached figures (scalars), gradient norms among them.
 
     Args:
         networks: the networks.
@@ -57,12 +73,13 @@ def step(
         config: the run's.
         images: images seen so far, by all processes together.
         rng: of this step; augmentation draws from it.
+        check: look at losses and norms before the weights change. That waits for the device: who records steps looks
+            at the figures later.
 
     Raises:
         TrainingError: a loss or gradient norm is not finite; raised before the weights change.
     """
-    device = inputs.z.device
-    with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    with _autocast(inputs.z, config):
         fake = networks.generator(inputs.z, inputs.condition).float()
     loss, figures = discriminator_loss(networks, inputs, fake.detach(), config, images, rng)
     looked = None
@@ -70,10 +87,15 @@ def step(
         looked = look(networks, inputs, fake, config, rng)
         extra, more = heads_loss(networks, inputs, looked)
         loss, figures = loss + config.feature_weight * extra, figures | more
-    _update(networks.optimizer_d, loss, "discriminator", images)
+    figures["d_gradient"] = _update(networks.optimizer_d, loss, "discriminator", images, check)
     loss, more = generator_loss(networks, inputs, fake, config, rng, looked)
-    _update(networks.optimizer_g, loss, "generator", images)
+    more["g_gradient"] = _update(networks.optimizer_g, loss, "generator", images, check)
     return {name: value.detach() for name, value in (figures | more).items()}
+
+
+def _autocast(images: Tensor, config: GanConfig) -> torch.autocast:
+    device = images.device.type
+    return torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and config.bfloat16)
 
 
 def discriminator_loss(
@@ -82,12 +104,12 @@ def discriminator_loss(
     """What the discriminator minimises, and its parts."""
     discriminator = networks.discriminator.requires_grad_(True)
     real, condition = inputs.real, inputs.condition
-    both = augment(torch.cat([real, fake]), config.augment, networks.strength, rng)
+    both = augment(torch.cat([real, fake]), config.augment, inputs.strength, rng)
     twice = torch.cat([condition, condition])
     figures: dict[str, Tensor] = {}
     loss = both.new_zeros(())
     if config.image_weight:
-        with torch.autocast(both.device.type, torch.bfloat16, enabled=both.is_cuda):
+        with _autocast(both, config):
             judged = discriminator(both, twice)
         logit_real, logit_fake = judged.logit.float().chunk(2)
         adversarial = _discriminator(config, logit_real, logit_fake)
@@ -98,7 +120,7 @@ def discriminator_loss(
         loss = config.image_weight * adversarial + config.attribute_weight * attributes
         figures = {"d_loss": adversarial, "d_attributes": attributes}
         figures |= {"d_real": logit_real.mean(), "d_fake": logit_fake.mean()}
-        if (images // (config.batch * world_size())) % config.penalty_steps == 0:
+        if penalty_is_due(config, images):
             for name, gamma, part in (
                 ("r1", config.r1_gamma, both[: len(real)]),
                 ("r2", config.r2_gamma, both[len(real) :]),
@@ -121,8 +143,8 @@ def look(networks: TrainingNetworks, inputs: Inputs, fake: Tensor, config: GanCo
     if networks.features is None:
         raise ValueError("heads need features")
     with torch.no_grad():
-        real = networks.features.maps(augment(inputs.real, config.augment, networks.strength, rng))
-    return Looked(real, networks.features.maps(augment(fake, config.augment, networks.strength, rng)))
+        real = networks.features.maps(augment(inputs.real, config.augment, inputs.strength, rng))
+    return Looked(real, networks.features.maps(augment(fake, config.augment, inputs.strength, rng)))
 
 
 def heads_loss(networks: TrainingNetworks, inputs: Inputs, looked: Looked) -> tuple[Tensor, dict[str, Tensor]]:
@@ -148,12 +170,12 @@ def generator_loss(
     """What the generator minimises, and its parts."""
     discriminator = networks.discriminator.requires_grad_(False)  # no weight gradients are computed for it
     real, condition = inputs.real, inputs.condition
-    both = augment(torch.cat([real, fake]), config.augment, networks.strength, rng)
+    both = augment(torch.cat([real, fake]), config.augment, inputs.strength, rng)
     augmented = both[len(real) :]
     loss = fake.new_zeros(())
     figures: dict[str, Tensor] = {}
     if config.image_weight:
-        with torch.autocast(fake.device.type, torch.bfloat16, enabled=fake.is_cuda):
+        with _autocast(fake, config):
             judged = discriminator(augmented, condition)
             if config.loss == "relativistic":
                 with torch.no_grad():
@@ -198,14 +220,17 @@ def _penalty(
     return losses.finite_gradient_penalty(critic, images, rng)
 
 
-def _update(optimizer: torch.optim.Optimizer, loss: Tensor, name: str, images: int) -> None:
+def _update(optimizer: torch.optim.Optimizer, loss: Tensor, name: str, images: int, check: bool) -> Tensor:
+    """Take a step down a loss. Returns the gradient's norm."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if world_size() > 1:
         average_gradients(optimizer)
-    finite = {f"{name} loss": loss.detach(), f"{name} gradient": saved.gradient_norm(optimizer)}
-    saved.require_finite(finite, images)
+    norm = saved.gradient_norm(optimizer)
+    if check:
+        saved.require_finite({f"{name} loss": loss.detach(), f"{name} gradient": norm}, images)
     optimizer.step()
+    return norm
 
 
 def average_gradients(optimizer: torch.optim.Optimizer) -> None:

@@ -6,7 +6,8 @@ know start at zero, so that they have no effect until they are learned. Attribut
 then on as they are on average in the bundle's training labels, which the bias of the layer takes over: left out, they
 would be conditions of 0, which no generator has ever seen.
 
-A run on images of twice the side starts from networks that were given a block more (:mod:`cfgan.training.growth`).
+A run on images of twice the side starts from networks that were given a block more (:mod:`cfgan.training.growth`), a
+wider one from networks that were given more channels (:mod:`cfgan.training.widening`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from cfgan.networks.dcgan import Discriminator, Generator
 from cfgan.networks.shape import GanShape
 from cfgan.training.growth import grown_discriminator, grown_generator, grown_shape, require_growth
 from cfgan.training.networks import IMAGENET, TrainingNetworks, bundle_of
+from cfgan.training.widening import require_widening, widened_discriminator, widened_generator
 
 _COLUMNS = re.compile(r"(^|\.)(input|style|projection(\.\d+)?)\.(weight|parametrizations\.weight\.original)$")
 """Weights whose last columns belong to the attributes, one each, where the condition enters there at all."""
@@ -89,12 +91,15 @@ def shape_settings(bundle: Bundle, size: int) -> dict[str, Any]:
 def require_same_networks(shape: GanShape, bundle: Bundle) -> None:
     """Raise ConfigError, with what to do, if the networks of a run cannot start from those of a bundle.
 
-    Only the vocabulary may differ, the run may have more refinements, and its images twice the side.
+    Only the vocabulary may differ, the run may have more refinements and a larger width, and its images twice the side.
     """
     for key, value in asdict(_start_shape(bundle, shape.size)).items():
         mine = getattr(shape, key)
         if key == "attributes" or mine == value or (key == "refine" and set(mine) >= set(value)):
             continue  # further refinements start as the identity
+        if key == "width" and mine > value:
+            require_widening(bundle, shape)
+            continue
         shown = json.dumps(list(value) if isinstance(value, tuple) else value)
         grown = "" if shape.size == bundle.size else f"for images of {shape.size} pixels "
         raise ConfigError(
@@ -162,6 +167,9 @@ def start_from(networks: TrainingNetworks, vocabulary: Vocabulary, bundle: Bundl
     if shape.size != bundle.size:
         generator = grown_generator(cast(Generator, generator), bundle.prior())
         discriminator = grown_discriminator(cast(Discriminator, discriminator))
+    if shape.width != cast(Generator, generator).shape.width:
+        generator = widened_generator(cast(Generator, generator), shape.width)
+        discriminator = widened_discriminator(cast(Discriminator, discriminator), shape.width)
     _transplant(networks.generator, generator, len(vocabulary), left, pairs)
     _transplant(networks.discriminator, discriminator, len(vocabulary), left, pairs)
     for average in networks.averages:

@@ -1,0 +1,76 @@
+"""Trained networks with more channels than they were trained with.
+
+The wider networks say at first what the narrow ones said: the first channels keep their weights, and of the new ones,
+which start at random, nothing goes to the old ones. They are there to be learned, as in Net2Net (Chen et al., ICLR
+2016), which splits channels instead.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from cfgan.errors import ConfigError
+from cfgan.model.bundle import Bundle
+from cfgan.networks.dcgan import Discriminator, Generator
+from cfgan.networks.shape import GanShape
+
+_INPUTS_FIRST = re.compile(r"\.up\.weight$")
+"""Weights of transposed convolutions, which hold their inputs before their outputs."""
+_PAIRS = re.compile(r"(^|\.)modulation\.(weight|bias)$")
+"""Rows of which the first half are scales and the second half shifts."""
+
+
+def require_widening(bundle: Bundle, shape: GanShape) -> None:
+    """Raise ConfigError unless networks of a shape can be a bundle's, widened. Equal widths always can."""
+    if shape.width == bundle.shape.width:
+        return
+    if bundle.shape.family != "dcgan":
+        why = f"the {bundle.shape.family} family cannot be widened"
+    elif bundle.shape.spectral_norm:
+        why = "under a spectral norm its discriminator cannot be widened"
+    else:
+        return
+    raise ConfigError(f"{why}; say --set width={bundle.shape.width}.", field="width", value=shape.width)
+
+
+def widened_generator(old: Generator, width: int) -> Generator:
+    """A generator of another width, at least as large, that makes the same pictures; in evaluation mode."""
+    return cast(Generator, _widened(old, width)).eval()
+
+
+def widened_discriminator(old: Discriminator, width: int) -> Discriminator:
+    """A discriminator of another width, at least as large, that says the same."""
+    return cast(Discriminator, _widened(old, width))
+
+
+@torch.no_grad()
+def _widened(old: Generator | Discriminator, width: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        new = type(old)(replace(old.shape, width=width))
+    state = new.state_dict()
+    for name, value in old.state_dict().items():
+        if _PAIRS.search(name):
+            for mine, theirs in zip(state[name].chunk(2), value.chunk(2), strict=True):
+                mine[: len(theirs)] = theirs
+        elif value.ndim == 0:
+            state[name].copy_(value)
+        elif value.ndim == 1:
+            state[name][: len(value)] = value
+        else:
+            _place(state[name], value, 0 if _INPUTS_FIRST.search(name) else 1)
+    new.load_state_dict(state)
+    return new
+
+
+def _place(weight: Tensor, value: Tensor, inputs: int) -> None:
+    """Put weights where the first inputs and outputs are; the other inputs do nothing to those outputs."""
+    weight, value = weight.transpose(0, 1 - inputs), value.transpose(0, 1 - inputs)  # outputs first
+    outputs, known = value.shape[:2]
+    weight[:outputs] = 0
+    weight[:outputs, :known] = value
