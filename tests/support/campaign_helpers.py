@@ -57,10 +57,11 @@ class Command:
 
 @dataclass
 class Tally:
-    """What became of the tries of one command."""
+    """What became of the tries of one command; ``stops`` are the signals that found it at work."""
 
     command: str
     tries: int = 0
+    stops: int = 0
     lost: int = 0
     repeated: int = 0
     tracebacks: int = 0
@@ -69,7 +70,8 @@ class Tally:
 
     def row(self) -> str:
         counts = (self.tries, self.lost, self.repeated, self.tracebacks, self.hangs)
-        return f"| {self.command} | " + " | ".join(map(str, counts)) + " |"
+        name = f"{self.command}, {self.stops} stops" if self.stops else self.command
+        return f"| {name} | " + " | ".join(map(str, counts)) + " |"
 
     def sound(self) -> bool:
         return not (self.lost or self.repeated or self.tracebacks or self.hangs)
@@ -237,6 +239,7 @@ def kill_and_go_on(
     for _ in range(rng.randint(1, 3)):
         number = rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT))
         ended = run(command, folder, stop=(number, rng.uniform(0, 1.1 * seconds)))
+        tally.stops += ended.code in (130, -9)
         _judge(ended, (*command.codes, 130, -9), tally)
         if number != signal.SIGKILL and ended.code == 130 and "topped" not in ended.said:
             tally.remarks.append(f"a stop without a word: {ended.said[-200:]!r}")
