@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from cfgan.assemble.run_files import (
     Floats,
+    average_file,
     last_images,
     read_about,
     read_file,
@@ -58,6 +59,7 @@ class Parts:
         latents: how latents are drawn, as :class:`cfgan.attributes.latents.LatentRule` holds it; None: as once.
         gate: "request" or "value", what a draw must be as sure as; None: as once, "value".
         heads: whether the discriminator's heads over frozen features are kept, for going on with the training.
+        average: half-life in images of the weight average that becomes the generator; none: the run's first.
     """
 
     gan: Path
@@ -74,6 +76,7 @@ class Parts:
     latents: dict[str, Any] | None = None
     gate: str | None = None
     heads: bool = True
+    average: int | None = None
 
 
 def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -92,7 +95,8 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     if not fits:
         _require_own(parts, ("verifier", "data") if same_names else ("verifier", "prior", "data"))
     weights = {
-        name: read_weights(parts.gan, about, name) for name in ("generator.safetensors", "discriminator.safetensors")
+        "generator.safetensors": read_weights(parts.gan, about, average_file(about, parts.average)),
+        "discriminator.safetensors": read_weights(parts.gan, about, "discriminator.safetensors"),
     }
     prior = load_prior(parts.prior) if parts.prior else _kept(keep, "prior").prior()
     weights["prior.safetensors"] = read_file(parts.prior or _kept(keep, "prior").file("prior.safetensors"))
@@ -112,6 +116,8 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         if value is not None:
             config[rule] = value
     config["training"] = _training(parts.gan, about, keep)
+    if parts.average is not None:
+        config["training"]["average"] = parts.average
     readings: dict[str, tuple[Floats, Floats]] = {}
     for role, kind in _KINDS.items():
         run: Path | None = getattr(parts, role)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.errors import InputError
+from cfgan.errors import InputError, unknown
 from cfgan.io.files import read_json_object
 from cfgan.io.reading import library_errors, load_arrays, read_regular, reason
 from cfgan.io.yaml import parse_yaml, read_text_limited
@@ -54,6 +56,19 @@ def read_file(path: Path) -> bytes:
         return read_regular(path, _MOST)
     except OSError as error:
         raise InputError(f"{path} {reason(error)}.", field=path.stem, value=path) from None
+
+
+def average_file(about: Mapping[str, Any], half_life: int | None) -> str:
+    """The file of a run's weight average by its half-life in images; none: the run's first. Raises InputError."""
+    if half_life is None:
+        return "generator.safetensors"
+    name = f"generator-{half_life}.safetensors"
+    kept = re.findall(r"\bgenerator-(\d+)\.safetensors", " ".join(sorted(about.get("sha256", {}))))
+    if not kept:
+        raise InputError("the run keeps one average only (`ema_more`).", field="--average", value=half_life)
+    if str(half_life) not in kept:
+        raise unknown("further average", str(half_life), kept, field="--average")
+    return name
 
 
 def read_readings(run: Path, about: dict[str, Any], role: str) -> tuple[Floats, Floats]:

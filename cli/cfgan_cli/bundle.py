@@ -185,6 +185,14 @@ def build(
             "and training that goes on from it begins them anew.",
         ),
     ] = True,
+    average: Annotated[
+        int | None,
+        typer.Option(
+            help="Half-life, in images, of the further weight average (`ema_more`) that becomes the generator. "
+            "Default: the run's first.",
+            show_default=False,
+        ),
+    ] = None,
     face_api: FaceApi = None,
     nsfwjs: Nsfwjs = None,
     privacy_images: Annotated[
@@ -207,7 +215,9 @@ def build(
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None
         rules = latent_rule(kept, truncation, own_latents), gate_rule(kept, gate)
-        parts = Parts(gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces, *rules, heads)
+        parts = Parts(
+            gan, verifier, judge, prior, kept, name, data, licence, store, guide, faces, *rules, heads, average
+        )
         if kept is not None and (left := not_kept(parts)):
             for part, why in left.items():
                 text = f"Warning: the {part} of {kept.name} {why} and is not kept."

@@ -10,9 +10,10 @@ from helpers import SEEN, SMALL, make_bundle, small_store
 from torch.nn import functional as F
 
 from cfgan.assemble.parts import Parts, assemble
+from cfgan.assemble.run_files import average_file, read_about
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.errors import ConfigError
+from cfgan.errors import ConfigError, InputError
 from cfgan.model.bundle import Bundle, open_bundle, write_bundle
 from cfgan.networks import efficientnet
 from cfgan.networks.dcgan import Generator
@@ -166,6 +167,11 @@ def test_further_averages_are_kept_resumed_and_exported(tmp_path: Path) -> None:
     for name in ("generator.safetensors", "generator-1000.safetensors"):
         assert (tmp_path / "halves" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert path.read_bytes() != path.with_name("generator-1000.safetensors").read_bytes()
+    about = read_about(tmp_path / "whole", "gan", "gan")
+    assert average_file(about, None) == "generator.safetensors"
+    assert average_file(about, 1000) == "generator-1000.safetensors"
+    with pytest.raises(InputError, match="there are 1000"):
+        average_file(about, 2000)
 
 
 def test_an_average_that_goes_on_from_a_bundle_keeps_its_whole_half_life() -> None:
