@@ -9,7 +9,7 @@ import typer
 
 from cfgan_cli.bundle_hub import pull, push
 from cfgan_cli.external import FaceApi
-from cfgan_cli.options import AsJson, BundleArgument, Quiet
+from cfgan_cli.options import AsJson, BundleArgument, Quiet, refuse_idle
 from cfgan_cli.output import console, exit_codes, message, print_json, print_text, progress_bar
 from cfgan_cli.realism import Nsfwjs
 from cfgan_cli.tables import print_table
@@ -132,6 +132,7 @@ def add_graphs(
 
 @app.command("build")
 def build(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--out", "-o", help="The bundle's folder; a bundle in it is replaced.")],
     gan: Annotated[Path, typer.Option(help="Run folder of `cfgan train gan`.")],
     verifier: Annotated[Path | None, typer.Option(help="Run folder of `cfgan train verifier`.")] = None,
@@ -211,6 +212,8 @@ def build(
         from cfgan.data.store import open_store
         from cfgan.model.bundle import open_bundle, require_bundle_or_unused
 
+        if measure_on is None:
+            refuse_idle(context, "--measure-on", "face_api", "nsfwjs", "privacy_images")
         require_bundle_or_unused(out)
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None

@@ -10,7 +10,7 @@ import typer
 
 from cfgan.io.progress import Progress
 from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
-from cfgan_cli.options import AsJson, BundleArgument, Device, EngineName, on
+from cfgan_cli.options import AsJson, BundleArgument, Device, EngineName, on, refuse_idle
 from cfgan_cli.output import Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.realism import Nsfwjs, open_outside, show_fidelity, show_realism
 from cfgan_cli.tables import print_table
@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from cfgan.model.bundle import Bundle
 
 
+_OF_DATA = (
+    *("split", "extractor", "inception_weights", "attrs", "each", "detector", "privacy_images"),
+    *("external", "witness", "face_api", "nsfwjs", "realism"),
+)
+"""Parameters that say how a bundle is measured against real images."""
+
+
 def evaluate(
+    context: typer.Context,
     bundle: BundleArgument = "celeba64",
     data: Annotated[
         Path | None, typer.Option("--data", help="A packed store of real images: measure everything against them.")
@@ -73,6 +81,10 @@ def evaluate(
     """
     with exit_codes():
         device = on(engine, device)
+        if data is None:
+            refuse_idle(context, "--data", *_OF_DATA)
+        if not (external or witness):
+            refuse_idle(context, "--external", "face_api")
         from cfgan.evaluation.accuracy import plain
         from cfgan.evaluation.result import result_file, write_result
         from cfgan.model.bundle import open_bundle

@@ -20,6 +20,26 @@ def on(engine: str, device: str) -> str:
     return device if engine == "auto" else f"{engine}:{device}"
 
 
+def refuse_idle(context: typer.Context, needs: str, *parameters: str) -> None:
+    """Refuse options that do nothing without another one: whoever types them expects something of them.
+
+    Args:
+        context: of the running command.
+        needs: the option that they need and that was not given.
+        parameters: of the command, by name; what comes from the environment or a default is let pass.
+
+    Raises:
+        InputError: one of them was typed.
+    """
+    from cfgan.errors import InputError
+
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    for name in parameters:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise InputError(f"does nothing without {needs}.", field=options[name], value=context.params[name])
+
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]

@@ -10,7 +10,7 @@ import typer
 
 from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
 from cfgan_cli.help import Group
-from cfgan_cli.options import BundleArgument, Device, EngineName, ReportOut, Silent, on
+from cfgan_cli.options import BundleArgument, Device, EngineName, ReportOut, Silent, on, refuse_idle
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_json, print_text, progress_bar
 
 _STYLES = {"holds": "green", "falls_short": "yellow", "fails": "bold red", "unproven": "yellow"}
@@ -40,6 +40,7 @@ def _report() -> None:
 
 @app.command("batch")
 def batch(
+    context: typer.Context,
     batches: Annotated[list[Path], typer.Argument(help="Batch folders.", metavar="FOLDER")],
     out: ReportOut,
     bundle: Annotated[
@@ -73,6 +74,8 @@ def batch(
         from cfgan.reports.batch.report import build_report
         from cfgan.reports.folder import write_report
 
+        if not (external or witness):
+            refuse_idle(context, "--external", "face_api")
         classifiers, missing = open_if(external or witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as progress:
             report = build_report(

@@ -105,3 +105,21 @@ def test_what_is_missing_is_a_line_and_not_an_error(
     assert "privacy" not in json.loads(result.stdout) and "witnesses" not in json.loads(result.stdout)
     refused = run(*common, "--no-detector", "--witness", "--face-api", tmp_path)
     assert refused.exit_code == 2 and "is not the unpacked npm package" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("option", "command", "needs"),
+    [
+        (["--face-api", "absent"], ["evaluate"], "--data"),
+        (["--split", "test"], ["evaluate"], "--data"),
+        (["--no-detector"], ["evaluate"], "--data"),
+        (["--external"], ["evaluate"], "--data"),
+        (["--nsfwjs", "absent"], ["bundle", "build", "--gan", "run", "--out", "new"], "--measure-on"),
+        (["--face-api", "absent"], ["report", "batch", "folder", "--out", "new"], "--external"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(option: list[str], command: list[str], needs: str) -> None:
+    refused = run(*command, *option)
+    assert refused.exit_code == 2
+    said = " ".join(refused.stderr.split())
+    assert f"does nothing without {needs}" in said and option[0].replace("--no-detector", "--detector") in said
