@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cfgan.data.archives import SUFFIX, Span, members, read_span
+from cfgan.data.archives import PARQUET, Span, holds_images, members, read_span
+from cfgan.data.archives import SUFFIXES as ARCHIVES
 from cfgan.data.decode import MAX_BYTES
 from cfgan.errors import FolderError, InputError, nearest
 from cfgan.io.files import is_safe_name, user_path
@@ -38,7 +39,7 @@ class ImageFile:
         root: the folder it was found below.
         inner: where it lies below ``root``.
         problem: why it cannot be read, where that is known already.
-        span: where it lies in the tar file that ``inner`` names; None for a file of its own.
+        span: where it lies in the tar or Parquet file that ``inner`` names; None for a file of its own.
     """
 
     name: str
@@ -53,7 +54,7 @@ class ImageFile:
         return self.root / self.inner
 
     def content(self) -> Path | bytes:
-        """What a decoder is given: a path, or the bytes of a file in a tar file. Raises DataError: it is damaged."""
+        """What a decoder is given: a path, or bytes of an image in another file. Raises DataError: that is damaged."""
         return self.path if self.span is None else read_span(self.path, self.span, MAX_BYTES)
 
 
@@ -85,12 +86,13 @@ def find_images(
         paths: files and folders.
         recursive: whether subfolders are gone into.
         required: whether it is an error that there is no image.
-        archives: whether images in tar files count too, for whoever reads them by :meth:`ImageFile.content`.
+        archives: whether images in tar and Parquet files count too, for whoever reads them by
+            :meth:`ImageFile.content`. A Parquet file in a folder that has none is left out.
 
     Raises:
         InputError: a path that is not there, with the nearest names beside it; a folder that cannot be read; no image.
         FolderError: a batch folder whose manifest is damaged.
-        DataError: a tar file that is damaged.
+        DataError: a tar or Parquet file that is damaged, or was named and has no images.
     """
     finder = _Finder(recursive, archives)
     for given in paths:
@@ -176,7 +178,7 @@ class _Finder:
                         folders.append(f"{inner}{entry.name}/")
                     else:
                         self.found.ignored[SUBFOLDER] += 1
-                elif self._is_archive(entry.name):
+                elif self._is_archive(entry.name) and holds_images(Path(entry.path)):
                     self._add_archive(prefix + inner + entry.name, root, inner + entry.name, real)
                 elif suffix_counts(entry.name):
                     problem = None if entry.is_file(follow_symlinks=False) else _problem(Path(entry.path))
@@ -202,7 +204,7 @@ class _Finder:
             self.found.ignored[UNLISTED] += extra
 
     def _is_archive(self, name: str) -> bool:
-        return self._archives and name.casefold().endswith(SUFFIX)
+        return self._archives and name.casefold().endswith(ARCHIVES)
 
     def _add_archive(self, name: str, root: Path, inner: str, real: str) -> None:
         key = (real, inner.rpartition("/")[2])
@@ -211,7 +213,7 @@ class _Finder:
             return
         self._seen.add(key)
         for member, span in members(root / inner):
-            if suffix_counts(member):
+            if suffix_counts(member) or inner.casefold().endswith(PARQUET):
                 self.found.files.append(ImageFile(shown_name(f"{name}/{member}"), root, inner, None, span))
             elif not member.endswith(".json"):  # what WebDataset's shards say of an image
                 self.found.ignored[Path(member).suffix.casefold()] += 1

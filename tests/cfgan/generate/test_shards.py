@@ -366,3 +366,20 @@ def test_verify_reads_tar_shards(tiny_bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "shards" / "torn.tar").write_bytes(b"this is no tar file")
     refused = CliRunner().invoke(app, ["verify", str(tmp_path / "shards"), "--bundle", str(tiny_bundle.path)])
     assert refused.exit_code == 2 and "torn.tar" in refused.stderr
+
+
+def test_verify_reads_parquet_shards(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    given = plan(tiny_bundle)
+    for kind in ("tar", "parquet"):
+        generate_shards(tiny_bundle, given, FolderStore(tmp_path / kind), kind=kind, **SMALL)
+
+    def read(folder: Path) -> list[list[str]]:
+        table = tmp_path / f"{folder.name}.csv"
+        line = ["verify", str(folder), "--bundle", str(tiny_bundle.path), "--out", str(table), "-q"]
+        assert CliRunner().invoke(app, line).exit_code == 0
+        with table.open(newline="") as handle:
+            return list(csv.reader(handle))
+
+    tar, parquet = read(tmp_path / "tar"), read(tmp_path / "parquet")
+    assert [row[1:] for row in parquet] == [row[1:] for row in tar]
+    assert parquet[1][0] == "000-000000.parquet/000-000000000.png"
