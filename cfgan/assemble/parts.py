@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from safetensors.numpy import save
 
@@ -96,7 +97,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         _require_own(parts, ("verifier", "data") if same_names else ("verifier", "prior", "data"))
     weights = {
         "generator.safetensors": read_weights(parts.gan, about, average_file(about, parts.average)),
-        "discriminator.safetensors": read_weights(parts.gan, about, "discriminator.safetensors"),
+        "discriminator.safetensors": in_half(read_weights(parts.gan, about, "discriminator.safetensors")),
     }
     prior = load_prior(parts.prior) if parts.prior else _kept(keep, "prior").prior()
     weights["prior.safetensors"] = read_file(parts.prior or _kept(keep, "prior").file("prior.safetensors"))
@@ -162,6 +163,16 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             )
     _require_outside_judge(config, parts)
     return config, weights
+
+
+def in_half(data: bytes) -> bytes:
+    """A safetensors file with its floating-point weights in half precision.
+
+    For a discriminator: no picture comes from it, and who trains on has it in full precision again.
+    """
+    tensors = safetensors.torch.load(data)
+    kept = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    return safetensors.torch.save(kept)
 
 
 def not_kept(parts: Parts) -> dict[str, str]:

@@ -31,7 +31,7 @@ def test_with_two_of_forty_attributes_kept_every_latent_is_still_a_face() -> Non
     from cfgan.external.detector import FaceDetector
 
     bundle = open_bundle("celeba64")
-    config = make_config(GanConfig, {"refine": list(bundle.shape.refine), "device": "cpu"})
+    config = make_config(GanConfig, {"width": bundle.shape.width, "refine": list(bundle.shape.refine), "device": "cpu"})
     networks = make_networks(config, gan_shape(config, 2, bundle.size), torch.device("cpu"))
     start_from(networks, Vocabulary(KEPT), bundle)
 

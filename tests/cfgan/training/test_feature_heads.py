@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import SEEN, SMALL, make_bundle, small_store
+from safetensors.torch import save
 from torch.nn import functional as F
 
-from cfgan.assemble.parts import Parts, assemble
+from cfgan.assemble.parts import Parts, assemble, in_half
 from cfgan.assemble.run_files import average_file, read_about
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
@@ -19,6 +20,7 @@ from cfgan.networks import efficientnet
 from cfgan.networks.dcgan import Generator
 from cfgan.networks.feature_heads import FeatureHeads, HeadsShape
 from cfgan.networks.imagenet_maps import ImageNetMaps
+from cfgan.networks.loading import load_network
 from cfgan.networks.shape import GanShape
 from cfgan.training.classifier import train_classifier
 from cfgan.training.config import ClassifierConfig, GanConfig, make_config
@@ -172,6 +174,24 @@ def test_further_averages_are_kept_resumed_and_exported(tmp_path: Path) -> None:
     assert average_file(about, 1000) == "generator-1000.safetensors"
     with pytest.raises(InputError, match="there are 1000"):
         average_file(about, 2000)
+
+
+def test_a_bundle_holds_the_discriminator_in_half_precision(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    whole = torch.nn.Linear(5, 4)
+    whole.register_buffer("count", torch.tensor(3))
+    data = in_half(save(whole.state_dict()))
+    assert len(data) < len(save(whole.state_dict()))
+    (tmp_path / "half.safetensors").write_bytes(data)
+
+    def make() -> torch.nn.Linear:
+        layer = torch.nn.Linear(5, 4)
+        layer.register_buffer("count", torch.tensor(0))
+        return layer
+
+    again = load_network(tmp_path / "half.safetensors", make)
+    assert again.weight.dtype == torch.float32 and int(again.count) == 3
+    torch.testing.assert_close(again.weight.detach(), whole.weight.detach(), atol=1e-3, rtol=1e-3)
 
 
 def test_an_average_that_goes_on_from_a_bundle_keeps_its_whole_half_life() -> None:
