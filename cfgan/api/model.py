@@ -184,7 +184,7 @@ class Model:
         Without ``align`` faces should fill the picture as in the images that the model was trained on.
 
         Args:
-            paths: images, folders of images, batch folders; one or several.
+            paths: images, folders of images, batch folders, tar and Parquet files with images; one or several.
             request: only these attributes, and whether an image shows all of it: "Male,-Smiling".
             by: who reads: "verifier", or "judge" where the bundle has one.
             crop: how images are made square: "center", "none" (squeezed), or "celeba" (the box of its aligned images).

@@ -96,7 +96,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     if not fits:
         _require_own(parts, ("verifier", "data") if same_names else ("verifier", "prior", "data"))
     weights = {
-        "generator.safetensors": read_weights(parts.gan, about, average_file(about, parts.average)),
+        "generator.safetensors": read_weights(parts.gan, about, average_file(parts.gan, about, parts.average)),
         "discriminator.safetensors": in_half(read_weights(parts.gan, about, "discriminator.safetensors")),
     }
     prior = load_prior(parts.prior) if parts.prior else _kept(keep, "prior").prior()

@@ -58,16 +58,16 @@ def read_file(path: Path) -> bytes:
         raise InputError(f"{path} {reason(error)}.", field=path.stem, value=path) from None
 
 
-def average_file(about: Mapping[str, Any], half_life: int | None) -> str:
+def average_file(run: Path, about: Mapping[str, Any], half_life: int | None) -> str:
     """The file of a run's weight average by its half-life in images; none: the run's first. Raises InputError."""
-    if half_life is None:
+    first = read_settings(run).get("ema_images")
+    if half_life is None or half_life == first:
         return "generator.safetensors"
     name = f"generator-{half_life}.safetensors"
     kept = re.findall(r"\bgenerator-(\d+)\.safetensors", " ".join(sorted(about.get("sha256", {}))))
-    if not kept:
-        raise InputError("the run keeps one average only (`ema_more`).", field="--average", value=half_life)
     if str(half_life) not in kept:
-        raise unknown("further average", str(half_life), kept, field="--average")
+        there = [f"{first:.0f}"] if first is not None else []
+        raise unknown("weight average of half-life", str(half_life), [*there, *kept], field="--average")
     return name
 
 

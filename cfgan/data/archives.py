@@ -9,6 +9,7 @@ import importlib
 import tarfile
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ SUFFIXES = (TAR, PARQUET)
 Span = tuple[int, int]
 """Of a tar file: offset and length in bytes. Of a Parquet file: row group, and row in it."""
 
+_COLUMNS = ("image", "img", "png", "jpg", "jpeg", "webp")
 _GROUP = 1 << 30  # bytes of images in one row group, which is read whole
+_ROWS = 16  # decoded at a time: a few bytes of a file can stand for many images
 _GROUPS = 4  # row groups held at a time: threads that decode ask for neighbours
 
 
@@ -59,9 +62,11 @@ def read_span(path: Path, span: Span, most: int) -> bytes:
         DataError: it is larger than ``most`` bytes, or the file has become shorter.
     """
     if path.name.casefold().endswith(PARQUET):
-        group, row = span
         with library_errors(path, lambda text: DataError(text)):
-            data = bytes(_images(path, path.stat().st_mtime_ns, group)[row].as_py() or b"")
+            images = _images(path, path.stat().st_mtime_ns, span[0])
+        if isinstance(images, DataError):
+            raise images
+        data = images[span[1]]
         if len(data) > most:
             raise DataError(f"it is larger than {most:,} bytes.")
         return data
@@ -76,14 +81,19 @@ def read_span(path: Path, span: Span, most: int) -> bytes:
     return data
 
 
+def reads_parquet() -> bool:
+    """Whether there is what reads Parquet files: the extra ``parquet``."""
+    return find_spec("pyarrow") is not None
+
+
 def holds_images(path: Path) -> bool:
     """Whether a file is to be taken for one of images: a Parquet file may be a table of labels that lies beside them.
 
-    A damaged one is taken, so that whoever reads it says so; without what reads Parquet none is.
+    A damaged one is taken, so that whoever reads it says so; where nothing reads Parquet none is.
     """
     if not path.name.casefold().endswith(PARQUET):
         return True
-    if find_spec("pyarrow") is None:
+    if not reads_parquet():
         return False
     try:
         with library_errors(path, lambda text: DataError(text)):
@@ -100,13 +110,13 @@ def _rows(path: Path) -> Iterator[tuple[str, Span]]:
         if column is None:
             text = f"{path} has no images: a column `image` of bytes, or of bytes and path."
             raise DataError(text, field="PATHS", value=path)
+        if file.metadata.num_rows > path.stat().st_size:
+            raise ValueError("it states more rows than it has bytes")
         named = f"{column}.path" in _leaves(file)
         number = 0
         for group in range(file.num_row_groups):
             count = file.metadata.row_group(group).num_rows
-            names: list[Any] = [None] * count
-            if named:
-                names = [(row or {}).get("path") for row in _group(file, group, f"{column}.path").to_pylist()]
+            names = _names(file, group, f"{column}.path") if named else repeat(None, count)
             for row, name in enumerate(names):
                 yield name or f"{number:09d}", (group, row)
                 number += 1
@@ -123,30 +133,48 @@ def _leaves(file: Any) -> list[str]:
 
 
 def _column(file: Any) -> str | None:
-    """The column of images: `image` or `jpg`, `png` of bytes, or a struct with bytes."""
-    leaves = _leaves(file)
-    for name in ("image", "img", "png", "jpg", "jpeg", "webp"):
-        if f"{name}.bytes" in leaves or (
-            name in leaves and "BYTE_ARRAY" in file.schema.column(leaves.index(name)).physical_type
-        ):
-            return name
+    """The column of images: bytes, or a struct that has bytes. One of text names files and holds none."""
+    arrow: Any = importlib.import_module("pyarrow")
+
+    def is_bytes(kind: Any) -> bool:
+        return bool(arrow.types.is_binary(kind) or arrow.types.is_large_binary(kind))
+
+    for field in file.schema_arrow:
+        if field.name in _COLUMNS:
+            parts = {part.name: part.type for part in field.type} if arrow.types.is_struct(field.type) else {}
+            if is_bytes(field.type) or is_bytes(parts.get("bytes", arrow.null())):
+                return str(field.name)
     return None
 
 
-def _group(file: Any, group: int, leaf: str) -> Any:
-    """One leaf of a row group."""
-    return file.read_row_group(group, columns=[leaf]).column(0).combine_chunks()
+def _values(file: Any, group: int, leaf: str) -> Iterator[Any]:
+    """One leaf of a row group, a few rows at a time."""
+    for batch in file.iter_batches(batch_size=_ROWS, row_groups=[group], columns=[leaf]):
+        last = leaf.rpartition(".")[2]
+        for value in batch.column(0).to_pylist():
+            yield value.get(last) if isinstance(value, dict) else value
+
+
+def _names(file: Any, group: int, leaf: str) -> Iterator[str | None]:
+    for value in _values(file, group, leaf):
+        yield value if isinstance(value, str) else None
 
 
 @functools.lru_cache(maxsize=_GROUPS)
-def _images(path: Path, changed: int, group: int) -> Any:
-    """The bytes of a row group's images; ``changed`` tells a file from what it was before."""
-    file = _opened(path)
-    column = _column(file)
-    leaves = _leaves(file)
-    leaf = f"{column}.bytes" if f"{column}.bytes" in leaves else str(column)
-    size = file.metadata.row_group(group).column(leaves.index(leaf)).total_uncompressed_size
-    if size > _GROUP:
-        raise ValueError(f"a row group has {size:,} bytes of images, more than {_GROUP:,}")
-    found = _group(file, group, leaf)
-    return found.field("bytes") if leaf.endswith(".bytes") else found
+def _images(path: Path, changed: int, group: int) -> list[bytes] | DataError:
+    """The bytes of a row group's images, or why there are none; ``changed`` tells a file from what it was before."""
+    found: list[bytes] = []
+    size = 0
+    try:
+        with library_errors(path, lambda text: DataError(text)):
+            file = _opened(path)
+            column = _column(file)
+            leaf = f"{column}.bytes" if f"{column}.bytes" in _leaves(file) else str(column)
+            for value in _values(file, group, leaf):
+                found.append(value or b"")
+                size += len(found[-1])
+                if size > _GROUP:
+                    raise ValueError(f"a row group has more than {_GROUP:,} bytes of images")
+    except DataError as error:
+        return error
+    return found

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cfgan.data.archives import PARQUET, Span, holds_images, members, read_span
+from cfgan.data.archives import PARQUET, Span, holds_images, members, read_span, reads_parquet
 from cfgan.data.archives import SUFFIXES as ARCHIVES
 from cfgan.data.decode import MAX_BYTES
 from cfgan.errors import FolderError, InputError, nearest
@@ -24,6 +24,7 @@ MANIFEST_START = ["file", "draw", "seed", "sha256"]
 """How the header of a batch's manifest begins."""
 
 HIDDEN, LINKED_FOLDER, SUBFOLDER, UNLISTED = "hidden", "link to a folder", "subfolder", "not in manifest.csv"
+WITHOUT_PYARROW = "Parquet (pip install 'cfgan[parquet]' reads it)"
 """Reasons other than a suffix for which something in a folder is not read; keys of :attr:`Found.ignored`."""
 
 _SIBLINGS = 2000  # names looked through for one like a path that is not there
@@ -184,7 +185,7 @@ class _Finder:
                     problem = None if entry.is_file(follow_symlinks=False) else _problem(Path(entry.path))
                     self._add(prefix + inner + entry.name, root, inner + entry.name, real, problem)
                 else:
-                    self.found.ignored[Path(entry.name).suffix.casefold()] += 1
+                    self.found.ignored[self._left_out(entry.name)] += 1
             stack += reversed(folders)
 
     def _add_batch(self, root: Path, inner: str, prefix: str) -> None:
@@ -205,6 +206,11 @@ class _Finder:
 
     def _is_archive(self, name: str) -> bool:
         return self._archives and name.casefold().endswith(ARCHIVES)
+
+    def _left_out(self, name: str) -> str:
+        """Under what a file counts that is not read."""
+        suffix = Path(name).suffix.casefold()
+        return WITHOUT_PYARROW if self._is_archive(name) and suffix == PARQUET and not reads_parquet() else suffix
 
     def _add_archive(self, name: str, root: Path, inner: str, real: str) -> None:
         key = (real, inner.rpartition("/")[2])

@@ -33,7 +33,7 @@ class Stepper(Protocol):
         ...
 
     def require_finite(self, images: int) -> None:
-        """Raise TrainingError if a step since the last call had a loss or gradient that is not finite."""
+        """Raise TrainingError if any step so far had a loss or gradient that is not finite."""
         ...
 
 
@@ -68,7 +68,6 @@ class CapturedStep:
         self._taken = {True: 0, False: 0}
         self._recorded: dict[bool, tuple[torch.cuda.CUDAGraph, list[str], Tensor]] = {}
         self._finite = torch.ones((), dtype=torch.bool, device=self._device)
-        torch.backends.cudnn.benchmark = True  # every step has the same shapes
         for optimizer in (networks.optimizer_g, networks.optimizer_d):
             for group in optimizer.param_groups:
                 group |= {"lr": torch.tensor(float(group["lr"]), device=self._device), "capturable": True}
@@ -79,14 +78,15 @@ class CapturedStep:
         due = penalty_is_due(self._config, images)
         if self._taken[due] < _EAGER:
             self._taken[due] += 1
-            with self._aside():
+            with self._aside(), torch.backends.cudnn.flags(benchmark=True):  # every step has the same shapes
                 names, values = self._step(held, images)
             return dict(zip(names, values.unbind(), strict=True))
         if due not in self._recorded:
             graph = torch.cuda.CUDAGraph()
             graph.register_generator_state(self._rng)
             torch.cuda.synchronize(self._device)
-            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+            recording = torch.cuda.graph(graph, pool=self._pool, stream=self._stream)
+            with torch.backends.cudnn.flags(benchmark=True), recording:
                 names, values = self._step(held, images)
             self._recorded[due] = graph, names, values
         graph, names, values = self._recorded[due]
@@ -124,15 +124,13 @@ class CapturedStep:
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
 
 
-def make_stepper(networks: TrainingNetworks, config: GanConfig, group: ProcessGroup) -> Stepper:
-    """What takes a run's steps.
-
-    Raises:
-        ConfigError: steps are to be recorded where that cannot be: on a CPU, or by several processes together.
-    """
-    if not config.capture:
-        return PlainStep(networks, config)
-    if group.device.type != "cuda" or group.size > 1:
+def require_capturing(config: GanConfig, group: ProcessGroup) -> None:
+    """Raise ConfigError if steps are to be recorded where that cannot be: on a CPU, or by several processes."""
+    if config.capture and (group.device.type != "cuda" or group.size > 1):
         where = "several processes" if group.size > 1 else f"device {group.device.type}"
         raise ConfigError(f"steps are recorded by one process on a GPU, not by {where}.", field="capture", value=True)
-    return CapturedStep(networks, config)
+
+
+def make_stepper(networks: TrainingNetworks, config: GanConfig) -> Stepper:
+    """What takes a run's steps: as they come, or with ``capture`` recorded."""
+    return CapturedStep(networks, config) if config.capture else PlainStep(networks, config)

@@ -19,7 +19,7 @@ from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import open_bundle
 from cfgan.training import state as saved
-from cfgan.training.captured import make_stepper
+from cfgan.training.captured import make_stepper, require_capturing
 from cfgan.training.config import GanConfig, to_dict, with_budget
 from cfgan.training.data import load_split
 from cfgan.training.distributed import ProcessGroup, init_distributed
@@ -66,6 +66,7 @@ def train_gan(
     """
     config = with_budget(config, len(store.rows("train")))
     with init_distributed(config.device) as group, saved.use_threads(config.threads):
+        require_capturing(config, group)
         shape = gan_shape(config, len(store.vocabulary), store.size)
         if config.start and not (run / "config.yaml").exists():  # before anything is written
             require_same_networks(shape, start := open_bundle(config.start))
@@ -91,7 +92,7 @@ def train_gan(
             if logger:
                 logger.start(images)
 
-            stepper = make_stepper(networks, config, group)
+            stepper = make_stepper(networks, config)
 
             def save() -> None:
                 stepper.require_finite(images)
@@ -107,6 +108,8 @@ def train_gan(
                 before, images = images, images + seen_a_step
                 for average in networks.averages:
                     average.update(networks.generator, seen_a_step, images + networks.images_before)
+                if passes(before, images, min(config.log_images, config.adapt_images)):
+                    stepper.require_finite(images)  # before its figures are told or lead anywhere
                 if logger:
                     logger.log(before, images, figures, networks)
                 if config.augment_target is not None and passes(before, images, config.adapt_images):

@@ -91,7 +91,7 @@ def grown_generator(old: Generator, prior: Prior) -> Generator:
         last tanh.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # the CPU's alone
         new = Generator(grown_shape(old.shape))
     state = new.state_dict()
     last = len(old.blocks)
@@ -119,7 +119,7 @@ def grown_generator(old: Generator, prior: Prior) -> Generator:
 def grown_discriminator(old: Discriminator) -> Discriminator:
     """A discriminator that says of a picture of side 2S what another says of its averages of 2 x 2 pixels."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # the CPU's alone
         new = Discriminator(grown_shape(old.shape))
     state = new.state_dict()
     for name, value in old.state_dict().items():

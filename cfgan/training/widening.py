@@ -38,6 +38,24 @@ def require_widening(bundle: Bundle, shape: GanShape) -> None:
     raise ConfigError(f"{why}; say --set width={bundle.shape.width}.", field="width", value=shape.width)
 
 
+def widening_sentence(bundle: Bundle, shape: GanShape) -> str:
+    """What a wider run starts with, for a person to read; empty at the bundle's own width."""
+    side = max(bundle.size, shape.size)
+    before, now = bundle.shape.width * bundle.size, shape.width * shape.size
+    if now <= before:
+        return ""
+    channels = f"{before // side} to {now // side} channels at half the final side"
+    return f"It is widened from {channels}: what is new starts at random and counts for nothing yet."
+
+
+def heads_sentence(bundle: Bundle, features: str | None, side: int) -> str:
+    """Why a bundle's heads over frozen features do not go on in a run; empty where they do, or there are none."""
+    heads = bundle.config.get("heads")
+    if features is None or heads is None or heads["features"] != features or heads["side"] == side:
+        return ""
+    return f"Its heads look at pictures of {heads['side']} pixels, the run's at {side}: they start anew."
+
+
 def widened_generator(old: Generator, width: int) -> Generator:
     """A generator of another width, at least as large, that makes the same pictures; in evaluation mode."""
     return cast(Generator, _widened(old, width)).eval()
@@ -51,7 +69,7 @@ def widened_discriminator(old: Discriminator, width: int) -> Discriminator:
 @torch.no_grad()
 def _widened(old: Generator | Discriminator, width: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)  # the CPU's alone
         new = type(old)(replace(old.shape, width=width))
     state = new.state_dict()
     for name, value in old.state_dict().items():

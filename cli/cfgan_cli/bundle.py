@@ -213,7 +213,9 @@ def build(
         from cfgan.model.bundle import open_bundle, require_bundle_or_unused
 
         if measure_on is None:
-            refuse_idle(context, "--measure-on", "face_api", "nsfwjs", "privacy_images")
+            refuse_idle(context, "without --measure-on", "face_api", "nsfwjs", "privacy_images")
+        if faces is False:
+            refuse_idle(context, "with --no-faces", "face_api", "privacy_images")
         require_bundle_or_unused(out)
         kept = open_bundle(keep) if keep is not None else None
         store = open_store(measure_on) if measure_on is not None else None

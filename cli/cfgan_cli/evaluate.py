@@ -82,9 +82,11 @@ def evaluate(
     with exit_codes():
         device = on(engine, device)
         if data is None:
-            refuse_idle(context, "--data", *_OF_DATA)
+            refuse_idle(context, "without --data", *_OF_DATA)
         if not (external or witness):
-            refuse_idle(context, "--external", "face_api")
+            refuse_idle(context, "without --external", "face_api")
+        if not realism:
+            refuse_idle(context, "with --no-realism", "nsfwjs")
         from cfgan.evaluation.accuracy import plain
         from cfgan.evaluation.result import result_file, write_result
         from cfgan.model.bundle import open_bundle

@@ -21,11 +21,11 @@ def on(engine: str, device: str) -> str:
 
 
 def refuse_idle(context: typer.Context, needs: str, *parameters: str) -> None:
-    """Refuse options that do nothing without another one: whoever types them expects something of them.
+    """Refuse options that do nothing beside the others: whoever types them expects something of them.
 
     Args:
         context: of the running command.
-        needs: the option that they need and that was not given.
+        needs: why they do nothing: "without --data", "with --no-faces".
         parameters: of the command, by name; what comes from the environment or a default is let pass.
 
     Raises:
@@ -33,11 +33,14 @@ def refuse_idle(context: typer.Context, needs: str, *parameters: str) -> None:
     """
     from cfgan.errors import InputError
 
-    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    known = {parameter.name: parameter for parameter in context.command.params}
     for name in parameters:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            raise InputError(f"does nothing without {needs}.", field=options[name], value=context.params[name])
+            value = context.params[name]
+            off = getattr(known[name], "secondary_opts", [])
+            field = off[0] if value is False and off else known[name].opts[0]
+            raise InputError(f"does nothing {needs}.", field=field, value=value)
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]

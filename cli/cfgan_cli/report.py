@@ -75,7 +75,7 @@ def batch(
         from cfgan.reports.folder import write_report
 
         if not (external or witness):
-            refuse_idle(context, "--external", "face_api")
+            refuse_idle(context, "without --external", "face_api")
         classifiers, missing = open_if(external or witness, face_api)
         with progress_bar(quiet=quiet or as_json, unit="images") as progress:
             report = build_report(

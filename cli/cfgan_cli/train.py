@@ -85,7 +85,9 @@ def gan(
         store = open_store(data)
         if resolved.start and (bundle := _start(resolved.start, out)) is not None:
             from cfgan.training.growth import growth_sentence
+            from cfgan.training.networks import gan_shape
             from cfgan.training.transfer import Fit, shape_settings
+            from cfgan.training.widening import heads_sentence, widening_sentence
 
             base = shape_settings(bundle, store.size)
             resolved = load_config(GanConfig, file=_recipe(config), settings=given, base=base)
@@ -93,8 +95,14 @@ def gan(
                 message(
                     f"The run starts from {bundle.name}: it {Fit.of(store.vocabulary, bundle.vocabulary).sentence}."
                 )
-                if grown := growth_sentence(bundle, store.size):
-                    message(grown)
+                shape = gan_shape(resolved, len(store.vocabulary), store.size)
+                for sentence in (
+                    growth_sentence(bundle, store.size),
+                    widening_sentence(bundle, shape),
+                    heads_sentence(bundle, resolved.features, resolved.features_side),
+                ):
+                    if sentence:
+                        message(sentence)
         if not quiet and resolved.guide and not (out / "config.yaml").exists():
             text = (
                 f"{resolved.guide} guides this generator, so its verifier and its judge have to be other classifiers."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import Align, AsJson, BundleOption, Device, EngineName, Faces, on
+from cfgan_cli.options import Align, AsJson, BundleOption, Device, EngineName, Faces, on, refuse_idle
 from cfgan_cli.output import (
     EXIT_FAILED,
     Force,
@@ -38,7 +38,11 @@ _SHOWN = 20  # images that could not be read, named on the terminal
 
 
 def verify(
-    paths: Annotated[list[Path], typer.Argument(help="Images, folders of images, batch folders.")],
+    context: typer.Context,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Images, folders of images, batch folders, tar and Parquet files with images."),
+    ],
     bundle: BundleOption = "celeba64",
     by: Annotated[str, typer.Option(help="Who reads them: verifier, or judge where the bundle has one.")] = "verifier",
     attrs: Annotated[
@@ -131,6 +135,8 @@ def verify(
         names = [file.name for file in found.files]
         fit = None if calibrate is None else CalibrationFit(opened, columns, known, names, frame)
         score = LabelScore(opened, columns, known, names) if labels is not None else None
+        if not align:
+            refuse_idle(context, "without --align", "faces")
         framer = _framer(align, faces, crop)
         look = FramingLook(len(found.files)) if framing and framer is None and opened.of_faces else None
         reader = open_reader(opened, by, device, own)

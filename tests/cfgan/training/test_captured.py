@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
-from helpers import SMALL
+from helpers import SMALL, small_store
 
 from cfgan.errors import ConfigError
 from cfgan.training.captured import CapturedStep, PlainStep, make_stepper
 from cfgan.training.config import GanConfig, make_config
 from cfgan.training.data import TensorData
-from cfgan.training.distributed import ProcessGroup
-from cfgan.training.gan import set_rates
+from cfgan.training.gan import set_rates, train_gan
 from cfgan.training.networks import TrainingNetworks, gan_shape, make_networks
 from cfgan.training.state import step_generator
 from cfgan.training.step import draw_inputs
@@ -19,13 +20,14 @@ from cfgan.training.step import draw_inputs
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="steps are recorded on a GPU")
 
 
-def test_a_cpu_takes_its_steps_as_they_come() -> None:
+def test_a_cpu_takes_its_steps_as_they_come(tmp_path: Path) -> None:
     config = make_config(GanConfig, SMALL)
-    alone = ProcessGroup(0, 1, torch.device("cpu"))
-    networks = make_networks(config, gan_shape(config, 3, 16), alone.device)
-    assert isinstance(make_stepper(networks, config, alone), PlainStep)
-    with pytest.raises(ConfigError, match="GPU"):
-        make_stepper(networks, make_config(GanConfig, SMALL | {"capture": True}), alone)
+    networks = make_networks(config, gan_shape(config, 3, 16), torch.device("cpu"))
+    assert isinstance(make_stepper(networks, config), PlainStep)
+    store = small_store(tmp_path, ("Red", "Round", "Cat"))
+    with pytest.raises(ConfigError, match="one process on a GPU, not by device cpu"):
+        train_gan(store, tmp_path / "run", make_config(GanConfig, SMALL | {"capture": True, "device": "cpu"}))
+    assert not (tmp_path / "run").exists(), "a run that cannot begin leaves nothing"
 
 
 class Run:
@@ -40,7 +42,7 @@ class Run:
         pictures = torch.randint(0, 256, (64, 3, 16, 16), generator=rng, dtype=torch.uint8)
         labels = torch.sign(torch.randn(64, 3, generator=rng))
         self.train = TensorData(pictures.to(self.device), labels.to(self.device))
-        self.step = make_stepper(self.networks, self.config, ProcessGroup(0, 1, self.device))
+        self.step = make_stepper(self.networks, self.config)
         self.images = 0
 
     def go(self, steps: int) -> dict[str, float]:

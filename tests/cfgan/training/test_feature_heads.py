@@ -170,10 +170,11 @@ def test_further_averages_are_kept_resumed_and_exported(tmp_path: Path) -> None:
         assert (tmp_path / "halves" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert path.read_bytes() != path.with_name("generator-1000.safetensors").read_bytes()
     about = read_about(tmp_path / "whole", "gan", "gan")
-    assert average_file(about, None) == "generator.safetensors"
-    assert average_file(about, 1000) == "generator-1000.safetensors"
-    with pytest.raises(InputError, match="there are 1000"):
-        average_file(about, 2000)
+    assert average_file(tmp_path / "whole", about, None) == "generator.safetensors"
+    assert average_file(tmp_path / "whole", about, 1) == "generator.safetensors"
+    assert average_file(tmp_path / "whole", about, 1000) == "generator-1000.safetensors"
+    with pytest.raises(InputError, match="there are 1, 1000"):
+        average_file(tmp_path / "whole", about, 2000)
 
 
 def test_a_bundle_holds_the_discriminator_in_half_precision(tmp_path: Path) -> None:

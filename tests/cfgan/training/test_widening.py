@@ -18,7 +18,7 @@ from cfgan.networks.shape import GanShape
 from cfgan.training.config import GanConfig, make_config
 from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.transfer import require_same_networks, start_from
-from cfgan.training.widening import widened_discriminator, widened_generator
+from cfgan.training.widening import heads_sentence, widened_discriminator, widened_generator, widening_sentence
 
 
 def shaken(network: torch.nn.Module) -> torch.nn.Module:
@@ -84,5 +84,8 @@ def test_a_run_may_be_wider_than_its_bundle_and_never_narrower(tmp_path: Path) -
         torch.testing.assert_close(
             networks.average.module(z, asked), source.generator()(z, asked), atol=1e-5, rtol=1e-5
         )
+    wider = replace(mine, width=2 * mine.width)
+    assert f"from {mine.width} to {2 * mine.width} channels" in widening_sentence(source, wider)
+    assert widening_sentence(source, mine) == "" and heads_sentence(source, "efficientnet-lite0", 64) == ""
     with pytest.raises(ConfigError, match="width"):
         require_same_networks(replace(mine, width=mine.width // 2), source)
