@@ -12,7 +12,7 @@ from cfgan_cli.options import AsJson, BundleOption, Quiet
 from cfgan_cli.output import console, exit_codes, message, print_json, progress_bar
 
 if TYPE_CHECKING:
-    from cfgan.generate.projection.project import Projection
+    from cfgan.generate.projection.result import Projection
 
 
 def project(
@@ -78,7 +78,7 @@ def project(
 
 def _show(found: Projection, *, of_faces: bool) -> None:
     lines = [f"Projected in {found.seconds:.1f} s; pixels differ by {found.pixel_error:.1f} levels of 255 on average."]
-    like = found.projection.likeness
+    like = found.image.likeness
     if like is not None:
         lines.append(like.sentence())
     for image in found.edits:

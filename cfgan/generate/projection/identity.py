@@ -9,7 +9,7 @@ import numpy as np
 from cfgan.errors import ConfigError
 from cfgan.external.face_embedder import Embedder, FaceEmbedder
 from cfgan.external.operating_points import similarity_at
-from cfgan.generate.projection.projector import Levels
+from cfgan.model.engine import Levels
 
 FMR = 0.01
 """False match rate, the share of pairs of different people below it, at which the threshold lies."""

@@ -9,7 +9,7 @@ import numpy as np
 from cfgan.data.decode import CROP, read_picture, read_square, to_square
 from cfgan.data.framing.faces import Framer
 from cfgan.errors import DataError
-from cfgan.generate.projection.projector import Floats, Levels
+from cfgan.model.engine import Floats, Levels
 from cfgan.verify.reader import Reader
 
 

@@ -4,93 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cfgan.data.framing.faces import Framer
+from cfgan.errors import InputError
 from cfgan.generate.projection.edits import edit, parse_edits
 from cfgan.generate.projection.folder import require_unused_or_older, write_projection
-from cfgan.generate.projection.identity import Likeness, likeness, open_identity
+from cfgan.generate.projection.identity import likeness, open_identity
 from cfgan.generate.projection.photo import open_photo, read_condition
-from cfgan.generate.projection.projector import STEPS, Floats, Levels, Projector
+from cfgan.generate.projection.projector import STEPS, Projector
+from cfgan.generate.projection.result import ProjectedImage, Projection
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import Bundle
-from cfgan.model.engines import open_engine
+from cfgan.model.engine import Levels
+from cfgan.model.engines import open_engine, split_device
 from cfgan.verify.reader import readers_of
 from cfgan.version import __version__
 
 KIND = "projection of a photo"
-
-
-@dataclass(frozen=True)
-class Image:
-    """One image of a projection.
-
-    Args:
-        request: what was edited; empty for the projection itself.
-        pixels: uint8 (3, size, size).
-        condition: float32 (A,) in -1..1.
-        strength: how many times the change of the condition was applied.
-        seen: attribute of the edit -> whether it shows as asked, by the reader named in the projection.
-        likeness: to the photo; None where no recogniser is installed, or the model draws no faces.
-        png: the file, which says that it is synthetic and what made it.
-    """
-
-    request: str
-    pixels: Levels
-    condition: Floats
-    strength: float
-    seen: dict[str, bool]
-    likeness: Likeness | None
-    png: bytes
-
-    def figures(self) -> dict[str, Any]:
-        """Plain figures, for JSON."""
-        found: dict[str, Any] = {}
-        if self.request:
-            found = {"edit": self.request, "strength": self.strength, "seen": self.seen}
-        if self.likeness is None:
-            return {**found, "identity": None}
-        like = self.likeness
-        return {
-            **found,
-            "identity": {
-                "distance": round(like.distance, 4),
-                "threshold": round(like.threshold, 4),
-                "face_found": like.found,
-                "kept": like.kept,
-            },
-        }
-
-
-@dataclass(frozen=True)
-class Projection:
-    """A photo found again among what a model can draw.
-
-    Args:
-        projection: the photo as the model draws it.
-        edits: one image for each edit, in the order they were asked for.
-        pixel_error: mean absolute difference from the framed photo, levels of 0..255.
-        by: who says what is seen in edits: "judge", or "verifier" in a bundle without one.
-        seconds: that the search took.
-        out: the folder that was written, if one was named.
-    """
-
-    projection: Image
-    edits: tuple[Image, ...]
-    pixel_error: float
-    by: str
-    seconds: float
-    out: Path | None = None
-
-    @property
-    def kept(self) -> bool | None:
-        """Whether the projection is still the same person; None where that was not measured."""
-        return None if self.projection.likeness is None else self.projection.likeness.kept
 
 
 def project_photo(
@@ -115,7 +50,7 @@ def project_photo(
         steps: of the optimisation.
         seed: of the draws that it begins from.
         out: a new folder, an empty one, or an older projection, which is replaced. Nothing is stored without it.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: where to compute, as :func:`cfgan.model.engines.open_engine` takes it; the search itself runs in torch.
         progress: called with steps done and in all.
 
     Raises:
@@ -124,11 +59,13 @@ def project_photo(
         BundleError: a file of the bundle is damaged.
         StorageError: the disk refused; nothing is left half written.
     """
+    if steps < 1:
+        raise InputError("must be 1 or more.", field="steps", value=steps, nearest=[1])
     wanted = parse_edits(edits, bundle.vocabulary)
     if out is not None:
         require_unused_or_older(out)
     levels = open_photo(photo, bundle.size, Framer() if align else None)
-    projector = Projector(bundle, device)
+    projector = Projector(bundle, split_device(device)[1])
     readers = readers_of(bundle, open_engine(bundle, device))
     verifier, witness = readers[0], readers[-1]
     begun = time.perf_counter()
@@ -152,7 +89,7 @@ def project_photo(
             if abs(value) == 1
         }
         about = {"steps": steps, "seed": seed, **({"edit": text, "strength": strength} if text else {})}
-        images.append(Image(text, shown, condition, strength, as_asked, like[k], _png(bundle, shown, about)))
+        images.append(ProjectedImage(text, shown, condition, strength, as_asked, like[k], _png(bundle, shown, about)))
     error = float(np.abs(pixels[0].astype(np.int64) - levels).mean())
     found = Projection(images[0], tuple(images[1:]), error, witness.name, seconds, out)
     if out is not None:
@@ -168,7 +105,7 @@ def report(bundle: Bundle, found: Projection, steps: int, seed: int) -> dict[str
         "steps": steps,
         "seed": seed,
         "pixel_error": round(found.pixel_error, 3),
-        **found.projection.figures(),
+        **found.image.figures(),
         "by": found.by,
         "edits": [image.figures() for image in found.edits],
     }

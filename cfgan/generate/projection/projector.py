@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -23,6 +22,7 @@ from cfgan.external.efficientnet import published_efficientnet
 from cfgan.generate.sampling import latents
 from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import Bundle
+from cfgan.model.engine import Floats, Levels
 from cfgan.model.torch_engine import to_levels
 from cfgan.networks.dcgan import Generator, ResizeConv
 from cfgan.networks.devices import pick_device
@@ -42,9 +42,6 @@ _FACE = (15 / 64, 58 / 64, 12 / 64, 52 / 64)
 """Top, bottom, left, right of the face itself in CelebA's crop, in shares of the side."""
 _FACE_WEIGHT = 9.0
 """How much more a pixel of it counts than one of hair or background: who it is stands there."""
-
-Levels = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,8 @@ class Codes:
 class Projector:
     """A bundle's generator, searched; the same photo and seed give the same codes on the same machine.
 
-    Features are those of a network trained on ImageNet where the extra ``cfgan[evaluate]`` is installed, which keeps the
-    most people; else of the classifier that guided the generator, or of the verifier where none is kept. Never the
+    Features are those of a network trained on ImageNet where the extra ``cfgan[evaluate]`` is installed, which keeps
+    the most people; else of the classifier that guided the generator, or of the verifier where none is kept. Never the
     judge's, which says afterwards what is seen.
 
     Args:
