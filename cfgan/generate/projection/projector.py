@@ -34,7 +34,7 @@ DRAWS = 16
 
 _RATE, _WARM = 0.2, 5  # of Adam, falling as a cosine to 0, and steps until it is reached
 _PIXELS, _FEATURES = 2.0, 1.0
-_PULL = 0.03  # on differences in units of how far they vary among draws
+_PULL = 0.3  # on differences in units of how far they vary among draws
 _COARSEST = 8  # side in pixels of the smallest scale at which pixels are compared
 _EDGE = 0.98  # conditions begin no nearer to -1 and 1, where tanh no longer moves
 
