@@ -15,8 +15,9 @@ from cfgan.generate.projection.projector import Codes, Projector
 from cfgan.model.engine import Floats, Levels
 from cfgan.verify.reader import Reader
 
-STRENGTHS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
-"""How many times the change of the condition is applied: the first that the verifier plainly sees, or the last."""
+STRENGTHS = (1.0, 1.5, 2.0, 2.5, 3.0)
+"""How many times the change of the condition is applied: the first that the verifier plainly sees, or the last; beyond it
+faces come apart."""
 
 _PLAIN = 0.95
 """Share of the way from the verifier's threshold to certainty from which on an attribute is plainly seen."""
