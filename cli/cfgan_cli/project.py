@@ -82,8 +82,9 @@ def _show(found: Projection, *, of_faces: bool) -> None:
     if like is not None:
         lines.append(like.sentence())
     for image in found.edits:
-        shown = [f"{name} is {'as asked' if seen else 'not as asked'}" for name, seen in image.seen.items()]
-        said = [f"the {found.by} says: {', '.join(shown)}"] if shown else []
+        unseen = [name for name, seen in image.seen.items() if not seen]
+        verdict = f"not shown as asked: {', '.join(unseen)}" if unseen else "shown as asked"
+        said = [f"{verdict}, says the {found.by}"] if image.seen else []
         if image.likeness is not None:
             kept = "the person is kept" if image.likeness.kept else "the person is lost"
             said.append(f"identity distance {image.likeness.distance:.2f}, {kept}")

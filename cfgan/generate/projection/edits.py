@@ -16,8 +16,8 @@ from cfgan.model.engine import Floats, Levels
 from cfgan.verify.reader import Reader
 
 STRENGTHS = (1.0, 1.5, 2.0, 2.5, 3.0)
-"""How many times the change of the condition is applied: the first that the verifier plainly sees, or the last; beyond it
-faces come apart."""
+"""How many times the change of the condition is applied: the first that the verifier plainly sees, or the last. Beyond
+it faces come apart."""
 
 _PLAIN = 0.95
 """Share of the way from the verifier's threshold to certainty from which on an attribute is plainly seen."""

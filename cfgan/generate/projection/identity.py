@@ -38,7 +38,7 @@ class Likeness:
         if not self.found:
             return "The person is lost: no face is found in the image."
         near = f"the identity distance is {self.distance:.2f}"
-        limit = f"the {self.threshold:.2f} that {FMR:.0%} of pairs of different people fall below"
+        limit = f"{self.threshold:.2f} (where {100 * FMR:.0f} % of pairs of different people are as near)"
         if self.kept:
             return f"The person is kept: {near}, under {limit}."
         return f"The person is lost: {near}, over {limit}."
