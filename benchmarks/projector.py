@@ -72,7 +72,7 @@ def main() -> None:
                 chosen = np.flatnonzero(before[:, place] == (value < 0))
                 if not len(chosen):
                     continue
-                done = edit(projector, codes, {name: value}, verifier).pixels[chosen]
+                done = edit(projector, codes.of(chosen), {name: value}, verifier).pixels
                 seen[name] += (judge.seen(done)[:, place] == (value > 0)).tolist()
                 still[name] += (distance(done, people[chosen]) < threshold).tolist()
     with_what = f"features of {projector.features}, {bundle.name} {bundle.digest[:12]}"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -59,6 +60,10 @@ class Codes:
     condition: Tensor
     start: Tensor
     styles: Tensor
+
+    def of(self, places: npt.NDArray[np.int64]) -> Codes:
+        """Those of some of the photos."""
+        return Codes(*(part[places.tolist()] for part in (self.z, self.condition, self.start, self.styles)))
 
 
 class Projector:
