@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--bundle", default="celeba64")
     parser.add_argument("-n", type=int, default=100, help="faces")
     parser.add_argument("--steps", type=int, default=STEPS)
-    parser.add_argument("--seed", type=int, default=2, help="of the choice of faces; settings were chosen on others")
+    parser.add_argument("--seed", type=int, default=2, help="of the choice of faces")
     parser.add_argument("--together", type=int, default=1, help="faces searched for at a time; more is faster")
     given = parser.parse_args()
     torch.set_num_threads(1)
