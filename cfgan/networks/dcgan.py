@@ -8,6 +8,7 @@ embedding cannot blind it. An auxiliary head on the discriminator reads the attr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +31,19 @@ class ResizeConv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.randn(inputs, outputs, 3, 3) * math.sqrt(1 / (9 * inputs)))
         self.bias = nn.Parameter(torch.zeros(outputs))
+        self._kept: Tensor | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        w = F.pad(self.weight.flip(2, 3), (1, 1, 1, 1))  # I O 5 5
-        spread = w[:, :, 1:, 1:] + w[:, :, :-1, 1:] + w[:, :, 1:, :-1] + w[:, :, :-1, :-1]  # I O 4 4
+        spread = self._spread() if self._kept is None else self._kept
         return F.conv_transpose2d(x, spread, self.bias, stride=2, padding=1)  # N O 2H 2W
+
+    def keep_kernel(self) -> None:
+        """Spread the kernel once and for all: for weights that do not change any more, on the device they are on."""
+        self._kept = self._spread().detach().contiguous(memory_format=torch.channels_last)
+
+    def _spread(self) -> Tensor:
+        w = F.pad(self.weight.flip(2, 3), (1, 1, 1, 1))  # I O 5 5
+        return w[:, :, 1:, 1:] + w[:, :, :-1, 1:] + w[:, :, 1:, :-1] + w[:, :, :-1, :-1]  # I O 4 4
 
 
 class ShuffleConv(nn.Module):
@@ -126,17 +135,31 @@ class Generator(nn.Module):
         self.refinement = Refinement(channels[-1], shape) if shape.size in shape.refine else None
         self.to_rgb = nn.Conv2d(channels[-1], 3, 3, padding=1)
 
-    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+    @property
+    def places(self) -> int:
+        """How many modulation vectors :meth:`synthesis` takes: one a block, and one behind the last."""
+        return len(self.blocks) + 1
+
+    def entries(self, z: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """What latents (N, Z) and conditions (N, A) give: the 4 x 4 start (N, 16C) and the modulation vector (N, E)."""
         both = torch.cat([z, condition], 1)  # N Z+A
-        x = self.input(both if self._in_input else z)  # N 16C
         style = F.leaky_relu(self.style(both if self._in_style else z), 0.2)  # N E
-        x = x.view(len(z), -1, 4, 4).contiguous(memory_format=torch.channels_last)  # N C 4 4
-        for block in self.blocks:
+        return self.input(both if self._in_input else z), style
+
+    def synthesis(self, start: Tensor, styles: Sequence[Tensor]) -> Tensor:
+        """A start (N, 16C) and a modulation vector (N, E) for each place to images (N, 3, size, size) in -1..1."""
+        *inner, last = styles
+        x = start.view(len(start), -1, 4, 4).contiguous(memory_format=torch.channels_last)  # N C 4 4
+        for block, style in zip(self.blocks, inner, strict=True):
             x = block(x, style)  # N C' 2H 2W
         x = F.relu(self.norm(x))  # N C size size
         if self.refinement is not None:
-            x = self.refinement(x, style)  # N C size size
+            x = self.refinement(x, last)  # N C size size
         return torch.tanh(self.to_rgb(x))  # N 3 size size
+
+    def forward(self, z: Tensor, condition: Tensor) -> Tensor:
+        start, style = self.entries(z, condition)
+        return self.synthesis(start, [style] * self.places)
 
 
 class Discriminator(nn.Module):

@@ -12,7 +12,7 @@ import torch
 
 from cfgan.data.store import PackedDataset
 from cfgan.errors import ConfigError, StoppedError
-from cfgan.evaluation.extractors import published_efficientnet
+from cfgan.external.efficientnet import published_efficientnet
 from cfgan.external.nsfwjs import PACKAGE, weights
 from cfgan.io.files import read_json_object, storage_errors, write_sealed
 from cfgan.io.progress import Progress, silent

@@ -198,7 +198,7 @@ def load_features(config: GanConfig, device: torch.device) -> tuple[FeatureMaps,
         BundleError: a bundle is damaged.
     """
     if config.features == IMAGENET:
-        from cfgan.evaluation.extractors import published_efficientnet
+        from cfgan.external.efficientnet import published_efficientnet
         from cfgan.networks.imagenet_maps import ImageNetMaps
 
         network = ImageNetMaps(published_efficientnet(), config.features_side)

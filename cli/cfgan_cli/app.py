@@ -16,6 +16,7 @@ from cfgan_cli import (
     data,
     evaluate,
     generate,
+    project,
     report,
     serve,
     spec,
@@ -42,6 +43,7 @@ app.command("generate")(generate.generate)
 app.command("attributes")(attributes.attributes)
 app.command("evaluate", cls=Command)(evaluate.evaluate)
 app.command("verify")(verify.verify)
+app.command("project")(project.project)
 app.command("balance")(balance.balance)
 app.command("serve")(serve.serve)
 app.add_typer(spec.app, name="spec", cls=Group)

@@ -50,6 +50,8 @@ def test_a_batch_is_made_checked_read_and_reported_without_torch(tmp_path: Path)
 def test_what_needs_torch_says_which_extra_brings_it(tmp_path: Path) -> None:
     said = cfgan("train", "gan", "--data", tmp_path, "--out", tmp_path / "run", expect=2)
     assert "needs torch: pip install 'cfgan[train]'" in said
+    said = cfgan("project", tmp_path / "me.png", expect=2)
+    assert "needs torch: pip install 'cfgan[train]'" in said
     said = cfgan("generate", "--attrs", "Male", "-n", 1, "--engine", "torch", "--out", tmp_path / "b", expect=2)
     assert "needs torch: pip install 'cfgan[train]'" in said and not (tmp_path / "b").exists()
 

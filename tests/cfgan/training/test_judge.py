@@ -67,7 +67,7 @@ def test_a_stopped_judge_goes_on_with_the_features_it_has(store: PackedDataset, 
 def test_the_frozen_network_stays_as_published(store: PackedDataset, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
-    from cfgan.evaluation.extractors import published_efficientnet
+    from cfgan.external.efficientnet import published_efficientnet
 
     weights = load_file(train_judge(store, tmp_path / "run", make_config(JudgeConfig, SETTINGS)))
     published = published_efficientnet()
