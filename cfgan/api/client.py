@@ -13,7 +13,8 @@ import numpy as np
 
 from cfgan.api.faces import Faces
 from cfgan.api.http import Answer, ask, strange
-from cfgan.api.model import Request, missing, plan_of, settings_of, warn
+from cfgan.api.model import missing, warn
+from cfgan.api.plans import Request, plan_of, settings_of
 from cfgan.api.readings import Readings
 from cfgan.attributes.latents import LatentRule
 from cfgan.attributes.spec import Plan

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from cfgan.api.faces import Batch, Faces
-from cfgan.attributes.latents import LatentRule
-from cfgan.attributes.spec import Plan, make_plan, read_spec
-from cfgan.attributes.vocabulary import Vocabulary
-from cfgan.errors import CfganWarning, ConfigError, RequestError
+from cfgan.api.plans import Request, plan_of, settings_of
+from cfgan.attributes.spec import Plan
+from cfgan.errors import CfganWarning, ConfigError
 from cfgan.io.extras import require_package
 from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import DEFAULT, Bundle, open_bundle
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from cfgan.api.readings import Readings
     from cfgan.generate.projection.result import Projection
     from cfgan.generate.sampling import Sampler
-
-Request = str | Sequence[str] | Mapping[str, bool | float]
-"""Attributes as ``"Male,-Eyeglasses"``, a list of such items, or a mapping name -> True, False or -1..1."""
 
 
 class Model:
@@ -317,55 +313,6 @@ def load(name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
         <Model celeba64: 40 attributes, 64 x 64 pixels>
     """
     return Model(open_bundle(name_or_path), device)
-
-
-def settings_of(
-    count: int | None,
-    seed: int | None,
-    unspecified: Request | None,
-    vary: Sequence[str] | None,
-    threshold: float | None,
-    precision: float | None,
-    max_draws: int | None,
-    verify: bool,
-    truncation: float | str | None,
-    same_latents: bool | None,
-) -> dict[str, Any]:
-    """What was given to :meth:`Model.generate`, as a spec holds it."""
-    strict = {
-        "threshold": threshold,
-        "precision": precision,
-        "max_draws": max_draws,
-        "enabled": None if verify else False,
-    }
-    settings: dict[str, Any] = {
-        "count": count,
-        "seed": seed,
-        "unspecified": unspecified,
-        "vary": list(vary) if vary is not None else None,
-        "truncation": truncation,
-        "same_latents": same_latents,
-        "verify": {key: value for key, value in strict.items() if value is not None} or None,
-    }
-    return {key: value for key, value in settings.items() if value is not None}
-
-
-def plan_of(
-    vocabulary: Vocabulary,
-    latents: LatentRule,
-    request: Request | None,
-    spec: str | Path | Mapping[str, Any] | None,
-    settings: Mapping[str, Any],
-) -> Plan:
-    """A request or a spec as a plan. Raises InputError."""
-    if (request is None) == (spec is None):
-        raise RequestError('give either a request, such as "Male" or "any", or a spec.', field="request")
-    if isinstance(spec, str | Path):
-        return read_spec(str(spec), vocabulary, settings, latents=latents)
-    if spec is not None:
-        return make_plan(spec, vocabulary, settings, latents=latents)
-    attributes = request if isinstance(request, str | Mapping) else list(request or ())
-    return make_plan({"attributes": attributes}, vocabulary, settings, source="request", latents=latents)
 
 
 def missing(faces: Faces | Batch) -> list[str]:

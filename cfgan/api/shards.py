@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cfgan.api.model import Model, Request, plan_of, settings_of, warn
+from cfgan.api.model import Model, warn
+from cfgan.api.plans import Request, plan_of, settings_of
 from cfgan.io.progress import Progress
 
 if TYPE_CHECKING:
