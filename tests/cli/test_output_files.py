@@ -175,6 +175,7 @@ def writers_of_folders(bundle: Bundle, tmp_path: Path) -> dict[str, list[object]
     about = ["--name", "n", "--data", "d", "--licence", "l"]
     return {
         "generate": ["--bundle", bundle.path, "-a", "Red", "-n", 2],
+        "project": [photos / "a.png", "--bundle", bundle.path, "--no-align"],
         "balance": [photos, *rows, "--bundle", bundle.path, "--attribute", "Red", "--ratio", 0.6],
         "report batch": [tmp_path / "b", "--bundle", bundle.path],
         "report control": [bundle.path],

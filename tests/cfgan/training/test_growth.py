@@ -116,6 +116,16 @@ def test_a_run_starts_from_grown_networks_with_attributes_of_its_own(source: Bun
     assert networks.start["size"] == 16
 
 
+@torch.no_grad()
+def test_it_may_be_wider_at_once(source: Bundle) -> None:
+    config = make_config(GanConfig, SETTINGS | {"width": 12})
+    networks = make_networks(config, gan_shape(config, 3, 32), torch.device("cpu"))
+    start_from(networks, Vocabulary(NAMES), source)
+    z, asked = torch.randn(6, 8), torch.sign(torch.randn(6, 3))
+    enlarged = F.avg_pool2d(networks.average.module(z, asked), 2)
+    assert float((enlarged - source.generator()(z, asked)).abs().mean()) * 127.5 < LEVELS
+
+
 def test_it_trains_and_becomes_a_bundle_that_keeps_no_classifier_of_the_old_size(
     source: Bundle, large: PackedDataset, tmp_path: Path
 ) -> None:
@@ -143,7 +153,7 @@ def test_what_cannot_grow_is_refused_before_anything_is_written(
         assert not (tmp_path / "run").exists()
 
     shape = source.shape
-    refused(source, r"for images of 32 pixels tiny has width = 4, this run 8; say --set 'width=4'", width=8)
+    refused(source, r"for images of 32 pixels tiny has embed = 8, this run 16; say --set 'embed=8'", embed=16)
     refused(source, r"tiny's has learnt on images of 16 pixels, these have 32; train one", guide=str(source.path))
     for name, other, message in (
         ("twice", replace(shape, size=64), "64 pixels and these have 32: its last block"),

@@ -103,7 +103,7 @@ def test_new_attributes_learn(source: Bundle, tmp_path: Path) -> None:
 def test_networks_of_another_shape_are_refused_by_name_and_nothing_is_written(source: Bundle, tmp_path: Path) -> None:
     store = small_store(tmp_path)
     for settings, words in (
-        ({"width": 12}, r"width = 8, this run 12; say --set 'width=8'"),
+        ({"width": 4}, r"width = 8, this run 4; say --set 'width=8'"),
         ({"conditioning": "concat"}, r"conditioning = \"both\", this run 'concat'; say --set 'conditioning=\"both\"'"),
     ):
         config = make_config(GanConfig, SETTINGS | settings | {"start": str(source.path)})
