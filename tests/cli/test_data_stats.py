@@ -83,6 +83,7 @@ def test_help_and_the_work_itself_load_no_torch(planted: Planted) -> None:
         subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
 
 
+@pytest.mark.slow
 @pytest.mark.celeba
 def test_two_hundred_thousand_rows_in_five_seconds(real_celeba: Path, tmp_path: Path) -> None:
     """Processor time of the whole process, for other work may share the machine: five seconds of an idle core, or five
@@ -107,6 +108,7 @@ def test_two_hundred_thousand_rows_in_five_seconds(real_celeba: Path, tmp_path: 
     }
 
 
+@pytest.mark.slow
 @pytest.mark.celeba
 def test_the_official_splits_share_no_person(real_celeba: Path) -> None:
     found = json.loads(run(real_celeba, "--no-images", "--json").stdout)

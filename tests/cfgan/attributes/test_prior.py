@@ -92,6 +92,7 @@ def test_label_tables_are_checked(tmp_path: Path) -> None:
         fit_prior(CELEBA, np.ones((3, 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.celeba
 def test_celeba_held_out_marginals_within_two_points(real_celeba: Path) -> None:
     """Requests of one to three attributes, fitted on the official train labels, met by the validation labels."""

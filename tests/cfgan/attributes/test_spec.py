@@ -25,6 +25,7 @@ def test_a_request_reads_back_as_written(request_: dict[str, float]) -> None:
     assert parse_request(format_request(request_), CELEBA) == request_
 
 
+@pytest.mark.slow
 @given(st.text(max_size=60))
 def test_any_text_is_a_request_or_a_clear_error(text: str) -> None:
     try:

@@ -82,6 +82,7 @@ def test_the_same_plan_gives_the_same_bytes_and_spec_yaml_the_same_faces(tiny_bu
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["none", "torn journal", "lost image", "deleted image", "altered image"])
 def test_an_interrupted_batch_resumes_to_the_same_bytes(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str

@@ -286,6 +286,7 @@ def test_a_bucket_takes_them(tiny_bundle: Bundle, tmp_path: Path) -> None:
         open_shard_store("nosuch://x")
 
 
+@pytest.mark.slow
 def test_parquet_is_read_by_pandas_and_datasets(tiny_bundle: Bundle, tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     import pandas as pd
@@ -308,6 +309,7 @@ def test_parquet_is_read_by_pandas_and_datasets(tiny_bundle: Bundle, tmp_path: P
     assert first["image"].tobytes() == Image.open(io.BytesIO(rows[0]["png"])).tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves a file open
 def test_webdataset_reads_tar(tiny_bundle: Bundle, tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset")
@@ -341,6 +343,7 @@ def test_the_command(tiny_bundle: Bundle, tmp_path: Path) -> None:
     assert refused.exit_code == 2 and "--shards tar" in refused.stderr
 
 
+@pytest.mark.slow
 def test_verify_reads_tar_shards(tiny_bundle: Bundle, tmp_path: Path) -> None:
     given = plan(tiny_bundle)
     generate(tiny_bundle, given, tmp_path / "batch")
@@ -368,6 +371,7 @@ def test_verify_reads_tar_shards(tiny_bundle: Bundle, tmp_path: Path) -> None:
     assert refused.exit_code == 2 and "torn.tar" in refused.stderr
 
 
+@pytest.mark.slow
 def test_verify_reads_parquet_shards(tiny_bundle: Bundle, tmp_path: Path) -> None:
     given = plan(tiny_bundle)
     for kind in ("tar", "parquet"):

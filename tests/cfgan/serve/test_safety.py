@@ -138,6 +138,7 @@ def test_a_long_list_is_refused_before_it_is_expanded(client: TestClient) -> Non
         assert answer.status_code == 422 and text in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_many_at_once_get_their_faces_or_are_sent_away(served: Served) -> None:
     limits = Limits(faces=8, draws=400, seconds=20, waiting=2)
     statuses: Counter[int] = Counter()
@@ -185,6 +186,7 @@ def fuzzed(served: Served) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.mark.slow
 @_LIGHT
 @given(spec=_SPEC)
 @example(spec={"attributes": "\ud800"})
@@ -197,6 +199,7 @@ def test_no_spec_breaks_the_server(fuzzed: TestClient, spec: dict[str, Any]) -> 
         assert "summary" in json.loads(answer.text.splitlines()[-1])
 
 
+@pytest.mark.slow
 @_LIGHT
 @given(path=st.sampled_from(["/", "/walk", "/batch.zip", "/v1/attributes", "/v1/columns", "/photo"]), query=_QUERY)
 @example(path="/walk", query={"draw": "9" * 19})
@@ -209,6 +212,7 @@ def test_no_address_breaks_a_page(fuzzed: TestClient, path: str, query: dict[str
     assert "<script" not in answer.text
 
 
+@pytest.mark.slow
 @_LIGHT
 @given(body=st.binary(max_size=200) | _JSON.map(lambda value: json.dumps(value).encode()), query=_QUERY, data=st.data())
 def test_no_body_breaks_the_server(fuzzed: TestClient, body: bytes, query: dict[str, str], data: st.DataObject) -> None:

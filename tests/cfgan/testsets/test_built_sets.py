@@ -44,6 +44,7 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("user_images", [True, False])
 @pytest.mark.parametrize("design", SPECS)
 def test_built_sets_are_sound_and_can_be_exported(

@@ -247,6 +247,7 @@ def datasets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     gc.collect()  # it leaves files open; while the warnings of that are ignored, not in whatever test comes next
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_hugging_face_reads_the_image_folder(tmp_path: Path, datasets: Any) -> None:
     testset, out = make_testset(tmp_path / "t", mated="presumed"), tmp_path / "hf"
@@ -268,6 +269,7 @@ def test_hugging_face_reads_the_image_folder(tmp_path: Path, datasets: Any) -> N
     assert pixels(out / "test" / pairs[0]["a"]).shape == (SIDE, SIDE, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("with_images", [False, True])
 def test_pandas_and_hugging_face_read_parquet(tmp_path: Path, datasets: Any, with_images: bool) -> None:
