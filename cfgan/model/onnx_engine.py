@@ -72,31 +72,33 @@ class OnnxEngine:
         if self._generator is None:
             shape = self._bundle.shape
             inputs = {"latent": [shape.z_dim], "condition": [shape.attributes]}
-            self._generator = OnnxGenerator(self._open("generator", inputs, self._threads))
+            self._generator = OnnxGenerator(_open(self._bundle, self._providers, "generator", inputs, self._threads))
         return self._generator
 
     def classifier(self, role: str) -> OnnxNetwork:
         if role not in self._classifiers:
             size = self._bundle.size
-            open_session = partial(self._open, role, {"levels": [3, size, size]})
+            open_session = partial(_open, self._bundle, self._providers, role, {"levels": [3, size, size]})
             self._classifiers[role] = OnnxNetwork(open_session, self._threads, len(self._providers) > 1)
         return self._classifiers[role]
 
-    def _open(self, part: str, inputs: dict[str, list[int]], threads: int) -> Any:
-        bundle, path = self._bundle, self._bundle.file(f"{part}.onnx")
-        bundle.file(f"{part}.safetensors")  # which the graph refers to
-        if path.stat().st_size > _MAX_GRAPH:
-            raise BundleError(f"bundle {bundle.path}: {path.name} is larger than a graph without weights can be.")
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERROR
-        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the core alone
-        with library_errors(path, lambda text: BundleError(f"bundle {bundle.path}: {part}.onnx does not load: {text}")):
-            session = onnxruntime.InferenceSession(path, options, providers=self._providers)
-        found = {given.name: list(given.shape[1:]) for given in session.get_inputs()}
-        if found != inputs:
-            raise BundleError(f"bundle {bundle.path}: {part}.onnx is not the graph of its network ({found}).")
-        return session
+
+def _open(bundle: Bundle, providers: list[Any], part: str, inputs: dict[str, list[int]], threads: int) -> Any:
+    """A session; it knows of no engine, so that an engine that nobody holds is gone at once, and its memory with it."""
+    path = bundle.file(f"{part}.onnx")
+    bundle.file(f"{part}.safetensors")  # which the graph refers to
+    if path.stat().st_size > _MAX_GRAPH:
+        raise BundleError(f"bundle {bundle.path}: {path.name} is larger than a graph without weights can be.")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERROR
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle threads leave the core alone
+    with library_errors(path, lambda text: BundleError(f"bundle {bundle.path}: {part}.onnx does not load: {text}")):
+        session = onnxruntime.InferenceSession(path, options, providers=providers)
+    found = {given.name: list(given.shape[1:]) for given in session.get_inputs()}
+    if found != inputs:
+        raise BundleError(f"bundle {bundle.path}: {part}.onnx is not the graph of its network ({found}).")
+    return session
 
 
 def _threads() -> int:

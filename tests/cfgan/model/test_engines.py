@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import json
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +137,15 @@ def test_a_batch_names_its_engine_and_is_never_gone_on_with_by_another(both: Bun
     generate(both, plan, tmp_path / "b", device="onnxruntime:cpu")  # finished: nothing to do
     with pytest.raises(FolderError, match="or engine"):
         generate(both, plan, tmp_path / "b", device="torch:cpu")
+
+
+def test_an_engine_that_nobody_holds_gives_its_memory_back_at_once(both: Bundle) -> None:
+    """A session has hundreds of megabytes; waiting for the collector of cycles, three batches in a row held three."""
+    gc.disable()
+    try:
+        engine = open_engine(both, "onnxruntime:cpu")
+        session = weakref.ref(engine.classifier("verifier")._session)  # type: ignore[attr-defined]
+        del engine
+        assert session() is None
+    finally:
+        gc.enable()
