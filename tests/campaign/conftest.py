@@ -33,7 +33,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior
     rows = [f"{k:06d}.jpg,{k % 2},{k // 2 % 2},{int(k % 5 == 0)}" for k in range(1, 241)]
     (folder / "labels.csv").write_text("file,Red,Round,Cat\n" + "\n".join(rows) + "\n")
     (folder / "set.yaml").write_text(
-        "design: matched\nattributes: Red\npairs: 60\nfolds: 2\nchange: [Round]\nlevels: [random, matched]\n"
+        "design: matched\nattributes: Red\npairs: 200\nfolds: 2\nchange: [Round]\nlevels: [random, matched]\n"
     )
     seen = ("--data", folder / "store", "--set", "widths=[4,8]", "--set", "images=48", *QUICK)
     steps = [
