@@ -60,8 +60,10 @@ def read_file(path: Path) -> bytes:
 
 def average_file(run: Path, about: Mapping[str, Any], half_life: int | None) -> str:
     """The file of a run's weight average by its half-life in images; none: the run's first. Raises InputError."""
+    if half_life is None:
+        return "generator.safetensors"
     first = read_settings(run).get("ema_images")
-    if half_life is None or half_life == first:
+    if half_life == first:
         return "generator.safetensors"
     name = f"generator-{half_life}.safetensors"
     kept = re.findall(r"\bgenerator-(\d+)\.safetensors", " ".join(sorted(about.get("sha256", {}))))

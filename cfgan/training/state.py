@@ -245,7 +245,8 @@ class WeightAverage:
 
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.half_life_images = half_life_images
-        self._pairs: list[tuple[Tensor, Tensor]] = []
+        self._moved: tuple[list[Tensor], list[Tensor]] = [], []
+        self._copied: list[tuple[Tensor, Tensor]] = []
         self._follows: nn.Module | None = None
 
     @torch.no_grad()
@@ -255,12 +256,13 @@ class WeightAverage:
         keep = 0.5 ** (batch / half_life) if half_life > 0 else 0.0
         if self._follows is not module:  # loading copies into the same tensors, so they are looked up once
             self._follows = module
-            self._pairs = list(zip(self.module.state_dict().values(), module.state_dict().values(), strict=True))
-        moved = [pair for pair in self._pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([mine for mine, _ in moved], [theirs for _, theirs in moved], 1.0 - keep)
-        for mine, theirs in self._pairs:
-            if not mine.is_floating_point():
-                mine.copy_(theirs)
+            pairs = list(zip(self.module.state_dict().values(), module.state_dict().values(), strict=True))
+            moved = [pair for pair in pairs if pair[0].is_floating_point()]
+            self._moved = [mine for mine, _ in moved], [theirs for _, theirs in moved]
+            self._copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+        torch._foreach_lerp_(*self._moved, 1.0 - keep)
+        for mine, theirs in self._copied:
+            mine.copy_(theirs)
 
 
 def gradient_norm(optimizer: torch.optim.Optimizer) -> Tensor:

@@ -26,9 +26,7 @@ _PAIRS = re.compile(r"(^|\.)modulation\.(weight|bias)$")
 
 
 def require_widening(bundle: Bundle, shape: GanShape) -> None:
-    """Raise ConfigError unless networks of a shape can be a bundle's, widened. Equal widths always can."""
-    if shape.width == bundle.shape.width:
-        return
+    """Raise ConfigError unless networks of a wider shape can be a bundle's, widened."""
     if bundle.shape.family != "dcgan":
         why = f"the {bundle.shape.family} family cannot be widened"
     elif bundle.shape.spectral_norm:
