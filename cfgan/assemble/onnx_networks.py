@@ -94,7 +94,8 @@ def _spread(g: Graph, kernel: str) -> str:
 def classifier_graph(shape: ClassifierShape, data: bytes, size: int) -> bytes:
     """:class:`cfgan.networks.classifier.AttributeClassifier` on images of ``size`` pixels."""
     g = Graph("verifier.safetensors", data)
-    x = g.add("Relu", g.batch_norm(g.conv(_signed(g), "stem", stride=2), "norm"))
+    x = _averaged(g, _signed(g), size, shape.reads)
+    x = g.add("Relu", g.batch_norm(g.conv(x, "stem", stride=2), "norm"))
     for k in range(len(shape.widths) - 1):
         name = f"stages.{k}"
         y = g.add("Relu", g.batch_norm(g.conv(x, f"{name}.conv1", stride=2), f"{name}.norm1"))
@@ -109,8 +110,10 @@ def classifier_graph(shape: ClassifierShape, data: bytes, size: int) -> bytes:
 def judge_graph(shape: JudgeShape, data: bytes, size: int) -> bytes:
     """:class:`cfgan.networks.judge.Judge` on images of ``size`` pixels."""
     g, kind = Graph("judge.safetensors", data), TRUNKS[shape.trunk]
-    # Enlarging is linear: the rows of this matrix are what torch's own resampling gives.
-    rows = F.interpolate(torch.eye(size)[None, None], (shape.side, size), mode="bicubic", antialias=True)[0, 0]
+    # Resampling is linear: the rows of this matrix are what torch's own gives, of averages where it reads those.
+    seen = min(size, shape.reads or size)
+    rows = F.interpolate(torch.eye(seen)[None, None], (shape.side, seen), mode="bicubic", antialias=True)[0, 0]
+    rows = rows.repeat_interleave(size // seen, 1) / (size // seen)
     levels = g.add("Cast", "levels", to=TensorProto.FLOAT)
     x = g.add("MatMul", g.add("MatMul", g.constant(rows.numpy()), levels), g.constant(rows.numpy().T))
     x = g.add("Div", g.add("Sub", x, g.constant(kind.centre)), g.constant(kind.spread))
@@ -157,6 +160,15 @@ def _signed(g: Graph) -> str:
     """Pixel levels to -1..1."""
     levels = g.add("Cast", "levels", to=TensorProto.FLOAT)
     result: str = g.add("Sub", g.add("Mul", levels, g.constant(2 / 255)), g.constant(1.0))
+    return result
+
+
+def _averaged(g: Graph, x: str, size: int, reads: int) -> str:
+    """What :func:`cfgan.networks.classifier.averaged` makes of images of ``size`` pixels."""
+    if not reads or size <= reads:
+        return x
+    factor = size // reads
+    result: str = g.add("AveragePool", x, kernel_shape=[factor, factor], strides=[factor, factor])
     return result
 
 

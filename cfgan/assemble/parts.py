@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,8 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     fits = _fits(keep, about)
     if not fits:
         _require_own(parts, ("verifier", "data") if same_names else ("verifier", "prior", "data"))
+    elif keep is not None and keep.size != about["shape"]["size"]:
+        _require_own(parts, ("data",))
     weights = {
         "generator.safetensors": read_weights(parts.gan, about, average_file(parts.gan, about, parts.average)),
         "discriminator.safetensors": in_half(read_weights(parts.gan, about, "discriminator.safetensors")),
@@ -132,8 +134,9 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             described |= _measured(*readings[role], prior.vocabulary)
         elif keep is not None and fits and role in keep.config:
             described, data = dict(keep.config[role]), read_file(keep.file(f"{role}.safetensors"))
+            described["shape"] = _shape_for(keep, role, about["shape"]["size"])
             described.setdefault("training", _older_training(keep, role))
-            if (known := _readings_of_kept(keep, role, parts.store)) is not None:
+            if (known := _readings_of_kept(keep, role, parts.store, about["shape"]["size"])) is not None:
                 readings[role] = known
                 described |= _measured(*known, prior.vocabulary)
         elif role in _OPTIONAL:
@@ -146,7 +149,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             about["heads"],
             read_weights(parts.gan, about, "heads.safetensors"),
         )
-    if (guide := _guide(parts, config["training"]["guides"], fits)) is not None:
+    if (guide := _guide(parts, config["training"]["guides"], fits, about["shape"]["size"])) is not None:
         config["guide"], weights["guide.safetensors"] = guide
     if "verifier" in readings:
         weights["validation.safetensors"] = _validation(readings)
@@ -191,11 +194,18 @@ def not_kept(parts: Parts) -> dict[str, str]:
 
 
 def _fits(keep: Bundle | None, about: Mapping[str, Any]) -> bool:
-    """Whether a bundle's classifiers read a run's pictures: the same attributes, images of the same size."""
+    """Whether a bundle's classifiers read a run's pictures: the same attributes, images of the same size or of a
+    multiple of it, which they read as averages."""
     if keep is None:
         return True
     names = Vocabulary.from_dict(about["vocabulary"]).names
-    return keep.vocabulary.names == names and keep.size == about["shape"]["size"]
+    return keep.vocabulary.names == names and about["shape"]["size"] % keep.size == 0
+
+
+def _shape_for(keep: Bundle, role: str, size: int) -> dict[str, Any]:
+    """The shape of a kept classifier that reads images of ``size`` pixels as those that it has learnt on."""
+    shape = dict(keep.config[role]["shape"])
+    return shape if size == keep.size else {**shape, "reads": shape.get("reads") or keep.size}
 
 
 def _require_own(parts: Parts, needed: Sequence[str]) -> None:
@@ -253,7 +263,7 @@ def gate_rule(keep: Bundle | None, gate: str | None) -> str:
     return gate
 
 
-def _guide(parts: Parts, guides: Sequence[str], fits: bool) -> tuple[dict[str, Any], bytes] | None:
+def _guide(parts: Parts, guides: Sequence[str], fits: bool, size: int) -> tuple[dict[str, Any], bytes] | None:
     """Shape and weights of the guide, given or kept; one that has had no part in this generator is not kept."""
     if parts.guide is not None:
         about = read_about(parts.guide, "guide", "classifier")
@@ -264,7 +274,9 @@ def _guide(parts: Parts, guides: Sequence[str], fits: bool) -> tuple[dict[str, A
     if parts.keep is None or not fits or "guide" not in parts.keep.config:
         return None
     data = read_file(parts.keep.file("guide.safetensors"))
-    return (dict(parts.keep.config["guide"]), data) if hashlib.sha256(data).hexdigest() in guides else None
+    if hashlib.sha256(data).hexdigest() not in guides:
+        return None
+    return {**parts.keep.config["guide"], "shape": _shape_for(parts.keep, "guide", size)}, data
 
 
 def _kept(keep: Bundle | None, what: str) -> Bundle:
@@ -273,16 +285,26 @@ def _kept(keep: Bundle | None, what: str) -> Bundle:
     return keep
 
 
-def _readings_of_kept(keep: Bundle, role: str, store: PackedDataset | None) -> tuple[Floats, Floats] | None:
-    """The same of a classifier that comes from a bundle: what it kept, or read now in a store's images."""
+def _readings_of_kept(keep: Bundle, role: str, store: PackedDataset | None, size: int) -> tuple[Floats, Floats] | None:
+    """The same of a classifier that comes from a bundle: what it kept, or read now in a store's images.
+
+    Raises:
+        InputError: it has to read images of another size than once, and there are none.
+    """
     validation = keep.validation()
-    if validation is not None and role in validation.logits:
+    if size == keep.size and validation is not None and role in validation.logits:
         return validation.logits[role], validation.labels
-    if store is None or store.vocabulary.names != keep.vocabulary.names or not len(store.rows("validation")):
-        return None
+    fitting = store is not None and store.vocabulary.names == keep.vocabulary.names and store.size == size
+    if store is None or not fitting or not len(store.rows("validation")):
+        if size == keep.size:
+            return None
+        text = f"give real images of {size} pixels: {keep.name}'s {role} has been measured at {keep.size} only."
+        raise InputError(text, field="--measure-on")
     if role not in keep.classifiers:
         return None
-    logits, labels = predict(keep.classifiers[role].load(), load_split(store, "validation", torch.device("cpu")))
+    network: Any = keep.classifiers[role].load()
+    network.shape = replace(network.shape, reads=_shape_for(keep, role, size).get("reads", 0))
+    logits, labels = predict(network, load_split(store, "validation", torch.device("cpu")))
     return logits.numpy(), labels.numpy()
 
 

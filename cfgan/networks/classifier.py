@@ -18,11 +18,13 @@ class ClassifierShape:
         attributes: outputs A.
         widths: channels of the stem and of each residual stage; every one of them halves the side.
         dropout: share of pooled features dropped while training, 0..1.
+        reads: side in pixels to which larger images are averaged before they are read; 0: they are read as they come.
     """
 
     attributes: int
     widths: tuple[int, ...] = (32, 64, 128, 256)
     dropout: float = 0.2
+    reads: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "widths": list(self.widths)}
@@ -30,6 +32,12 @@ class ClassifierShape:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> ClassifierShape:
         return cls(**{**data, "widths": tuple(data["widths"])})
+
+
+def averaged(images: Tensor, side: int) -> Tensor:
+    """Images (N, C, H, H) at ``side`` pixels, each the mean of a square of theirs; as they are where they are no larger
+    or ``side`` is 0."""
+    return images if not side or images.shape[-1] <= side else F.avg_pool2d(images, images.shape[-1] // side)
 
 
 class _Residual(nn.Module):
@@ -72,7 +80,7 @@ class AttributeClassifier(nn.Module):
 
     def maps(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in -1..1 to the stages' feature maps (N, C_i, H_i, W_i), finest first."""
-        x = F.relu(self.norm(self.stem(images)))  # N C0 H/2 W/2
+        x = F.relu(self.norm(self.stem(averaged(images, self.shape.reads))))  # N C0 H/2 W/2
         found = []
         for stage in self.stages:
             x = stage(x)  # N Ci H/2^(i+1) W/2^(i+1)

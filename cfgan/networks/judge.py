@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cfgan.networks.classifier import averaged
 from cfgan.networks.efficientnet import EfficientNetLite0, maps_of
 from cfgan.networks.mobilenet import MobileNetV2
 
@@ -54,6 +55,7 @@ class JudgeShape:
         width: channels after the first layer of the head.
         hidden: length of the features before the last layer.
         trunk: name of the frozen network, one of ``TRUNKS``.
+        reads: side in pixels to which larger images are averaged before that; 0: they are taken as they come.
     """
 
     attributes: int
@@ -61,6 +63,7 @@ class JudgeShape:
     width: int = 64
     hidden: int = 256
     trunk: str = "efficientnet-lite0"
+    reads: int = 0
 
     def __post_init__(self) -> None:
         if self.side < 32 or self.side % 16:
@@ -145,9 +148,14 @@ class Judge(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in -1..1 to features (N, hidden)."""
-        return self.head.features(self.trunk(images))
+        return self.head.features(self.maps(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in -1..1 to logits (N, A)."""
-        logits: Tensor = self.head(self.trunk(images))  # N A
+        logits: Tensor = self.head(self.maps(images))  # N A
         return logits
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in -1..1 to what the head reads, (N, C, side/16, side/16)."""
+        maps: Tensor = self.trunk(averaged(images, self.shape.reads))
+        return maps

@@ -29,6 +29,7 @@ class GanShape:
         conditioning: where the condition enters the generator: "concat", "modulate" or "both".
         spectral_norm: whether the discriminator's weights are spectrally normalised.
         family: name of the architecture, "dcgan" or "residual".
+        least_channels: of the dcgan family's generator: channels at its finer sides, at least; 0: as ``width`` says.
         refine: of the dcgan family's generator: sides in pixels at which a residual convolution follows. It starts as
             the identity, so that a trained generator can be given more of them and go on.
     """
@@ -43,6 +44,7 @@ class GanShape:
     spectral_norm: bool = False
     family: str = "dcgan"
     refine: tuple[int, ...] = ()
+    least_channels: int = 0
 
     def __post_init__(self) -> None:
         if self.size < 16 or self.size & (self.size - 1):
@@ -50,8 +52,8 @@ class GanShape:
         for key, known in (("family", FAMILY_NAMES), ("upsample", UPSAMPLING), ("conditioning", CONDITIONING)):
             if getattr(self, key) not in known:
                 raise ValueError(f"{key} must be one of {', '.join(known)}, not {getattr(self, key)!r}")
-        if self.attributes < 1 or self.z_dim < 1 or self.width < 2:
-            raise ValueError("attributes, z_dim and width must be positive")
+        if self.attributes < 1 or self.z_dim < 1 or self.width < 2 or self.least_channels < 0:
+            raise ValueError("attributes, z_dim and width must be positive, least_channels 0 or more")
         object.__setattr__(self, "refine", tuple(self.refine))
         for side in self.refine:
             if side not in self.sides:
@@ -60,7 +62,8 @@ class GanShape:
     @property
     def channels(self) -> list[int]:
         """Channels of the generator at sides 4, 8, ..., size: multiples of 8, which vector units fill."""
-        return [-(-self.width * self.size // 2 // side // 8) * 8 for side in self.sides]
+        doubled = (max(self.width * self.size / 2 / side, self.least_channels) for side in self.sides)
+        return [math.ceil(count / 8) * 8 for count in doubled]
 
     @property
     def sides(self) -> list[int]:

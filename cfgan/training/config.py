@@ -98,6 +98,9 @@ class GanConfig:
     refine: tuple[_Count, ...] = _setting(
         (), "of the dcgan family: sides at which there is one more residual convolution", "pixels"
     )
+    least_channels: _CountOrNone = _setting(
+        0, "of the dcgan family's generator: channels at its finer sides, at least; 0: as width says", "channels"
+    )
     spectral_norm: bool = _setting(False, "on the discriminator's weights (Miyato et al. 2018)")
     r1_gamma: _NotNegative = _setting(1.0, "weight of gamma/2 * |grad D(real)|^2")
     r2_gamma: _NotNegative = _setting(1.0, "weight of gamma/2 * |grad D(fake)|^2")

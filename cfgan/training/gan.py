@@ -28,7 +28,7 @@ from cfgan.training.networks import TrainingNetworks, gan_shape, make_networks
 from cfgan.training.probe import Probe, adapted
 from cfgan.training.sampling_rows import repeat_factors
 from cfgan.training.step import draw_inputs
-from cfgan.training.transfer import require_fitting_guides, require_other_guide, require_same_networks, start_from
+from cfgan.training.transfer import require_other_guide, require_same_networks, start_from
 
 _MAY_CHANGE = {
     "images",
@@ -69,8 +69,7 @@ def train_gan(
         require_capturing(config, group)
         shape = gan_shape(config, len(store.vocabulary), store.size)
         if config.start and not (run / "config.yaml").exists():  # before anything is written
-            require_same_networks(shape, start := open_bundle(config.start))
-            require_fitting_guides(start, shape, guide=config.guide, features=config.features)
+            require_same_networks(shape, open_bundle(config.start))
         networks = make_networks(config, shape, group.device)
         if config.start and not (run / "config.yaml").exists():
             require_other_guide(networks.guides, open_bundle(config.start))

@@ -73,8 +73,8 @@ def growth_sentence(bundle: Bundle, size: int) -> str:
         return ""
     return (
         f"It makes images of {bundle.size} pixels, these have {size}: a block more starts as an enlargement of its "
-        "pictures, all others go on as they are. Heads over a classifier's features start anew; verifier, guidance "
-        "classifier and judge have to be trained on the new size."
+        "pictures, all others go on as they are. Heads over a classifier's features start anew. Its classifiers read "
+        f"the new images as averages, at {bundle.size} pixels."
     )
 
 

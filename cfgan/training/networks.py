@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,7 @@ def gan_shape(config: GanConfig, attributes: int, size: int) -> GanShape:
             embed=config.embed,
             upsample=config.upsample,
             refine=config.refine,
+            least_channels=config.least_channels,
             conditioning=config.conditioning,
             spectral_norm=config.spectral_norm,
             family=config.family,
@@ -210,6 +211,8 @@ def load_features(config: GanConfig, device: torch.device) -> tuple[FeatureMaps,
 def load_classifier(run: str, name: str, device: torch.device) -> AttributeClassifier:
     """A trained classifier, frozen: from its run folder, or the guidance classifier of a bundle.
 
+    Images larger than those it has learnt on it reads as averages of their pixels.
+
     Raises:
         ConfigError: there is none; names the setting.
         BundleError: the bundle is damaged.
@@ -218,7 +221,7 @@ def load_classifier(run: str, name: str, device: torch.device) -> AttributeClass
         guide = bundle.guide()
         if guide is None:
             raise ConfigError(f"{bundle.name} keeps no guide.", field=name, value=run)
-        return guide.to(device)
+        return _reading_as_learnt(guide, bundle.size).to(device)
     folder = Path(run)
     with library_errors(folder, lambda text: ConfigError(f"no trained classifier: {text}", field=name, value=run)):
         about = read_json_object(folder / "model.json")
@@ -226,7 +229,12 @@ def load_classifier(run: str, name: str, device: torch.device) -> AttributeClass
             raise ValueError("model.safetensors is not as model.json says")
         shape = ClassifierShape.from_dict(about["shape"])
         model = load_network(folder / "model.safetensors", lambda: AttributeClassifier(shape))
-    return model.to(device)
+    return _reading_as_learnt(model, int(about.get("size", 0))).to(device)
+
+
+def _reading_as_learnt(model: AttributeClassifier, size: int) -> AttributeClassifier:
+    model.shape = replace(model.shape, reads=model.shape.reads or size)
+    return model
 
 
 def bundle_of(run: str) -> Bundle | None:

@@ -30,7 +30,7 @@ from cfgan.model.bundle import Bundle
 from cfgan.networks.dcgan import Discriminator, Generator
 from cfgan.networks.shape import GanShape
 from cfgan.training.growth import grown_discriminator, grown_generator, grown_shape, require_growth
-from cfgan.training.networks import IMAGENET, TrainingNetworks, bundle_of
+from cfgan.training.networks import TrainingNetworks
 from cfgan.training.widening import require_widening, widened_discriminator, widened_generator
 
 _COLUMNS = re.compile(r"(^|\.)(input|style|projection(\.\d+)?)\.(weight|parametrizations\.weight\.original)$")
@@ -91,13 +91,13 @@ def shape_settings(bundle: Bundle, size: int) -> dict[str, Any]:
 def require_same_networks(shape: GanShape, bundle: Bundle) -> None:
     """Raise ConfigError, with what to do, if the networks of a run cannot start from those of a bundle.
 
-    Only the vocabulary may differ, the run may have more refinements and a larger width, and its images twice the side.
+    Only the vocabulary may differ, the run may have more refinements and channels, and its images twice the side.
     """
     for key, value in asdict(_start_shape(bundle, shape.size)).items():
         mine = getattr(shape, key)
         if key == "attributes" or mine == value or (key == "refine" and set(mine) >= set(value)):
             continue  # further refinements start as the identity
-        if key == "width" and mine > value:
+        if key in ("width", "least_channels") and mine > value:
             require_widening(bundle, shape)
             continue
         shown = json.dumps(list(value) if isinstance(value, tuple) else value)
@@ -113,19 +113,6 @@ def _start_shape(bundle: Bundle, size: int) -> GanShape:
     """The shape of networks that start from a bundle's and make images of ``size`` pixels. Raises ConfigError."""
     require_growth(bundle, size)
     return bundle.shape if size == bundle.size else grown_shape(bundle.shape)
-
-
-def require_fitting_guides(bundle: Bundle, shape: GanShape, **settings: str | None) -> None:
-    """Raise ConfigError if one of these classifiers, by setting, is a bundle's that reads images of another size.
-
-    Only of runs that start at another size than their bundle's: there it is the mistake that lies near.
-    """
-    for field, run in settings.items():
-        other = bundle_of(run) if run and run != IMAGENET and shape.size != bundle.size else None
-        if other is not None and other.size != shape.size:
-            learnt = f"{other.name}'s has learnt on images of {other.size} pixels, these have {shape.size}"
-            text = f"{learnt}; train one on them (`cfgan train verifier`)."
-            raise ConfigError(text, field=field, value=run)
 
 
 def require_other_guide(guides: Sequence[str], bundle: Bundle) -> None:
@@ -167,9 +154,9 @@ def start_from(networks: TrainingNetworks, vocabulary: Vocabulary, bundle: Bundl
     if shape.size != bundle.size:
         generator = grown_generator(cast(Generator, generator), bundle.prior())
         discriminator = grown_discriminator(cast(Discriminator, discriminator))
-    if shape.width != cast(Generator, generator).shape.width:
-        generator = widened_generator(cast(Generator, generator), shape.width)
-        discriminator = widened_discriminator(cast(Discriminator, discriminator), shape.width)
+    if shape.channels != cast(Generator, generator).shape.channels:
+        generator = widened_generator(cast(Generator, generator), shape.width, shape.least_channels)
+        discriminator = widened_discriminator(cast(Discriminator, discriminator), shape.width, shape.least_channels)
     _transplant(networks.generator, generator, len(vocabulary), left, pairs)
     _transplant(networks.discriminator, discriminator, len(vocabulary), left, pairs)
     for average in networks.averages:

@@ -40,9 +40,13 @@ def widening_sentence(bundle: Bundle, shape: GanShape) -> str:
     """What a wider run starts with, for a person to read; empty at the bundle's own width."""
     side = max(bundle.size, shape.size)
     before, now = bundle.shape.width * bundle.size, shape.width * shape.size
-    if now <= before:
+    finest = replace(shape, least_channels=0).channels[-1], shape.channels[-1]
+    if now > before:
+        channels = f"{before // side} to {now // side} channels at half the final side"
+    elif finest[1] > finest[0]:
+        channels = f"{finest[0]} to {finest[1]} channels at the final side"
+    else:
         return ""
-    channels = f"{before // side} to {now // side} channels at half the final side"
     return f"It is widened from {channels}: what is new starts at random and counts for nothing yet."
 
 
@@ -54,21 +58,22 @@ def heads_sentence(bundle: Bundle, features: str | None, side: int) -> str:
     return f"Its heads look at pictures of {heads['side']} pixels, the run's at {side}: they start anew."
 
 
-def widened_generator(old: Generator, width: int) -> Generator:
-    """A generator of another width, at least as large, that makes the same pictures; in evaluation mode."""
-    return cast(Generator, _widened(old, width)).eval()
+def widened_generator(old: Generator, width: int, least: int = 0) -> Generator:
+    """A generator of another width and least number of channels, both at least as large, that makes the same pictures;
+    in evaluation mode."""
+    return cast(Generator, _widened(old, width, least)).eval()
 
 
-def widened_discriminator(old: Discriminator, width: int) -> Discriminator:
+def widened_discriminator(old: Discriminator, width: int, least: int = 0) -> Discriminator:
     """A discriminator of another width, at least as large, that says the same."""
-    return cast(Discriminator, _widened(old, width))
+    return cast(Discriminator, _widened(old, width, least))
 
 
 @torch.no_grad()
-def _widened(old: Generator | Discriminator, width: int) -> nn.Module:
+def _widened(old: Generator | Discriminator, width: int, least: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # the CPU's alone
-        new = type(old)(replace(old.shape, width=width))
+        new = type(old)(replace(old.shape, width=width, least_channels=least))
     state = new.state_dict()
     for name, value in old.state_dict().items():
         if _PAIRS.search(name):
