@@ -19,7 +19,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import BundleError, FolderError, InputError
 from cfgan.generate.job import generate
 from cfgan.io.files import sha256_of
-from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.model.bundle import Bundle, open_bundle, write_bundle
 from cfgan.model.engines import open_engine
 from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
@@ -49,6 +49,25 @@ def test_both_engines_draw_and_read_the_same(both: Bundle) -> None:
         with mine.workers() as workers:
             np.testing.assert_allclose(workers.network.logits(levels), mine.logits(levels), atol=1e-6)
     assert not torch.is_inference(torch.zeros(1))
+
+
+def test_classifiers_that_read_averages_do_so_on_both_engines(both: Bundle, tmp_path: Path) -> None:
+    half = both.size // 2
+    weights = {name: both.file(name).read_bytes() for name in both.sums if name.endswith(".safetensors")}
+    described = {
+        role: {**both.config[role], "shape": {**both.config[role]["shape"], "reads": half}}
+        for role in ("verifier", "judge")
+    }
+    plain = write_bundle(tmp_path / "plain", {**both.config, **described}, weights, "")
+    averaging = with_graphs(plain, tmp_path / "averaging")
+    fine = np.random.default_rng(2).integers(0, 256, (6, 3, both.size, both.size), np.uint8)
+    coarse = torch.nn.functional.avg_pool2d(torch.from_numpy(fine).float() / 127.5 - 1, 2)
+    for role in ("verifier", "judge"):
+        with torch.inference_mode():
+            expected = both.classifiers[role].load()(coarse).numpy()
+        for engine in ("onnxruntime:cpu", "torch:cpu"):
+            found = open_engine(averaging, engine).classifier(role).logits(fine)
+            np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("upsample", ["resize", "transposed", "shuffle"])

@@ -26,7 +26,7 @@ from cfgan.training.classifier import train_classifier
 from cfgan.training.config import ClassifierConfig, GanConfig, make_config
 from cfgan.training.gan import train_gan
 from cfgan.training.growth import grown_discriminator, grown_generator, growth_sentence
-from cfgan.training.networks import gan_shape, make_networks
+from cfgan.training.networks import gan_shape, load_classifier, make_networks
 from cfgan.training.transfer import shape_settings, start_from
 
 pytestmark = pytest.mark.slow
@@ -126,21 +126,54 @@ def test_it_may_be_wider_at_once(source: Bundle) -> None:
     assert float((enlarged - source.generator()(z, asked)).abs().mean()) * 127.5 < LEVELS
 
 
-def test_it_trains_and_becomes_a_bundle_that_keeps_no_classifier_of_the_old_size(
+@torch.no_grad()
+def test_it_may_have_more_channels_at_the_new_side(source: Bundle) -> None:
+    config = make_config(GanConfig, SETTINGS | {"least_channels": 24})
+    networks = make_networks(config, gan_shape(config, 3, 32), torch.device("cpu"))
+    assert networks.generator.shape.channels[-1] == 24
+    start_from(networks, Vocabulary(NAMES), source)
+    z, asked = torch.randn(6, 8), torch.sign(torch.randn(6, 3))
+    enlarged = F.avg_pool2d(networks.average.module(z, asked), 2)
+    assert float((enlarged - source.generator()(z, asked)).abs().mean()) * 127.5 < LEVELS
+
+
+def test_a_guide_reads_larger_images_as_averages(large: PackedDataset, tmp_path: Path) -> None:
+    train_classifier(large, tmp_path / "guide", make_config(ClassifierConfig, SEEN))
+    guide = load_classifier(str(tmp_path / "guide"), "guide", torch.device("cpu"))
+    images = torch.rand(4, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(guide(images), guide(F.avg_pool2d(images, 2)))
+
+
+def test_it_trains_and_becomes_a_bundle_whose_classifiers_read_averages(
     source: Bundle, large: PackedDataset, tmp_path: Path
 ) -> None:
     assert shape_settings(source, 32)["width"] == 4
     assert "32" in growth_sentence(source, 32) and growth_sentence(source, 16) == ""
     config = make_config(GanConfig, SETTINGS | {"start": str(source.path), "images": 8})
     train_gan(large, tmp_path / "run", config)  # TrainingError if a loss is not finite
-    parts = Parts(tmp_path / "run", keep=source, name="large", data="drawn")
-    with pytest.raises(InputError, match="images of another size"):
+    parts = Parts(tmp_path / "run", keep=source, name="large")
+    with pytest.raises(InputError, match="images of another size") as told:
         assemble(parts)
-    train_classifier(large, tmp_path / "verifier", make_config(ClassifierConfig, SEEN))
-    built = replace(parts, verifier=tmp_path / "verifier")
-    config_of, weights = assemble(built)
+    assert told.value.field == "--data"
+    parts = replace(parts, data="drawn")
+    with pytest.raises(InputError, match="real images of 32 pixels") as told:
+        assemble(parts)  # what it reads in them is not known
+    assert told.value.field == "--measure-on"
+    config_of, weights = assemble(replace(parts, store=large))
     bundle = write_bundle(tmp_path / "built", config_of, weights, "")
-    assert bundle.size == 32 and not_kept(built) == {}
+    assert bundle.size == 32 and not_kept(parts) == {}
+    validation = bundle.validation()
+    assert validation is not None and len(validation.labels) == len(large.rows("validation"))
+    fine = torch.from_numpy(large.images[:4] / 127.5 - 1).float()
+    with torch.no_grad():
+        old, new = source.classifiers["verifier"].load(), bundle.classifiers["verifier"].load()
+        assert bundle.config["verifier"]["shape"]["reads"] == 16
+        torch.testing.assert_close(new(fine), old(F.avg_pool2d(fine, 2)))
+
+    train_classifier(large, tmp_path / "verifier", make_config(ClassifierConfig, SEEN))
+    own, _ = assemble(replace(parts, verifier=tmp_path / "verifier", store=large))
+    assert own["verifier"]["shape"]["reads"] == 0
 
 
 def test_what_cannot_grow_is_refused_before_anything_is_written(
@@ -154,7 +187,6 @@ def test_what_cannot_grow_is_refused_before_anything_is_written(
 
     shape = source.shape
     refused(source, r"for images of 32 pixels tiny has embed = 8, this run 16; say --set 'embed=8'", embed=16)
-    refused(source, r"tiny's has learnt on images of 16 pixels, these have 32; train one", guide=str(source.path))
     for name, other, message in (
         ("twice", replace(shape, size=64), "64 pixels and these have 32: its last block"),
         ("residual", replace(shape, family="residual"), "the residual family cannot"),
