@@ -28,7 +28,7 @@ from cfgan.model.classifiers import NETWORKS
 from cfgan.networks.devices import pick_device
 from cfgan.reports.model.curves import training_curves
 from cfgan.reports.model.distances import distance_histograms
-from cfgan.reports.model.samples import SIDE, before_and_after, can_be_compared, sample_sheet
+from cfgan.reports.model.samples import before_and_after, can_be_compared, sample_sheet, sheet_count
 
 if TYPE_CHECKING:
     from torch import nn
@@ -146,7 +146,7 @@ def model_card(
         common=_common(bundle),
         notes=notes,
         pictures=pictures,
-        side=SIDE,
+        sheet=sheet_count(bundle.size),
     )
     return card_head(config) + card
 
