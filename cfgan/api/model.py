@@ -14,7 +14,8 @@ from cfgan.attributes.spec import Plan
 from cfgan.errors import CfganWarning, ConfigError
 from cfgan.io.extras import require_package
 from cfgan.io.progress import Progress, silent
-from cfgan.model.bundle import DEFAULT, Bundle, open_bundle
+from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.model.default import DEFAULT
 
 if TYPE_CHECKING:
     from cfgan.api.readings import Readings
@@ -300,7 +301,7 @@ def load(name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
     """Open a model: a shipped one by name, or the folder of a bundle. Networks are loaded once something computes.
 
     Args:
-        name_or_path: "celeba64", "digits32", "anime64", or a folder.
+        name_or_path: "celeba128", "celeba64", "digits32", "anime64", or a folder.
         device: where to compute: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:N"; "torch:cpu" or
             "onnxruntime:cpu" where the engine matters.
 
@@ -309,8 +310,8 @@ def load(name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
         BundleError: it is damaged, or of another format.
 
     Example:
-        >>> cfgan.load("celeba64")
-        <Model celeba64: 40 attributes, 64 x 64 pixels>
+        >>> cfgan.load("celeba128")
+        <Model celeba128: 40 attributes, 128 x 128 pixels>
     """
     return Model(open_bundle(name_or_path), device)
 

@@ -32,6 +32,7 @@ from cfgan.io.reading import library_errors, load_tensors, read_regular
 from cfgan.model.calibration import Calibration
 from cfgan.model.classifiers import NETWORKS, Classifier, Validation, read_validation
 from cfgan.model.config import checked_config
+from cfgan.model.default import DEFAULT
 from cfgan.model.hub import fetch, is_address
 from cfgan.model.realism import RealismStatement, realism_statement
 from cfgan.networks.shape import GanShape
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="nn.Module")
 
 FORMAT = "cfgan-bundle/1"
-DEFAULT = "celeba64"
 
 MAX_BYTES = 1 << 32
 """Bytes of the largest file of a bundle that is read."""

@@ -17,6 +17,7 @@ GATES = ("value", "request")
 
 _NETWORKS = {"judge", "guide", "heads"}  # beside generator and verifier, which every bundle has
 _LONGEST = 16  # entries of a list in a network's shape: stages, sides, maps
+_SMALLEST = 8  # pixels that a classifier reads
 _LARGEST = 4096  # channels, sides in pixels and lengths in a network's shape
 
 
@@ -37,6 +38,10 @@ def checked_config(config: Mapping[str, Any]) -> tuple[Vocabulary, dict[str, Cal
         raise ValueError("networks and vocabulary differ in length")
     if not all(generator[key] for key in ("size", "z_dim", "width")):
         raise ValueError("size, z_dim or width of the generator is missing")
+    for role in ("verifier", "judge", "guide"):
+        reads = config.get(role, {}).get("shape", {}).get("reads") or generator["size"]
+        if not isinstance(reads, int) or reads < _SMALLEST or generator["size"] % reads:
+            raise ValueError(f"the {role} reads images of {reads} pixels, the generator makes {generator['size']}")
     return vocabulary, calibrations
 
 

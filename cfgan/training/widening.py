@@ -40,7 +40,8 @@ def widening_sentence(bundle: Bundle, shape: GanShape) -> str:
     """What a wider run starts with, for a person to read; empty at the bundle's own width."""
     side = max(bundle.size, shape.size)
     before, now = bundle.shape.width * bundle.size, shape.width * shape.size
-    finest = replace(shape, least_channels=0).channels[-1], shape.channels[-1]
+    known = replace(bundle.shape, size=side, width=before // side)
+    finest = known.channels[-1], shape.channels[-1]
     if now > before:
         channels = f"{before // side} to {now // side} channels at half the final side"
     elif finest[1] > finest[0]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli.options import AsJson, BundleOption
 from cfgan_cli.output import console, exit_codes, percent, print_json
 from cfgan_cli.tables import print_table
 
 
 def attributes(
-    bundle: BundleOption = "celeba64",
+    bundle: BundleOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
     """List the attributes of a bundle in groups, and how common each is in its training labels."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli.options import (
     AsJson,
     BelievableOnly,
@@ -78,7 +79,7 @@ def balance(
         float | None, typer.Option(help="Instead: how often the verifier must be right on real faces, 0..1.")
     ] = None,
     max_draws: MaxDraws = None,
-    bundle: BundleOption = "celeba64",
+    bundle: BundleOption = DEFAULT,
     strict: BelievableOnly = False,
     engine: EngineName = "auto",
     device: Device = "auto",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli.bundle_hub import pull, push
 from cfgan_cli.external import FaceApi
 from cfgan_cli.options import AsJson, BundleArgument, Quiet, refuse_idle
@@ -21,7 +22,7 @@ app.command("push")(push)
 
 @app.command("info")
 def info(
-    bundle: BundleArgument = "celeba64",
+    bundle: BundleArgument = DEFAULT,
     card: Annotated[bool, typer.Option("--card", help="Print the whole model card (Markdown).")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -86,7 +87,7 @@ def list_bundles(as_json: AsJson = False) -> None:
 
 @app.command("verify", hidden=True)  # what it was called first
 @app.command("check")
-def check(bundle: BundleArgument = "celeba64") -> None:
+def check(bundle: BundleArgument = DEFAULT) -> None:
     """Compare every file of a bundle with its checksum and load all its networks.
 
     Without torch those are loaded that draw and read; what only training needs is compared with its checksum.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan.io.progress import Progress
+from cfgan.model.default import DEFAULT
 from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
 from cfgan_cli.options import AsJson, BundleArgument, Device, EngineName, on, refuse_idle
 from cfgan_cli.output import Force, console, exit_codes, message, percent, print_json, progress_bar
@@ -30,7 +31,7 @@ _OF_DATA = (
 
 def evaluate(
     context: typer.Context,
-    bundle: BundleArgument = "celeba64",
+    bundle: BundleArgument = DEFAULT,
     data: Annotated[
         Path | None, typer.Option("--data", help="A packed store of real images: measure everything against them.")
     ] = None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan.version import __version__
 from cfgan_cli.generate_shards import (
     Processes,
@@ -52,7 +53,7 @@ def generate(
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="<path>", help="Batch folder. Default: a new one in faces/.")
     ] = None,
-    bundle: BundleOption = "celeba64",
+    bundle: BundleOption = DEFAULT,
     unspecified: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli.options import AsJson, BundleOption, Quiet
 from cfgan_cli.output import console, exit_codes, message, print_json, progress_bar
 
@@ -19,7 +20,7 @@ def project(
     photo: Annotated[
         Path, typer.Argument(metavar="PHOTO", help="A photo of somebody who agreed: JPEG, PNG, WebP, BMP.")
     ],
-    bundle: BundleOption = "celeba64",
+    bundle: BundleOption = DEFAULT,
     edit: Annotated[
         list[str] | None,
         typer.Option("--edit", help="Change these attributes, such as Smiling,-Eyeglasses. Repeatable, an image each."),

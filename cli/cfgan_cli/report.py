@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
 from cfgan_cli.help import Group
 from cfgan_cli.options import BundleArgument, Device, EngineName, ReportOut, Silent, on, refuse_idle
@@ -103,7 +104,7 @@ def batch(
 
 @app.command("control")
 def control(
-    bundle: BundleArgument = "celeba64",
+    bundle: BundleArgument = DEFAULT,
     out: ReportOut = Path("control"),
     latents: Annotated[
         int, typer.Option("--latents", "-n", min=2, help="Faces made both ways for each attribute.")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli.options import Device, EngineName, Quiet, on
 from cfgan_cli.output import exit_codes, message
 
@@ -64,7 +65,7 @@ def serve(
         check_hosts(host, allow or [])
         shown = check_shown(show or [])
         models: dict[str, Served] = {}
-        for opened in [open_bundle(name) for name in bundles or ["celeba64"]]:
+        for opened in [open_bundle(name) for name in bundles or [DEFAULT]]:
             if opened.name in models:
                 raise InputError("two bundles have this name.", field="--bundle", value=opened.name)
             models[opened.name] = Served(opened, on(engine, device))

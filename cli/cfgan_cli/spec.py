@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli.options import BundleOption
 from cfgan_cli.output import EXIT_INPUT, console, exit_codes, message, print_text
 
@@ -16,7 +17,7 @@ app = typer.Typer(help="Spec files: check, list, schema.", no_args_is_help=True)
 @app.command("check")
 def check(
     files: Annotated[list[str], typer.Argument(help="Spec files, or names of shipped ones.")],
-    bundle: BundleOption = "celeba64",
+    bundle: BundleOption = DEFAULT,
 ) -> None:
     """Check spec files against a bundle's vocabulary and prior. Exits 2 if any is wrong."""
     from cfgan.errors import InputError

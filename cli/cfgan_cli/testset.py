@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli import testset_export, testset_identify, testset_score
 from cfgan_cli.help import Command
 from cfgan_cli.options import Align, BundleOption, Device, EngineName, Faces, Silent, on
@@ -35,7 +36,7 @@ app.command("identify")(testset_identify.identify)
 def build(
     spec: Annotated[str, typer.Argument(help="A test-set spec: a file, or the name of a shipped one.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set: new, empty, or this set unfinished.")],
-    bundle: BundleOption = "celeba64",
+    bundle: BundleOption = DEFAULT,
     seed: Annotated[int | None, typer.Option(min=0, help="Wins over the spec's.")] = None,
     pairs: Annotated[int | None, typer.Option(min=1, help="Of `matched`: comparisons at each level.")] = None,
     subjects: Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cfgan.model.default import DEFAULT
 from cfgan_cli.options import Align, AsJson, BundleOption, Device, EngineName, Faces, on, refuse_idle
 from cfgan_cli.output import (
     EXIT_FAILED,
@@ -43,7 +44,7 @@ def verify(
         list[Path],
         typer.Argument(help="Images, folders of images, batch folders, tar and Parquet files with images."),
     ],
-    bundle: BundleOption = "celeba64",
+    bundle: BundleOption = DEFAULT,
     by: Annotated[str, typer.Option(help="Who reads them: verifier, or judge where the bundle has one.")] = "verifier",
     attrs: Annotated[
         list[str] | None,
