@@ -4,7 +4,7 @@
 
     import cfgan
 
-    model = cfgan.load("celeba64")
+    model = cfgan.load("celeba128")
     faces = model.generate("Male,Eyeglasses", count=16, seed=1)
     faces[0].image.save("first.png")
 

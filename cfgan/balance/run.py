@@ -110,7 +110,7 @@ def balance(
     if link is not None and link not in LINKS:
         raise InputError(f"one of {', '.join(LINKS)} is expected.", field="--link", value=link, nearest=LINKS)
     if link is not None and job.data.folder is None:
-        raise InputError("a packed store has no files to link.", field="--link", value=link)
+        raise InputError("a packed store or shards have no files to link.", field="--link", value=link)
     header = _header(bundle, job, link, parquet)
     folder = StateFolder(out, header, "another balance (other data, target, settings or bundle)", _SUMS)
     if not folder.complete and job.faces is not None:

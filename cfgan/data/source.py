@@ -21,6 +21,7 @@ from cfgan.data.sources.folders import (
 )
 from cfgan.data.sources.packages import read_sklearn, read_torchvision
 from cfgan.data.sources.patterns import has_pattern, read_pattern
+from cfgan.data.sources.shards import has_shards, read_shards
 from cfgan.data.sources.stores import is_store, read_store
 from cfgan.data.sources.stylegan import has_dataset_json, read_stylegan
 from cfgan.data.sources.tables import has_table, read_folder, read_table
@@ -49,7 +50,12 @@ class Kind:
     read: Callable[[Path, Options], Source]
 
 
+def _is_shard_file(path: Path, options: Options) -> bool:
+    return not path.is_dir() and has_shards(path, options)
+
+
 KINDS = (
+    Kind("shards", "shards with labels", "shards", _is_shard_file, read_shards),
     Kind("table", "table", "", lambda path, options: not path.is_dir(), read_table),
     Kind("store", "packed store", "", lambda path, options: is_store(path), read_store),
     Kind("pattern", "labels in names", "pattern", has_pattern, read_pattern),
@@ -57,6 +63,7 @@ KINDS = (
     Kind("stylegan", "StyleGAN's dataset.json", "stylegan", has_dataset_json, read_stylegan),
     Kind("folder", "folder with a label table", "table", has_table, read_folder),
     Kind("imagefolder", "Hugging Face's imagefolder", "imagefolder", has_metadata, read_imagefolder),
+    Kind("shards", "shards with labels", "", has_shards, read_shards),
     Kind("classes", "a folder for each class", "classes", has_class_folders, read_class_folders),
 )
 """Tried in this order."""
@@ -80,8 +87,8 @@ def open_source(path: str | Path, options: Options | None = None) -> Source:
 
     Args:
         path: a packed store, a CelebA folder, a folder of images with a label table (named, or ``labels.csv``,
-            ``metadata.csv`` and the like in it), a folder for each class, a label table, ``sklearn:digits``, or
-            ``torchvision:NAME``.
+            ``metadata.csv`` and the like in it), a folder for each class, tar or Parquet files with images and
+            labels, a label table, ``sklearn:digits``, or ``torchvision:NAME``.
         options: what is said about it.
 
     Raises:

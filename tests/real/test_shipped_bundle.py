@@ -27,9 +27,9 @@ from cfgan.model.bundle import Bundle, open_bundle
 pytestmark = pytest.mark.real
 
 
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return open_bundle("celeba64")
+@pytest.fixture(scope="module", params=["celeba128", "celeba64"])
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    return open_bundle(request.param)
 
 
 def cfgan(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -48,7 +48,7 @@ def test_it_is_whole_small_and_licensed(bundle: Bundle) -> None:
     assert {path.suffix for path in bundle.path.iterdir()} == kinds
     card = (bundle.path / "README.md").read_text()
     assert "non-commercial" in card and "/work/" not in card and "/root/" not in card
-    assert len(bundle.vocabulary) == 40 and bundle.size == 64
+    assert len(bundle.vocabulary) == 40 and f"celeba{bundle.size}" == bundle.name
 
 
 def test_the_verifier_is_good_on_real_faces(bundle: Bundle) -> None:
@@ -81,7 +81,10 @@ def test_the_judge_sees_what_was_asked_for_in_verified_faces(bundle: Bundle, tmp
     real = bundle.judge_calibration.probabilities(validation.logits["judge"]) >= threshold
     for name in ("Eyeglasses", "Smiling", "Male", "Blond_Hair"):
         out = tmp_path / name
-        assert cfgan("generate", "-a", name, "-n", 96, "--seed", 9, "--out", out, "-q").returncode == 0
+        assert (
+            cfgan("generate", "-a", name, "-n", 96, "--seed", 9, "--out", out, "--bundle", bundle.name, "-q").returncode
+            == 0
+        )
         images = torch.from_numpy(pixels(out).transpose(0, 3, 1, 2).astype(np.float32)) / 127.5 - 1
         with torch.inference_mode():
             seen = bundle.judge_calibration.probabilities(judge(images).numpy()) >= threshold
@@ -132,7 +135,7 @@ def test_the_readme_s_command_gives_32_verified_faces_in_time(tmp_path: Path) ->
     assert set(value["attributes"]) == {"Male", "Smiling", "Eyeglasses"}
     assert check_batch(tmp_path / "b") == []
     images = pixels(tmp_path / "b")
-    assert images.shape == (32, 64, 64, 3)
+    assert images.shape == (32, 128, 128, 3)
     assert images.std(axis=0).mean() > 20, "the faces differ from one another"
     assert seconds < 30, "under 10 s on two free cores; three times that when they are busy"
 
@@ -223,7 +226,7 @@ def test_help_is_quick() -> None:
 def test_the_card_says_how_near_training_images_are_and_what_witnesses_see() -> None:
     from cfgan.assemble.build import model_card
 
-    bundle = open_bundle("celeba64")
+    bundle = open_bundle()
     copies = {"share_closer": 0.002, "interval": [0.001, 0.004], "median_generated": 0.61, "median_held_out": 0.62}
     copies |= {"extractor": "dlib-resnet", "training_images": 3000, "n": 2000, "n_held_out": 2500}
     figure = {"rate": 0.951, "interval": [0.93, 0.97], "n": 1000, "ceiling": 0.944, "real": 1004, "gap": -0.007}
@@ -253,13 +256,13 @@ def test_the_card_begins_as_the_hub_reads_it() -> None:
     from cfgan.assemble.hub import card_head
     from cfgan.io.yaml import parse_yaml
 
-    bundle = open_bundle("celeba64")
+    bundle = open_bundle()
     _, head, rest = card_head(bundle.config).split("---\n")
     assert rest == ""
     data = parse_yaml(head, name="card")
     name, results = model_index_to_eval_results(data["model-index"])
     realism = bundle.config["evaluation"]["realism"]["networks"]["mobilenet-v2"]
-    assert name == "celeba64" and results[0].metric_value == round(1000 * realism["kid"], 2)
+    assert name == "celeba128" and results[0].metric_value == round(1000 * realism["kid"], 2)
     assert {"kid", "auc", "accuracy", "detection-rate"} <= {result.metric_type for result in results}
     assert ModelCardData(**data).license == "other" and "face-generation" in data["tags"]
     assert "model-index" not in card_head({"name": "plain", "licence": "none", "data": "drawn"})

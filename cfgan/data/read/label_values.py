@@ -97,10 +97,11 @@ class _Cells:
 
         self._titles: list[str] = list(frame.columns)
         self._rows, self._name = len(frame), name
-        self._places: list[npt.NDArray[np.intp]] = []
+        self._places: list[npt.NDArray[Any]] = []
         self._cells: list[list[Cell]] = []
         for title in self._titles:
-            places, different = pd.factorize(frame[title], use_na_sentinel=True)
+            wide, different = pd.factorize(frame[title], use_na_sentinel=True)
+            places = wide.astype(np.int8 if len(different) < 128 else np.int32)  # of millions of rows
             cells = [_cell(value) for value in different]
             self._places.append(places)
             if None in cells:
