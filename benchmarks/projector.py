@@ -19,9 +19,9 @@ import torch
 from cfgan.data.store import open_store
 from cfgan.external.face_embedder import FaceEmbedder
 from cfgan.external.operating_points import similarity_at
+from cfgan.generate.projection.condition import read_condition
 from cfgan.generate.projection.edits import edit
 from cfgan.generate.projection.identity import FMR
-from cfgan.generate.projection.photo import read_condition
 from cfgan.generate.projection.projector import STEPS, Projector
 from cfgan.model.bundle import open_bundle
 from cfgan.model.engines import open_engine

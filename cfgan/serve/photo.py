@@ -1,11 +1,12 @@
-"""A person's own photo: read, shown, forgotten. It never reaches a disk or a log."""
+"""A person's own photo: read, projected, edited, shown, forgotten. It never reaches a disk or a log."""
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +17,16 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from cfgan.data.decode import CROP, read_picture, read_square, to_square
 from cfgan.data.framing.faces import Framer
+from cfgan.data.framing.photo import FramedPhoto, open_photo
 from cfgan.errors import ConfigError, InputError, unknown
+from cfgan.io.extras import require_package
 from cfgan.serve.render import render
 from cfgan.serve.v1 import model_of
 from cfgan.serve.work import Served
+
+if TYPE_CHECKING:
+    from cfgan.generate.projection.result import Projection
 
 router = APIRouter(include_in_schema=False)
 
@@ -30,6 +35,8 @@ FRAMES = {
     "center": "The largest square in the middle",
     "none": "All of it, squeezed into a square",
 }
+CHANGES = ("change1", "change2", "change3")
+"""Fields of the form for one edit each, such as "-Eyeglasses"."""
 _FIELD = 1000  # bytes of a form's field that is no file
 
 
@@ -117,33 +124,40 @@ def read_photo(request: Request, form: Annotated[Sent, Depends(sent)]) -> Respon
         if not form.photo:
             raise InputError("choose a photo first.", field="photo")
         with request.app.state.turns.taken():
-            reading = read(model, form.photo, frame, request.app.state.faces)
+            framer = request.app.state.faces.framer() if frame == "align" else None
+            framed = open_photo(form.photo, model.bundle.size, framer, "center" if framer else frame)
+            reading = read(model, framed)
+            projection = project(model, framed, form.fields) if form.fields.get("project") else None
     except InputError as error:
-        return _page(request, model, frame, error=str(error), status=422)
-    return _page(request, model, frame, reading)
+        return _page(request, model, frame, fields=form.fields, error=str(error), status=422)
+    return _page(request, model, frame, reading, projection, fields=form.fields)
 
 
-def read(model: Served, photo: bytes, frame: str, faces: FaceFinder) -> Reading:
-    """Frame a photo and read it with every classifier of the model.
-
-    Raises:
-        DataError: no image, or no face in it.
-        ConfigError: a face is to be found and the extra is missing.
-    """
-    size, eyes = model.bundle.size, None
-    if frame == "align":
-        framer, picture = faces.framer(), read_picture(photo)
-        face = framer.choose(picture)[0]
-        levels, eyes = to_square(face.framed(picture), size, CROP), face.eyes
-    else:
-        levels = np.array(read_square(photo, size, frame).transpose(2, 0, 1))  # Pillow's own memory is read-only
+def read(model: Served, framed: FramedPhoto) -> Reading:
+    """What every classifier of the model reads in a photo."""
     readers = [model.reader(role) for role in model.bundle.classifiers]
-    found = [reader.probability(levels[None])[0] for reader in readers]
+    found = [reader.probability(framed.levels[None])[0] for reader in readers]
     rows = [
         (name, [(float(p[k]), float(r.calibration.threshold[k])) for r, p in zip(readers, found, strict=True)])
         for k, name in enumerate(model.bundle.vocabulary.names)
     ]
-    return Reading(_png(levels), [reader.name for reader in readers], rows, eyes)
+    return Reading(_png(framed.levels), [reader.name for reader in readers], rows, framed.eyes)
+
+
+def project(model: Served, framed: FramedPhoto, fields: Mapping[str, str]) -> Projection:
+    """The photo among what the model can draw, and the edits that the form asks for.
+
+    Raises:
+        ConfigError: torch is missing.
+        InputError: an edit that cannot be, or a model that cannot be searched.
+    """
+    require_package("torch", "train", "projecting a photo", field="project", error=ConfigError)
+    from cfgan.generate.projection.edits import parse_edits
+    from cfgan.generate.projection.project import project_levels
+
+    asked = [fields[name] for name in CHANGES if fields.get(name)]
+    wanted = parse_edits(asked, model.bundle.vocabulary, field="change")
+    return project_levels(model.bundle, framed.levels, wanted)
 
 
 def _png(levels: npt.NDArray[np.uint8]) -> bytes:
@@ -158,7 +172,9 @@ def _page(
     model: Served,
     frame: str | None = None,
     reading: Reading | None = None,
+    projection: Projection | None = None,
     *,
+    fields: Mapping[str, str] | None = None,
     error: str | None = None,
     status: int = 200,
 ) -> Response:
@@ -173,5 +189,10 @@ def _page(
         "frames": FRAMES,
         "frame": frame or ("center" if no_align else "align"),
         "no_align": no_align,
+        "no_project": None if importlib.util.find_spec("torch") else 'pip install "cfgan[train]"',
+        "attributes": model.bundle.vocabulary.names,
+        "changes": CHANGES,
+        "fields": fields or {},
     }
-    return HTMLResponse(render("photo.html.j2", **context, reading=reading, error=error), status)
+    page = render("photo.html.j2", **context, reading=reading, projection=projection, error=error)
+    return HTMLResponse(page, status)

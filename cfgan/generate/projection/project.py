@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cfgan.data.framing.faces import Framer
+from cfgan.data.framing.photo import open_photo
 from cfgan.errors import InputError
+from cfgan.generate.projection.condition import read_condition
 from cfgan.generate.projection.edits import edit, parse_edits
 from cfgan.generate.projection.folder import require_unused_or_older, write_projection
 from cfgan.generate.projection.identity import likeness, open_identity
-from cfgan.generate.projection.photo import open_photo, read_condition
 from cfgan.generate.projection.projector import STEPS, Projector
 from cfgan.generate.projection.result import ProjectedImage, Projection
 from cfgan.io.png import encode_png
@@ -64,7 +66,37 @@ def project_photo(
     wanted = parse_edits(edits, bundle.vocabulary)
     if out is not None:
         require_unused_or_older(out)
-    levels = open_photo(photo, bundle.size, Framer() if align else None)
+    levels = open_photo(photo, bundle.size, Framer() if align else None).levels
+    found = project_levels(bundle, levels, wanted, steps=steps, seed=seed, device=device, progress=progress)
+    if out is None:
+        return found
+    images = (found.image, *found.edits)
+    write_projection(out, [image.png for image in images], report(bundle, found, steps, seed))
+    return replace(found, out=out)
+
+
+def project_levels(
+    bundle: Bundle,
+    levels: Levels,
+    wanted: Mapping[str, Mapping[str, float]],
+    *,
+    steps: int = STEPS,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress = silent,
+) -> Projection:
+    """The same for a photo that is framed already; nothing is stored.
+
+    Args:
+        bundle: the model, of the family dcgan.
+        levels: uint8 (3, S, S), the photo at the bundle's size.
+        wanted: text of each edit -> what it asks for; see :func:`cfgan.generate.projection.edits.parse_edits`.
+        steps, seed, device, progress: as in :func:`project_photo`.
+
+    Raises:
+        InputError: the bundle cannot be searched, or the device is none.
+        BundleError: a file of the bundle is damaged.
+    """
     projector = Projector(bundle, split_device(device)[1])
     readers = readers_of(bundle, open_engine(bundle, device))
     verifier, witness = readers[0], readers[-1]
@@ -91,10 +123,7 @@ def project_photo(
         about = {"steps": steps, "seed": seed, **({"edit": text, "strength": strength} if text else {})}
         images.append(ProjectedImage(text, shown, condition, strength, as_asked, like[k], _png(bundle, shown, about)))
     error = float(np.abs(pixels[0].astype(np.int64) - levels).mean())
-    found = Projection(images[0], tuple(images[1:]), error, witness.name, seconds, out)
-    if out is not None:
-        write_projection(out, [image.png for image in images], report(bundle, found, steps, seed))
-    return found
+    return Projection(images[0], tuple(images[1:]), error, witness.name, seconds)
 
 
 def report(bundle: Bundle, found: Projection, steps: int, seed: int) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import ConfigError, InputError, RequestError, VocabularyError
 from cfgan.external.face_embedder import Embedded
+from cfgan.generate.projection.condition import read_condition
 from cfgan.generate.projection.edits import STRENGTHS, edit, edited_condition, parse_edits
 from cfgan.generate.projection.identity import likeness
-from cfgan.generate.projection.photo import read_condition
 from cfgan.generate.projection.projector import Projector
 from cfgan.model.bundle import Bundle
 from cfgan.model.engines import open_engine

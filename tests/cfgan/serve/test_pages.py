@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 import io
 from html.parser import HTMLParser
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 from framing_helpers import Dots, dotted
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from cfgan.data.framing.faces import Framer
 from cfgan.errors import ConfigError
@@ -125,6 +128,35 @@ def test_the_face_of_a_photo_is_found_and_aligned(client: TestClient) -> None:
     assert answer.status_code == 200 and "38 pixels between the eyes" in answer.text
     answer = sent(client, picture(), frame="align")
     assert answer.status_code == 422 and "no face was found" in answer.text
+
+
+def test_a_photo_is_drawn_again_and_changed_as_asked(client: TestClient) -> None:
+    answer = sent(client, picture(), frame="center", project="yes", change1="-Red", change2="", change3="Cat")
+    assert answer.status_code == 200
+    page = Page(answer.text)
+    shown = [given["alt"] for given in page.all("img")]
+    assert shown[1:4] == ["The photo, drawn again", "With -Red", "With Cat"]
+    assert answer.text.count("says the judge") == 2
+    assert "The person is lost" in answer.text or "was not measured" in answer.text, "these are no faces"
+    chosen = [given["value"] for given in page.all("option") if "selected" in given]
+    assert [*filter(None, chosen)] == ["-Red", "Cat"]
+    pngs = [base64.b64decode(given["src"].partition(",")[2]) for given in page.all("img")]
+    marks = [PngImageFile(io.BytesIO(png)).text for png in pngs]
+    assert "projection of a photo" in str(marks[1]) and not marks[0], "what is drawn says so, a photo does not"
+    plain = sent(client, picture(), frame="center", change1="Red").text
+    assert "drawn again" not in plain, "only where it is asked for"
+
+
+def test_an_edit_that_cannot_be_and_a_missing_extra_are_said(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = sent(client, picture(), frame="center", project="yes", change1="Rde")
+    assert answer.status_code == 422 and "Red" in answer.text
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "torch" else find(name))
+    answer = sent(client, picture(), frame="center", project="yes")
+    assert answer.status_code == 422 and "cfgan[train]" in answer.text
+    assert 'name="project" value="yes" checked disabled' in " ".join(answer.text.split())
 
 
 def test_without_the_extra_the_page_says_so(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
