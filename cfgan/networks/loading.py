@@ -40,3 +40,11 @@ def load_network(path: Path, make: Callable[[], M]) -> M:
     network = make()
     load_frozen(network, load_file(path))
     return network
+
+
+def same_each_time(make: Callable[[], M]) -> M:
+    """A fresh network whose first weights do not depend on what was drawn before, and do not change what is drawn
+    after."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # the CPU's alone
+        return make()

@@ -20,6 +20,7 @@ from cfgan.errors import ConfigError
 from cfgan.generate.sampling import latents
 from cfgan.model.bundle import Bundle
 from cfgan.networks.dcgan import Discriminator, Generator, ResizeConv, ShuffleConv
+from cfgan.networks.loading import same_each_time
 from cfgan.networks.norm import SharedBatchNorm
 from cfgan.networks.shape import GanShape
 
@@ -90,9 +91,7 @@ def grown_generator(old: Generator, prior: Prior) -> Generator:
         A generator of side 2S, in evaluation mode. The average of each 2 x 2 of its pixels is the old pixel before the
         last tanh.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # the CPU's alone
-        new = Generator(grown_shape(old.shape))
+    new = same_each_time(lambda: Generator(grown_shape(old.shape)))
     state = new.state_dict()
     last = len(old.blocks)
     for name, value in old.state_dict().items():
@@ -118,9 +117,7 @@ def grown_generator(old: Generator, prior: Prior) -> Generator:
 @torch.no_grad()
 def grown_discriminator(old: Discriminator) -> Discriminator:
     """A discriminator that says of a picture of side 2S what another says of its averages of 2 x 2 pixels."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # the CPU's alone
-        new = Discriminator(grown_shape(old.shape))
+    new = same_each_time(lambda: Discriminator(grown_shape(old.shape)))
     state = new.state_dict()
     for name, value in old.state_dict().items():
         if not name.startswith("convs."):

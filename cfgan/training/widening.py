@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from cfgan.errors import ConfigError
 from cfgan.model.bundle import Bundle
 from cfgan.networks.dcgan import Discriminator, Generator
+from cfgan.networks.loading import same_each_time
 from cfgan.networks.shape import GanShape
 
 _INPUTS_FIRST = re.compile(r"\.up\.weight$")
@@ -72,9 +73,7 @@ def widened_discriminator(old: Discriminator, width: int, least: int = 0) -> Dis
 
 @torch.no_grad()
 def _widened(old: Generator | Discriminator, width: int, least: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)  # the CPU's alone
-        new = type(old)(replace(old.shape, width=width, least_channels=least))
+    new = same_each_time(lambda: type(old)(replace(old.shape, width=width, least_channels=least)))
     state = new.state_dict()
     for name, value in old.state_dict().items():
         if _PAIRS.search(name):
