@@ -106,8 +106,10 @@ def generate(
         device = on(engine, device)
         sharded = ShardOptions(shards, shard_draws, processes, ray)
         in_shards = sharded.check()
+        from cfgan.attributes.spec_files import find_spec
         from cfgan.generate.job import check_plan
         from cfgan.generate.job import generate as run
+        from cfgan.generate.origin import other_origin
         from cfgan.generate.shards.summary import ShardSummary
         from cfgan.model.bundle import open_bundle
 
@@ -126,6 +128,8 @@ def generate(
             "enabled": False if no_verify else None,
         }
         plan = _plan(opened, attrs, spec, settings, verify)
+        if spec is not None and (warning := other_origin(find_spec(spec), opened)):
+            message(f"Warning: {warning}", style="yellow")
         for warning in check_plan(plan, opened, strict=strict):
             message(f"Warning: {warning}", style="yellow")
         named = out if out is not None else str(Path("faces") / _folder_name(plan, opened, spec))

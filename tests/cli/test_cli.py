@@ -235,6 +235,21 @@ def test_checking_specs_and_batches_does_not_load_torch(tiny_bundle: Bundle, tmp
         test_light_commands_do_not_load_torch(arguments)
 
 
+def test_the_spec_of_a_batch_says_which_bundle_made_it(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    batch, again = tmp_path / "b", ("--spec", tmp_path / "b" / "spec.yaml", "--out", tmp_path / "again")
+    assert run("generate", "--bundle", tiny_bundle.path, "-a", "Red", "-n", 2, "--out", batch).exit_code == 0
+    same = run("generate", "--bundle", tiny_bundle.path, *again)
+    assert same.exit_code == 0 and "lies in a batch" not in same.stderr
+    about = json.loads((batch / "batch.json").read_text())
+    for name, said in (("celeba64", "--bundle celeba64 makes the same"), ("tiny", "in a batch of another tiny")):
+        about["header"]["bundle"] = {"name": name, "digest": "0" * 64}
+        (batch / "batch.json").write_text(json.dumps(about))
+        result = run("generate", "--bundle", tiny_bundle.path, *again)
+        assert result.exit_code == 0 and said in " ".join(result.stderr.split()), result.stderr
+    (batch / "batch.json").write_text("[]")
+    assert run("generate", "--bundle", tiny_bundle.path, *again).exit_code == 0
+
+
 def test_names_from_a_spec_are_shown_as_they_are(tiny_bundle: Bundle, tmp_path: Path) -> None:
     spec = tmp_path / "s.yaml"
     spec.write_text("count: 2\nverify: {enabled: false}\nrequests: [{name: '[/x]'}, {name: '[red]y', attributes: Red}]")
