@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 Layout = Annotated[
     str,
     typer.Option(
-        help="How a folder is laid out. auto: look; celeba, table (with --labels), imagefolder (Hugging Face's), shards, "
-        "classes (a folder for each), stylegan (dataset.json), pattern (with --pattern)."
+        help="How a folder is laid out. auto: look; celeba, table (with --labels), imagefolder (Hugging Face's), "
+        "shards, classes (a folder for each), stylegan (dataset.json), pattern (with --pattern)."
     ),
 ]
 Labels = Annotated[
