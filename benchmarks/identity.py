@@ -5,7 +5,7 @@
 
 People are split in two halves: thresholds are chosen on the pairs of one half, the error rates that they give are
 reported on those of the other. Writes ``cfgan/external/dlib_resnet.json``, or with --human-models ``faceres.json``
-(figures only), and prints it.
+(figures only; of images of 128 pixels those with ``_128`` in their names), and prints it.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def main() -> None:
             np.savez(args.cache, rows=rows, vectors=vectors, found=found)
     points = measure_operating_points(vectors, people[rows])
     points |= {"embedder": embedder.name, "digest": embedder.digest, "size": store.size}
-    points |= {"images": len(rows), "face_found": round(float(found.mean()), 4), "data": "CelebA, aligned, 64 x 64"}
-    (args.out or FILES[embedder.name]).write_text(json.dumps(points, indent=2) + "\n")
+    points |= {"images": len(rows), "face_found": round(float(found.mean()), 4), "data": f"CelebA, aligned, {store.size} x {store.size}"}
+    (args.out or FILES[embedder.name][store.size]).write_text(json.dumps(points, indent=2) + "\n")
     print(json.dumps(points, indent=2))
 
 

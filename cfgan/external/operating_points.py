@@ -1,7 +1,8 @@
 """The face embedders' error rates on real pairs, and the similarity at which they reach a wanted one.
 
-``dlib_resnet.json`` and ``faceres.json`` beside this file were measured by ``benchmarks/identity.py``; they hold
-figures only.
+``dlib_resnet.json``, ``faceres.json`` and those of 128 pixels beside this file were measured by
+``benchmarks/identity.py``; they hold figures only. A recogniser sees more in a larger picture, so what is asked for is
+what was measured at the nearest side.
 """
 
 from __future__ import annotations
@@ -17,8 +18,13 @@ from cfgan.errors import BundleError, InputError
 from cfgan.external.face_embedder import DLIB, FACERES
 from cfgan.io.files import read_json_object
 
-FILES = {DLIB: Path(__file__).parent / "dlib_resnet.json", FACERES: Path(__file__).parent / "faceres.json"}
-"""Embedder -> its figures."""
+_STEMS = {DLIB: "dlib_resnet", FACERES: "faceres"}
+_SIDES = (64, 128)
+FILES = {
+    name: {side: Path(__file__).parent / f"{stem}{'' if side == 64 else f'_{side}'}.json" for side in _SIDES}
+    for name, stem in _STEMS.items()
+}
+"""Embedder -> side in pixels of the pictures that were measured -> its figures."""
 
 _GRID = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5]
 """Error rates whose thresholds are kept; those between are interpolated."""
@@ -105,26 +111,32 @@ def similarities(vectors: Floats, people: npt.NDArray[np.int64]) -> tuple[Floats
 
 
 @cache
-def operating_points(embedder: str = DLIB) -> dict[str, Any]:
-    """The shipped figures of an embedder, one of :data:`FILES`. Raises BundleError if the file is damaged."""
+def operating_points(embedder: str = DLIB, side: int = _SIDES[0]) -> dict[str, Any]:
+    """The shipped figures of an embedder, one of :data:`FILES`, on pictures of the side nearest to ``side`` pixels.
+
+    Raises:
+        BundleError: the file is damaged.
+    """
+    files = FILES[embedder]
     try:
-        return read_json_object(FILES[embedder])
+        return read_json_object(files[min(files, key=lambda known: abs(known - side))])
     except ValueError as error:
         raise BundleError(f"the face embedder's figures are damaged: {error}.") from None
 
 
-def similarity_at(kind: str, rate: float, embedder: str = DLIB) -> float:
+def similarity_at(kind: str, rate: float, embedder: str = DLIB, side: int = _SIDES[0]) -> float:
     """The similarity at which an embedder's error rate on real pairs is ``rate``.
 
     Args:
         kind: "fmr", false match rate (non-mated pairs at or above it), or "fnmr", false non-match rate.
         rate: 0.0005 to 0.5.
         embedder: one of :data:`FILES`.
+        side: of the pictures, in pixels.
 
     Raises:
         InputError: a rate that the measured pairs do not support.
     """
-    points = operating_points(embedder)[kind]
+    points = operating_points(embedder, side)[kind]
     rates = [point["rate"] for point in points]
     if not rates[0] <= rate <= rates[-1]:
         raise InputError(
@@ -136,11 +148,11 @@ def similarity_at(kind: str, rate: float, embedder: str = DLIB) -> float:
     return float(np.interp(np.log(rate), np.log(rates), [point["similarity"] for point in points]))
 
 
-def real_match_rate(similarity: float, embedder: str = DLIB) -> float:
+def real_match_rate(similarity: float, embedder: str = DLIB, side: int = _SIDES[0]) -> float:
     """The share of real mated pairs, two pictures of one person, that an embedder finds at least so similar.
 
     Interpolated between the measured false non-match rates; where ``similarity`` lies outside those, the nearest.
     """
-    points = sorted(operating_points(embedder)["fnmr"], key=lambda point: float(point["similarity"]))
+    points = sorted(operating_points(embedder, side)["fnmr"], key=lambda point: float(point["similarity"]))
     rates = np.log([point["rate"] for point in points])
     return 1 - float(np.exp(np.interp(similarity, [point["similarity"] for point in points], rates)))

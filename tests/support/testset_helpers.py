@@ -31,7 +31,7 @@ class ColourEmbedder:
 def use_colours(monkeypatch: pytest.MonkeyPatch, screen: float = -0.02, keep: float = -0.9) -> None:
     """Let test sets be built with :class:`ColourEmbedder`: these thresholds at FMR below 1 %, and at others."""
 
-    def points(embedder: str = "colours") -> dict[str, Any]:
+    def points(embedder: str = "colours", side: int = 64) -> dict[str, Any]:
         at = {"fmr": [keep if rate >= 0.01 else screen for rate in _RATES], "fnmr": [keep] * len(_RATES)}
         listed = {
             kind: [{"rate": rate, "similarity": value} for rate, value in zip(_RATES, values, strict=True)]

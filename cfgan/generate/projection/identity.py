@@ -56,7 +56,7 @@ def likeness(embedder: Embedder, photo: Levels, images: Levels) -> list[Likeness
     """How near images, uint8 (N, 3, H, W), are to a photo (3, H, W)."""
     seen = embedder(np.concatenate([photo[None], images]))
     distances = np.linalg.norm(seen.vectors[1:] - seen.vectors[0], axis=1)
-    threshold = -similarity_at("fmr", FMR, embedder.name)
+    threshold = -similarity_at("fmr", FMR, embedder.name, photo.shape[-1])
     return [
         Likeness(float(distance), threshold, bool(found))
         for distance, found in zip(distances, seen.found[1:], strict=True)

@@ -77,7 +77,7 @@ def check_testset_plan(plan: Plan, bundle: Bundle) -> list[str]:
         ConfigError: the embedder's extra is missing.
     """
     warnings = _check(plan, bundle)
-    _embedder(plan)
+    _embedder(plan, bundle.size)
     return warnings
 
 
@@ -133,8 +133,8 @@ def build_testset(
     """
     started = time.monotonic()
     _check(plan, bundle)
-    embedder = _embedder(plan)
-    control = _control(plan, human_models) if embedder else None
+    embedder = _embedder(plan, bundle.size)
+    control = _control(plan, bundle.size, human_models) if embedder else None
     own = UserImages(plan, bundle.size) if plan.user_images is not None else None
     writer = TestsetWriter(out, _header(bundle, plan, embedder, control, own))
     if writer.complete:
@@ -153,7 +153,7 @@ def build_testset(
             bundle,
             plan,
             writer,
-            Identity(plan.model.identity, plan.screen, embedder, control),
+            Identity(plan.model.identity, plan.screen, bundle.size, embedder, control),
             device,
             stop,
             progress or silent,
@@ -190,24 +190,24 @@ def _design(maker: FaceMaker, plan: Plan, cells: Mapping[str, RequestCell]) -> B
     return designs[plan.design](maker, cells, values)
 
 
-def _embedder(plan: Plan) -> Embedder | None:
-    """The embedder, if the plan wants one; detection sets never do. Raises ConfigError, InputError."""
+def _embedder(plan: Plan, side: int) -> Embedder | None:
+    """The embedder, if the plan wants one, for faces of ``side`` pixels; detection sets never do. Raises ConfigError, InputError."""
     if not plan.model.identity.enabled or plan.design == "detection":
         return None
     from cfgan.external.face_embedder import FaceEmbedder
 
-    thresholds(plan.model.identity)
+    thresholds(plan.model.identity, side)
     return FaceEmbedder()
 
 
-def _control(plan: Plan, human_models: Path | None) -> Embedder | None:
+def _control(plan: Plan, side: int, human_models: Path | None) -> Embedder | None:
     """The second recogniser, where it is at hand. Raises InputError."""
     if human_models is None:
         return None
     from cfgan.external.human_models import FaceresEmbedder
 
     control = FaceresEmbedder(human_models)
-    thresholds(plan.model.identity, control.name)
+    thresholds(plan.model.identity, side, control.name)
     return control
 
 

@@ -28,10 +28,14 @@ _STRICT_FMR = 0.001  # a second, stricter threshold at which kept pairs are held
 _IMPOSTERS = 200_000  # comparisons of changed faces with other subjects, at most
 
 
-def thresholds(spec: IdentitySpec, name: str = DLIB) -> tuple[float, float]:
-    """The similarities of screening and of keeping, for an embedder. Raises InputError: rates it does not support."""
+def thresholds(spec: IdentitySpec, side: int, name: str = DLIB) -> tuple[float, float]:
+    """The similarities of screening and of keeping, for an embedder on pictures of ``side`` pixels.
+
+    Raises:
+        InputError: rates it does not support.
+    """
     kind, rate = ("fmr", spec.keep_fmr) if spec.keep_fnmr is None else ("fnmr", spec.keep_fnmr)
-    return similarity_at("fmr", spec.screen_fmr, name), similarity_at(kind, rate, name)
+    return similarity_at("fmr", spec.screen_fmr, name, side), similarity_at(kind, rate, name, side)
 
 
 class Identity:
@@ -40,19 +44,20 @@ class Identity:
     Args:
         spec: how they are used.
         screen: "none", "compared" or "all", as resolved for the design.
+        side: of the faces, in pixels.
         chooser: or None; nothing is embedded then.
         control: or None; then the chooser is the only one that looks.
     """
 
     def __init__(
-        self, spec: IdentitySpec, screen: str, chooser: Embedder | None, control: Embedder | None = None
+        self, spec: IdentitySpec, screen: str, side: int, chooser: Embedder | None, control: Embedder | None = None
     ) -> None:
-        self.spec, self.how = spec, screen
+        self.spec, self.how, self.side = spec, screen, side
         self.chooser, self.control = chooser, control if chooser else None
-        self.limit = thresholds(spec, chooser.name)[0] if chooser else None
+        self.limit = thresholds(spec, side, chooser.name)[0] if chooser else None
         """Similarity from which two faces are too alike, whether that is acted on or only counted."""
         embedders = [each for each in (self.chooser, self.control) if each]
-        self.keep = {each.name: thresholds(spec, each.name)[1] for each in embedders}
+        self.keep = {each.name: thresholds(spec, side, each.name)[1] for each in embedders}
 
     @property
     def screens(self) -> bool:
@@ -105,10 +110,10 @@ class Identity:
         spec = self.spec
         keep = {"fnmr": spec.keep_fnmr} if spec.keep_fnmr is not None else {"fmr": spec.keep_fmr}
         return {
-            **_measured(self.chooser),
+            **_measured(self.chooser, self.side),
             "screen": {"how": self.how, "fmr": spec.screen_fmr, "similarity": self.limit},
             "keep": {**keep, "similarity": self.keep[self.chooser.name]},
-            "control": _measured(self.control) | {"keep": {**keep, "similarity": self.keep[self.control.name]}}
+            "control": _measured(self.control, self.side) | {"keep": {**keep, "similarity": self.keep[self.control.name]}}
             if self.control
             else None,
         }
@@ -135,7 +140,7 @@ class Identity:
                 continue
             control = embedder is self.control
             first, second = (_stacked(faces, control=control) for faces in (bases, changed))
-            strict = similarity_at("fmr", _STRICT_FMR, embedder.name)
+            strict = similarity_at("fmr", _STRICT_FMR, embedder.name, self.side)
             keep = self.keep[embedder.name]
             imposters = _imposters(first, second)
             passed = imposters >= keep
@@ -146,9 +151,9 @@ class Identity:
                     "embedder": embedder.name,
                     "similarity": keep,
                     "imposters": _share(passed),
-                    "real_mated": real_match_rate(keep, embedder.name),
+                    "real_mated": real_match_rate(keep, embedder.name, self.side),
                     "kept_at_fmr_0.1": _share(own >= strict),
-                    "real_mated_at_fmr_0.1": real_match_rate(strict, embedder.name),
+                    "real_mated_at_fmr_0.1": real_match_rate(strict, embedder.name, self.side),
                 }
             )
         return {
@@ -164,8 +169,8 @@ def _kept(*measures: float | None) -> tuple[float | None, ...]:
     return tuple(None if value is None or not math.isfinite(value) else round(value, 6) for value in measures)
 
 
-def _measured(embedder: Embedder) -> dict[str, Any]:
-    points = operating_points(embedder.name)
+def _measured(embedder: Embedder, side: int) -> dict[str, Any]:
+    points = operating_points(embedder.name, side)
     return {
         "name": embedder.name,
         "digest": embedder.digest,
