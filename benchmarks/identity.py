@@ -52,7 +52,11 @@ def main() -> None:
             np.savez(args.cache, rows=rows, vectors=vectors, found=found)
     points = measure_operating_points(vectors, people[rows])
     points |= {"embedder": embedder.name, "digest": embedder.digest, "size": store.size}
-    points |= {"images": len(rows), "face_found": round(float(found.mean()), 4), "data": f"CelebA, aligned, {store.size} x {store.size}"}
+    points |= {
+        "images": len(rows),
+        "face_found": round(float(found.mean()), 4),
+        "data": f"CelebA, aligned, {store.size} x {store.size}",
+    }
     (args.out or FILES[embedder.name][store.size]).write_text(json.dumps(points, indent=2) + "\n")
     print(json.dumps(points, indent=2))
 

@@ -113,7 +113,8 @@ class Identity:
             **_measured(self.chooser, self.side),
             "screen": {"how": self.how, "fmr": spec.screen_fmr, "similarity": self.limit},
             "keep": {**keep, "similarity": self.keep[self.chooser.name]},
-            "control": _measured(self.control, self.side) | {"keep": {**keep, "similarity": self.keep[self.control.name]}}
+            "control": _measured(self.control, self.side)
+            | {"keep": {**keep, "similarity": self.keep[self.control.name]}}
             if self.control
             else None,
         }
