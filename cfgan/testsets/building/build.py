@@ -191,7 +191,12 @@ def _design(maker: FaceMaker, plan: Plan, cells: Mapping[str, RequestCell]) -> B
 
 
 def _embedder(plan: Plan, side: int) -> Embedder | None:
-    """The embedder, if the plan wants one, for faces of ``side`` pixels; detection sets never do. Raises ConfigError, InputError."""
+    """The embedder, if the plan wants one, for faces of ``side`` pixels; detection sets never do.
+
+    Raises:
+        ConfigError: its extra is missing.
+        InputError: error rates that its figures do not support.
+    """
     if not plan.model.identity.enabled or plan.design == "detection":
         return None
     from cfgan.external.face_embedder import FaceEmbedder
