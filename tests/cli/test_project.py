@@ -23,6 +23,8 @@ from cfgan.external.face_embedder import Embedded
 from cfgan.model.bundle import Bundle
 from cfgan_cli.app import app
 
+pytestmark = pytest.mark.slow
+
 runner = CliRunner()
 
 

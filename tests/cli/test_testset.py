@@ -83,6 +83,7 @@ def test_wrong_input_is_one_sentence(tiny_bundle: Bundle, tmp_path: Path) -> Non
     assert not (tmp_path / "s.csv").exists()
 
 
+@pytest.mark.slow
 def test_every_shipped_spec_is_listed_and_fits_the_schema() -> None:
     listed = json.loads(run("testset", "list", "--json").stdout)
     schema = json.loads(run("testset", "schema").stdout)

@@ -70,6 +70,7 @@ def test_the_generator_in_parts_is_the_generator(bundle: Bundle) -> None:
         torch.testing.assert_close(generator(z, condition), whole)
 
 
+@pytest.mark.slow
 def test_what_the_generator_drew_is_found_again(bundle: Bundle, faces: npt.NDArray[np.uint8], verifier: Reader) -> None:
     projector, read = Projector(bundle), read_condition(verifier, faces)
     codes = projector.project(faces, read, steps=60)

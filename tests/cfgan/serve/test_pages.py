@@ -19,6 +19,8 @@ from cfgan.errors import ConfigError
 from cfgan.serve.app import create_app
 from cfgan.serve.limits import Limits
 
+pytestmark = pytest.mark.slow
+
 _VOID = {"meta", "link", "input", "img", "br"}
 
 
