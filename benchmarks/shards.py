@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-WAYS = {"one": [], "processes": ["--processes", "2"], "ray": ["--ray", "auto"]}
+WAYS = {"one": [], "processes": ["--processes", "2"], "ray": ["--ray", "local"]}
 _LOOK = 0.5  # seconds between two looks at the memory
 
 
