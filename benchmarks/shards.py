@@ -1,11 +1,12 @@
 """Many faces by each way that shards are made: rate, memory, and whether the bytes are the same; also under kill -9.
 
     python benchmarks/shards.py --faces 200000 --ways one,processes,ray --out runs/shards [--bundle anime64]
-    python benchmarks/shards.py --faces 20000 --ways one,processes --kills 10 --out runs/killed
+    python benchmarks/shards.py --faces 20000 --ways one,processes --kills 10 --shard-draws 512 --out runs/killed
 
 Each way is the whole command, start-up included. Memory is what all its processes hold by themselves, the most of the
 first and of the second half of the run. With ``--kills`` that many random processes of it, the head among them, are
-killed at random moments; where the head dies the same command is given again.
+killed at random moments, 2 to 15 seconds apart; where the head dies the same command is given again. Shards must be
+made faster than that: five workers in a row that die before they have made one end the command.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def main() -> None:
     parser.add_argument("--attrs", default="any")
     parser.add_argument("--kind", default="tar")
     parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--shard-draws", type=int, default=4096)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
@@ -63,6 +65,7 @@ def main() -> None:
         shutil.rmtree(out, ignore_errors=True)
         command = [sys.executable, "-m", "cfgan_cli.main", "generate", "--attrs", options.attrs, "-n", options.faces]
         command += ["--bundle", options.bundle, "--shards", options.kind, "--out", out, "-q", *WAYS[way]]
+        command += ["--shard-draws", options.shard_draws]
         run = watched([str(part) for part in command], options.kills if first else 0, rng)
         index = hashlib.sha256((out / "index.json").read_bytes()).hexdigest()[:12]
         first = first or index
