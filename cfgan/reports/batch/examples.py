@@ -15,7 +15,7 @@ from cfgan.reports.batch.figures import gated
 from cfgan.reports.batch.folder import BatchFolder
 from cfgan.reports.batch.reading import CellReading
 
-_MOST = 600  # pictures on a page: about 7 MB at 64 pixels
+_MOST = 600 * 64  # pictures on a page times their side: a PNG grows with its contours more than with its area
 _EACH = 6  # of a kind in a cell at most
 
 
@@ -57,9 +57,10 @@ class Picture:
         return {"kind": self.kind, "draw": self.draw, "reader": self.reader, "probability": dict(self.probabilities)}
 
 
-def each_of(cells: int) -> int:
-    """How many pictures of a kind a cell gets, so that a page with many cells can still be opened."""
-    return min(_EACH, _MOST // (3 * max(1, cells)))
+def each_of(cells: int, size: int) -> int:
+    """How many pictures of ``size`` pixels and of a kind a cell gets, so that a page with many cells can still be
+    opened."""
+    return min(_EACH, _MOST // (3 * size * max(1, cells)))
 
 
 def pictures_of(

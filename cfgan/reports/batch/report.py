@@ -85,7 +85,7 @@ def build_report(
     names = _distinct([batch.name for batch in batches])
     engine = open_engine(bundle, device)
     readers = _readers(bundle, engine)
-    shown = each_of(sum(len(batch.content.cells) for batch in batches if batch.content))
+    shown = each_of(sum(len(batch.content.cells) for batch in batches if batch.content), bundle.size)
     read, data = [], []
     for k, (name, batch) in enumerate(zip(names, batches, strict=True), 1):
         data.append(_about(str(k), name, batch))

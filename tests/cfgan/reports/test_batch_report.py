@@ -224,4 +224,5 @@ def test_side_effects_compare_with_what_faces_true_to_their_condition_would_give
 
 
 def test_a_page_of_many_requests_stays_small() -> None:
-    assert [each_of(n) for n in (1, 33, 40, 200, 201, 4096)] == [6, 6, 5, 1, 0, 0]
+    assert [each_of(n, 64) for n in (1, 33, 40, 200, 201, 4096)] == [6, 6, 5, 1, 0, 0]
+    assert [each_of(n, 128) for n in (1, 16, 33, 100, 101)] == [6, 6, 3, 1, 0]
