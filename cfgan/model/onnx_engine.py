@@ -18,16 +18,22 @@ from cfgan.model.cores import cores
 from cfgan.model.engine import CPU_BATCH, GPU_BATCH, Floats, Levels, Workers
 
 _ERROR = 3  # of onnxruntime's log levels: what it has to say about a graph is no business of the user's
+_PIXELS = 1 << 17  # drawn at a time on a CPU: what lies between two layers is held for all of them
 _MAX_GRAPH = 1 << 23  # bytes; the weights are not in it
 
 
 class OnnxGenerator:
-    """A generator as a function of arrays."""
+    """A generator as a function of arrays; ``piece`` images at a time are drawn, which changes none of their bytes."""
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
+    def __init__(self, session: Any, piece: int) -> None:
+        self._session, self._piece = session, piece
 
     def __call__(self, latents: Floats, conditions: Floats) -> Levels:
+        pieces = range(0, max(1, len(latents)), self._piece)
+        drawn = [self._draw(latents[k : k + self._piece], conditions[k : k + self._piece]) for k in pieces]
+        return drawn[0] if len(drawn) == 1 else np.concatenate(drawn)
+
+    def _draw(self, latents: Floats, conditions: Floats) -> Levels:
         (levels,) = self._session.run(["levels"], {"latent": latents, "condition": conditions})
         return np.asarray(levels, np.uint8)
 
@@ -72,7 +78,9 @@ class OnnxEngine:
         if self._generator is None:
             shape = self._bundle.shape
             inputs = {"latent": [shape.z_dim], "condition": [shape.attributes]}
-            self._generator = OnnxGenerator(_open(self._bundle, self._providers, "generator", inputs, self._threads))
+            session = _open(self._bundle, self._providers, "generator", inputs, self._threads)
+            few = max(1, _PIXELS // shape.size**2) if len(self._providers) == 1 else GPU_BATCH
+            self._generator = OnnxGenerator(session, few)
         return self._generator
 
     def classifier(self, role: str) -> OnnxNetwork:

@@ -21,6 +21,7 @@ from cfgan.generate.job import generate
 from cfgan.io.files import sha256_of
 from cfgan.model.bundle import Bundle, open_bundle, write_bundle
 from cfgan.model.engines import open_engine
+from cfgan.model.onnx_engine import OnnxGenerator
 from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
 
@@ -49,6 +50,17 @@ def test_both_engines_draw_and_read_the_same(both: Bundle) -> None:
         with mine.workers() as workers:
             np.testing.assert_allclose(workers.network.logits(levels), mine.logits(levels), atol=1e-6)
     assert not torch.is_inference(torch.zeros(1))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 8])
+def test_what_is_drawn_in_pieces_is_drawn_the_same(both: Bundle, count: int) -> None:
+    rng = np.random.default_rng(3)
+    z = rng.standard_normal((count, both.z_dim)).astype(np.float32)
+    conditions = rng.choice(np.asarray([-1, 1], np.float32), (count, len(both.vocabulary)))
+    whole = open_engine(both, "onnxruntime:cpu").generator()
+    pieces = OnnxGenerator(whole._session, 3)
+    assert pieces(z, conditions).shape == (count, 3, both.size, both.size)
+    np.testing.assert_array_equal(pieces(z, conditions), whole(z, conditions))
 
 
 def test_classifiers_that_read_averages_do_so_on_both_engines(both: Bundle, tmp_path: Path) -> None:
