@@ -14,12 +14,12 @@ from typing import Any
 from cfgan.errors import InputError
 from cfgan.testsets.spec import CaptureModel, FactorialModel, MatchedModel, Plan, TransectModel
 
-DRAWS_PER_SECOND = 300.0
+DRAWS_PER_SECOND = 48.0
 """Draws of the shipped bundle with its verifier on two shared cores (docs/benchmarks.md)."""
 EMBEDDED_PER_SECOND = {1: 14.0, 2: 6.0}
 """Faces a second by dlib's network alone, and by it and the control, on one core."""
-BYTES_PER_IMAGE = 10_500
-"""A face of 64 x 64 pixels with its marks."""
+BYTES_PER_IMAGE = 30_500
+"""A face of 128 x 128 pixels with its marks."""
 
 
 @dataclass(frozen=True)
