@@ -48,7 +48,7 @@ def children(process: int) -> list[int]:
 
 @pytest.mark.slow
 def test_killed_workers_change_nothing(tiny_bundle: Bundle, tmp_path: Path) -> None:
-    line = command(tiny_bundle, "Red,-Striped", 4000)
+    line = command(tiny_bundle, "Red,-Striped", 2500)
     subprocess.run([*line, str(tmp_path / "calm")], check=True)
     whole = contents(tmp_path / "calm")
     chance, killed = random.Random(1), 0
