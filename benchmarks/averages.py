@@ -13,7 +13,6 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
@@ -27,11 +26,11 @@ from cfgan.io.files import read_json_object
 from cfgan.model.bundle import open_bundle
 from cfgan.model.engines import open_engine
 from cfgan.model.torch_engine import TorchGenerator
+from cfgan.networks.classifier import averaged
 from cfgan.networks.families import make_generator
 from cfgan.networks.shape import GanShape
 from cfgan.verify.reader import reader_of
 
-Levels = npt.NDArray[np.uint8]
 SAME = 0.6  # distance of dlib's embeddings under which its author takes two pictures for one person
 CHUNK, COMPARED = 32, 400
 
@@ -40,15 +39,6 @@ class At128(EfficientNetExtractor):
     """As the heads of the shipped recipe look at pictures."""
 
     SIDE = 128
-
-
-def _averaged(levels: Levels, size: int) -> Levels:
-    """Images of a multiple of ``size`` pixels at that side."""
-    n, c, side, _ = levels.shape
-    if side == size:
-        return levels
-    squares = levels.reshape(n, c, size, side // size, size, side // size)
-    return squares.mean((3, 5)).round().astype(np.uint8)
 
 
 def main() -> None:
@@ -78,7 +68,10 @@ def main() -> None:
             drawn = np.concatenate([render(z[k : k + CHUNK], labels[k : k + CHUNK]) for k in range(0, count, CHUNK)])
             distance, error = kid(real, extract(At128(), drawn))
             found = FaceDetector().count(drawn) / count
-            agree = (verifier.seen(_averaged(drawn, bundle.size)) == (labels > 0)).mean()
+            agree = (
+                verifier.seen(averaged(torch.from_numpy(drawn).float(), bundle.size).round().byte().numpy())
+                == (labels > 0)
+            ).mean()
             faces = extract(IdentityExtractor(), drawn[:COMPARED])
             pairs = np.linalg.norm(faces[:, None] - faces[None], axis=2)[np.triu_indices(len(faces), 1)]
             print(

@@ -13,9 +13,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image
 
 from cfgan.data.store import open_store
 from cfgan.evaluation.outside import outside_extractors
@@ -24,8 +22,8 @@ from cfgan.external.detector import FaceDetector
 from cfgan.generate.sampling import latents
 from cfgan.model.bundle import open_bundle
 from cfgan.model.engines import open_engine
+from cfgan.reports.model.samples import enlarged
 
-Levels = npt.NDArray[np.uint8]
 CHUNK = 32
 
 
@@ -49,15 +47,6 @@ def main() -> None:
         drawn = np.concatenate([enlarged(render(z[part], labels[part]), store.size) for part in parts])
         found = measure_realism(store, "validation", drawn, networks, detector=FaceDetector())
         print(f"| {name} | {row(found)} |", flush=True)
-
-
-def enlarged(levels: Levels, size: int) -> Levels:
-    """(N, 3, H, W) at ``size`` pixels."""
-    if levels.shape[-1] == size:
-        return levels
-    images = (Image.fromarray(face.transpose(1, 2, 0)) for face in levels)
-    bicubic = Image.Resampling.BICUBIC
-    return np.stack([np.asarray(image.resize((size, size), bicubic)).transpose(2, 0, 1) for image in images])
 
 
 def row(found: Realism) -> str:

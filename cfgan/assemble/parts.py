@@ -90,12 +90,12 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     """
     keep = parts.keep
     about = read_about(parts.gan, "gan", "gan")
-    gan_vocabulary = Vocabulary.from_dict(about["vocabulary"])
+    gan_vocabulary, size = Vocabulary.from_dict(about["vocabulary"]), int(about["shape"]["size"])
     same_names = keep is None or keep.vocabulary.names == gan_vocabulary.names
     fits = _fits(keep, about)
     if not fits:
         _require_own(parts, ("verifier", "data") if same_names else ("verifier", "prior", "data"))
-    elif keep is not None and keep.size != about["shape"]["size"]:
+    elif keep is not None and keep.size != size:
         _require_own(parts, ("data",))
     weights = {
         "generator.safetensors": read_weights(parts.gan, about, average_file(parts.gan, about, parts.average)),
@@ -134,9 +134,9 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             described |= _measured(*readings[role], prior.vocabulary)
         elif keep is not None and fits and role in keep.config:
             described, data = dict(keep.config[role]), read_file(keep.file(f"{role}.safetensors"))
-            described["shape"] = _shape_for(keep, role, about["shape"]["size"])
+            described["shape"] = _shape_for(keep, role, size)
             described.setdefault("training", _older_training(keep, role))
-            if (known := _readings_of_kept(keep, role, parts.store, about["shape"]["size"])) is not None:
+            if (known := _readings_of_kept(keep, role, parts.store, size)) is not None:
                 readings[role] = known
                 described |= _measured(*known, prior.vocabulary)
         elif role in _OPTIONAL:
@@ -149,7 +149,7 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
             about["heads"],
             read_weights(parts.gan, about, "heads.safetensors"),
         )
-    if (guide := _guide(parts, config["training"]["guides"], fits, about["shape"]["size"])) is not None:
+    if (guide := _guide(parts, config["training"]["guides"], fits, size)) is not None:
         config["guide"], weights["guide.safetensors"] = guide
     if "verifier" in readings:
         weights["validation.safetensors"] = _validation(readings)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,13 +66,18 @@ def read_shards(path: Path, options: Options) -> Source:
     import pandas as pd
 
     root, places = (path, list(_listed(path, _DEEP))) if path.is_dir() else (path.parent, [path])
-    shards = {place.relative_to(root).as_posix(): place for place in places if _is_shard(place)}
-    ignored = Counter(place.suffix.casefold() for place in places if not _is_shard(place))
+    shards: dict[str, Path] = {}
+    ignored: Counter[str] = Counter()
+    for place in places:
+        if _is_shard(place):
+            shards[place.relative_to(root).as_posix()] = place
+        else:
+            ignored[place.suffix.casefold()] += 1
     frames, stated, unsaid, classes = [], [], [], set(options.columns.classes)
     for called, shard in shards.items():
-        images, others = _images(called, shard)
-        read = _parquet_frame if shard.name.casefold().endswith(PARQUET) else _tar_frame
-        frame, named = read(shard, images)
+        inside = list(members(shard))
+        images, others = _images(called, shard, inside)
+        frame, named = _parquet_frame(shard, images) if _is_table(shard) else _tar_frame(shard, images, inside)
         frames.append(frame)
         stated += [_split(called)] * len(frame)
         ignored += others
@@ -99,7 +104,7 @@ def read_shards(path: Path, options: Options) -> Source:
         table = replace(table, split=common_words(stated))
     split, splits = numbered(table.split)
     person, persons = numbered(table.person)
-    spans = lru_cache(_HELD)(lambda called: _images(called, shards[called])[0])
+    spans = lru_cache(_HELD)(lambda called: _images(called, shards[called], members(shards[called]))[0])
 
     def opened(name: str) -> Image.Image:
         called = _shard_of(name)
@@ -128,12 +133,21 @@ def _is_shard(path: Path) -> bool:
     return path.name.casefold().endswith(SUFFIXES) and path.is_file() and holds_images(path)
 
 
+def _is_table(shard: Path) -> bool:
+    return shard.name.casefold().endswith(PARQUET)
+
+
 def _listed(folder: Path, deep: int) -> Iterator[Path]:
-    inside = sorted(each for each in folder.iterdir() if not each.name.startswith("."))
-    yield from (each for each in inside if each.is_file())
+    """The files in a folder and in those below it, ``deep`` levels in all; of one that cannot be read, none."""
+    try:
+        with os.scandir(folder) as listing:
+            inside = sorted((each for each in listing if not each.name.startswith(".")), key=lambda each: each.name)
+    except OSError:
+        return  # whoever reads images there says so
+    yield from (Path(each.path) for each in inside if each.is_file())
     for each in inside:
-        if deep > 1 and each.is_dir() and not each.is_symlink():
-            yield from _listed(each, deep - 1)
+        if deep > 1 and each.is_dir(follow_symlinks=False):
+            yield from _listed(Path(each.path), deep - 1)
 
 
 def _shard_of(image: str) -> str:
@@ -142,22 +156,27 @@ def _shard_of(image: str) -> str:
     return image[: min(folded.find(f"{end}/") + len(end) for end in SUFFIXES if f"{end}/" in folded)]
 
 
-def _images(called: str, shard: Path) -> tuple[dict[str, Member], Counter[str]]:
+def _images(called: str, shard: Path, inside: Iterable[Member]) -> tuple[dict[str, Member], Counter[str]]:
     """Name -> place of each image in a shard, in its order, and what else lies there, by suffix."""
     found: dict[str, Member] = {}
     others: Counter[str] = Counter()
-    table = shard.name.casefold().endswith(PARQUET)
-    for member, span in members(shard):
+    again: Counter[str] = Counter()
+    table = _is_table(shard)
+    for member, span in inside:
         if table or suffix_counts(member):
-            found[_unique(f"{called}/{member}", found)] = member, span
+            found[_unique(f"{called}/{member}", found, again)] = member, span
         elif _key(member)[1] not in (_JSON, _CLASS):
             others[Path(member).suffix.casefold()] += 1
     return found, others
 
 
-def _unique(name: str, known: Container[str]) -> str:
-    """A Parquet file may call all its images alike."""
-    return name if name not in known else next(f"{name}.{k}" for k in count(2) if f"{name}.{k}" not in known)
+def _unique(name: str, known: Container[str], again: Counter[str]) -> str:
+    """A Parquet file may call all its images alike: the second is NAME.2; ``again`` counts them."""
+    free = name
+    while free in known:
+        again[name] += 1
+        free = f"{name}.{again[name] + 1}"
+    return free
 
 
 def _split(called: str) -> str:
@@ -166,12 +185,12 @@ def _split(called: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _tar_frame(shard: Path, images: Mapping[str, Member]) -> tuple[pd.DataFrame, set[str]]:
+def _tar_frame(shard: Path, images: Mapping[str, Member], inside: Iterable[Member]) -> tuple[pd.DataFrame, set[str]]:
     """A row an image that something is said of, and its columns of classes."""
     import pandas as pd
 
     said: dict[str, dict[str, Any]] = {}
-    for name, span in members(shard):
+    for name, span in inside:
         key, ending = _key(name)
         if ending == _JSON:
             said.setdefault(key, {}).update(_object(shard, name, read_span(shard, span, _LARGEST)))

@@ -48,12 +48,12 @@ def before_and_after(before: Bundle, after: Bundle, seed: int = 0) -> bytes:
     from cfgan.io.png import encode_png, grid
 
     count = sheet_count(after.size) // 2
-    pairs = [_enlarged(_draws(bundle, after, count, seed), after.size) for bundle in (before, after)]
+    pairs = [enlarged(_draws(bundle, after, count, seed), after.size) for bundle in (before, after)]
     return encode_png(grid(np.stack(pairs, 1).reshape(2 * count, *pairs[0].shape[1:]), SIDE), compress=9)
 
 
-def _enlarged(levels: Levels, size: int) -> Levels:
-    """Pixel levels (N, 3, size, size)."""
+def enlarged(levels: Levels, size: int) -> Levels:
+    """Pixel levels (N, 3, H, W) at ``size`` pixels (bicubic); as they are where they have them."""
     if levels.shape[-1] == size:
         return levels
     images = (Image.fromarray(face.transpose(1, 2, 0)) for face in levels)
