@@ -25,6 +25,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Self
 
 ECHO = 200
 """Characters of what a person gave that an error repeats."""
@@ -53,6 +54,7 @@ class InputError(CfganError):
     def __init__(
         self, message: str, *, field: str | None = None, value: object = None, nearest: Iterable[object] = ()
     ) -> None:
+        self.message = message
         self.field = field
         self.value = value
         self.nearest = tuple(str(item)[:ECHO] for item in nearest)
@@ -60,6 +62,10 @@ class InputError(CfganError):
         if self.nearest:
             text += f" Did you mean {' or '.join(self.nearest)}?"
         super().__init__(text)
+
+    def of(self, field: str) -> Self:
+        """The same of a field that is called otherwise where it was given."""
+        return type(self)(self.message, field=field, value=self.value, nearest=self.nearest)
 
 
 def _shortened(text: str, value: object) -> str:

@@ -87,7 +87,7 @@ class RemoteModel:
         count: int | None = None,
         seed: int | None = None,
         unspecified: Request | None = None,
-        vary: Sequence[str] | None = None,
+        vary: str | Sequence[str] | None = None,
         threshold: float | None = None,
         precision: float | None = None,
         max_draws: int | None = None,
@@ -163,7 +163,7 @@ class RemoteModel:
         if by not in READERS:
             raise unknown("reader", by, READERS, field="by")
         several = [paths] if isinstance(paths, str | Path) else list(paths)
-        files = find_images(several, recursive=recursive).files
+        files = find_images(several, recursive=recursive, archives=True).files
         query = {"by": by, **({"attrs": request} if request is not None else {})}
         columns = self._columns(query)
         readings = Readings(columns)
@@ -191,7 +191,8 @@ class RemoteModel:
         problem, found = file.problem, np.full(len(columns.names), np.nan, np.float32)
         if problem is None:
             try:
-                image = read_regular(file.path, MAX_BYTES)
+                content = file.content()
+                image = content if isinstance(content, bytes) else read_regular(content, MAX_BYTES)
                 with self._ask("/v1/verify", query, image, "application/octet-stream") as answer:
                     read = answer.object()["attributes"]
                 found = np.asarray([read[name]["probability"] for name in columns.names], np.float32)

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 from cfgan.api.faces import Batch, Faces
 from cfgan.api.plans import Request, plan_of, settings_of
+from cfgan.api.words import in_python
 from cfgan.attributes.spec import Plan
 from cfgan.errors import CfganWarning, ConfigError
 from cfgan.io.extras import require_package
+from cfgan.io.files import user_path
 from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import Bundle, open_bundle
 from cfgan.model.default import DEFAULT
@@ -78,7 +80,7 @@ class Model:
         count: int | None = None,
         seed: int | None = None,
         unspecified: Request | None = None,
-        vary: Sequence[str] | None = None,
+        vary: str | Sequence[str] | None = None,
         threshold: float | None = None,
         precision: float | None = None,
         max_draws: int | None = None,
@@ -98,7 +100,7 @@ class Model:
         count: int | None = None,
         seed: int | None = None,
         unspecified: Request | None = None,
-        vary: Sequence[str] | None = None,
+        vary: str | Sequence[str] | None = None,
         threshold: float | None = None,
         precision: float | None = None,
         max_draws: int | None = None,
@@ -108,6 +110,7 @@ class Model:
         progress: Progress | None = None,
     ) -> Batch: ...
 
+    @in_python(attrs="request")
     def generate(
         self,
         request: Request | None = None,
@@ -117,7 +120,7 @@ class Model:
         count: int | None = None,
         seed: int | None = None,
         unspecified: Request | None = None,
-        vary: Sequence[str] | None = None,
+        vary: str | Sequence[str] | None = None,
         threshold: float | None = None,
         precision: float | None = None,
         max_draws: int | None = None,
@@ -165,8 +168,9 @@ class Model:
             count, seed, unspecified, vary, threshold, precision, max_draws, verify, truncation, same_latents
         )
         plan = plan_of(self.bundle.vocabulary, self.bundle.latents, request, spec, settings)
-        return self._faces(plan, progress) if out is None else self._batch(plan, Path(out), progress)
+        return self._faces(plan, progress) if out is None else self._batch(plan, user_path(out, field="out"), progress)
 
+    @in_python(attrs="request")
     def verify(
         self,
         paths: str | Path | Sequence[str | Path],
@@ -222,6 +226,7 @@ class Model:
             progress=progress,
         )
 
+    @in_python(edit="edits")
     def project(
         self,
         photo: str | Path | bytes,
@@ -262,12 +267,12 @@ class Model:
 
         return project_photo(
             self.bundle,
-            photo if isinstance(photo, bytes) else Path(photo),
+            photo if isinstance(photo, bytes) else user_path(photo, field="photo"),
             edits,
             align=align,
             steps=steps,
             seed=seed,
-            out=None if out is None else Path(out),
+            out=None if out is None else user_path(out, field="out"),
             device=self.device,
             progress=progress or silent,
         )
@@ -297,6 +302,7 @@ class Model:
         return batch
 
 
+@in_python(bundle="name_or_path")
 def load(name_or_path: str | Path = DEFAULT, *, device: str = "auto") -> Model:
     """Open a model: a shipped one by name, or the folder of a bundle. Networks are loaded once something computes.
 
@@ -320,10 +326,15 @@ def missing(faces: Faces | Batch) -> list[str]:
     """What there is to say of faces that were not found."""
     if faces.complete:
         return []
-    return [f"draws ran out: {len(faces):,} of {faces.wanted:,} faces were found in {faces.draws:,} draws."]
+    return [ran_out(len(faces), faces.wanted, faces.draws)]
 
 
-def warn(sentences: Sequence[str], level: int = 4) -> None:
+def ran_out(found: int, wanted: int, draws: int) -> str:
+    """Why there are fewer faces than were asked for."""
+    return f"draws ran out: {found:,} of {wanted:,} faces were found in {draws:,} draws."
+
+
+def warn(sentences: Sequence[str], level: int = 5) -> None:
     """Say them to whoever called, ``level`` calls up."""
     for sentence in sentences:
         warnings.warn(sentence, CfganWarning, stacklevel=level)

@@ -19,7 +19,7 @@ def settings_of(
     count: int | None,
     seed: int | None,
     unspecified: Request | None,
-    vary: Sequence[str] | None,
+    vary: str | Sequence[str] | None,
     threshold: float | None,
     precision: float | None,
     max_draws: int | None,
@@ -37,8 +37,8 @@ def settings_of(
     settings: dict[str, Any] = {
         "count": count,
         "seed": seed,
-        "unspecified": unspecified,
-        "vary": list(vary) if vary is not None else None,
+        "unspecified": _as_request(unspecified),
+        "vary": [vary] if isinstance(vary, str) else list(vary) if vary is not None else None,
         "truncation": truncation,
         "same_latents": same_latents,
         "verify": {key: value for key, value in strict.items() if value is not None} or None,
@@ -60,5 +60,9 @@ def plan_of(
         return read_spec(str(spec), vocabulary, settings, latents=latents)
     if spec is not None:
         return make_plan(spec, vocabulary, settings, latents=latents)
-    attributes = request if isinstance(request, str | Mapping) else list(request or ())
-    return make_plan({"attributes": attributes}, vocabulary, settings, source="request", latents=latents)
+    return make_plan({"attributes": _as_request(request)}, vocabulary, settings, source="request", latents=latents)
+
+
+def _as_request(given: Request | None) -> str | Mapping[str, bool | float] | None:
+    """A list of items as the text that they make together, which is what a spec holds."""
+    return given if given is None or isinstance(given, str | Mapping) else ",".join(given)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from cfgan.api.faces import Batch
 from cfgan.api.model import Model, load
+from cfgan.api.words import in_python
 from cfgan.io.cells import CellWriter
+from cfgan.io.files import user_path
 from cfgan.io.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -67,12 +69,13 @@ class Report:
         """
         from cfgan.reports.folder import write_report
 
-        write_report(Path(out), self._built)
+        write_report(user_path(out, field="out"), self._built)
 
     def __repr__(self) -> str:
         return f"<Report: {self.verdict}. {self.headline}>"
 
 
+@in_python()
 def report(
     batches: str | Path | Batch | Sequence[str | Path | Batch],
     *,
@@ -109,7 +112,7 @@ def report(
     from cfgan.reports.batch.report import build_report
 
     several = [batches] if isinstance(batches, str | Path | Batch) else list(batches)
-    folders = [item.path if isinstance(item, Batch) else Path(item) for item in several]
+    folders = [item.path if isinstance(item, Batch) else user_path(item, field="folder") for item in several]
     opened = load(model, device=device) if isinstance(model, str | Path) else model
     bundle, device = (None, device) if opened is None else (opened.bundle, opened.device)
     return Report(build_report(folders, bundle, redraw=redraw, device=device, progress=progress or silent))
@@ -162,7 +165,7 @@ class Score:
         """
         from cfgan.reports.score.report import write_score_report
 
-        write_score_report(Path(out), self.data)
+        write_score_report(user_path(out, field="out"), self.data)
 
     def __repr__(self) -> str:
         return f"<Score: {self.verdict}. {self.headline}>"
@@ -174,6 +177,7 @@ class _Items(Protocol):
     def items(self) -> Iterable[tuple[Any, Any]]: ...
 
 
+@in_python()
 def score(
     testset: str | Path,
     scores: str | Path | _Items,
@@ -224,12 +228,14 @@ def score(
     from cfgan.testsets.scores.scoring import Settings, score_testset
     from cfgan.testsets.scores.tables import read_scores
 
-    opened = open_testset(Path(testset))
+    opened = open_testset(user_path(testset, field="testset"))
     detection = opened.design == "detection"
     key = "item" if detection else "pair"
     names, optional = names_of(opened)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(scores) if isinstance(scores, str | Path) else _written(scores, key, Path(folder))
+        path = (
+            user_path(scores, field="scores") if isinstance(scores, str | Path) else _written(scores, key, Path(folder))
+        )
         table = read_scores(path, names, key=key, column="score", optional=optional)
     comparisons = join_scores(opened, table, distance=distance, allow_missing=allow_missing)
     rates = tuple(at) if at is not None else (0.01, 0.05) if detection else (0.01, 0.001)

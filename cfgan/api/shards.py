@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cfgan.api.model import Model, warn
+from cfgan.api.model import Model, ran_out, warn
 from cfgan.api.plans import Request, plan_of, settings_of
+from cfgan.api.words import in_python
 from cfgan.io.progress import Progress
 
 if TYPE_CHECKING:
     from cfgan.generate.shards.summary import ShardSummary
 
 
+@in_python(attrs="request", shards="kind", shard_draws="draws")
 def write_shards(
     model: Model,
     request: Request | None = None,
@@ -83,6 +85,5 @@ def write_shards(
         progress=progress,
     )
     if not made.complete:
-        text = f"draws ran out: {made.accepted:,} of {made.wanted:,} faces were found in {made.draws:,} draws."
-        warn([text], level=3)
+        warn([ran_out(made.accepted, made.wanted, made.draws)], level=4)
     return made

@@ -49,7 +49,8 @@ class VerifySpec(BaseModel):
 
     enabled: bool = Field(True, description="false keeps every draw; probabilities are still written")
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="wanted probability of every requested value; default: the bundle's threshold per attribute"
+        None,
+        description="least probability of every requested value; default: the bundle's own gate, by the whole request",
     )
     precision: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="instead of a threshold: share of real faces passing the verifier that carry the value"
@@ -77,7 +78,7 @@ class SpecModel(BaseModel):
     )
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = Field(32, description="faces wanted")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same faces")
-    unspecified: str | dict[str, bool | float] = Field(
+    unspecified: str | list[str] | dict[str, bool | float] = Field(
         "sample",
         description="other attributes: sample, drawn as they go together in real faces; zero, all 0; or fixed values "
         "for some, as in attributes",
@@ -243,7 +244,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def others_from(
-    value: str | Mapping[str, bool | float], request: Request, vocabulary: Vocabulary, *, field: str
+    value: str | list[str] | Mapping[str, bool | float], request: Request, vocabulary: Vocabulary, *, field: str
 ) -> str | Request:
     """What attributes outside a request are: "sample", "zero", or fixed values for some, written as a request is.
 
@@ -251,8 +252,8 @@ def others_from(
         SpecError: neither one of these words nor attributes.
         RequestError, VocabularyError: as :func:`request_from`; or one of them is requested already.
     """
-    if value in UNSPECIFIED_WORDS:
-        return str(value)
+    if isinstance(value, str) and value in UNSPECIFIED_WORDS:
+        return value
     try:
         others = request_from(value, vocabulary, field=field)
     except (RequestError, VocabularyError):
@@ -277,8 +278,11 @@ def merge_settings(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, A
     """Settings with others that win over them; changes and returns ``base``."""
     for key, value in over.items():
         both = isinstance(value, Mapping) and isinstance(base.get(key), Mapping)
-        # Settings of `verify` are overridden one by one; a request is replaced as a whole.
-        base[key] = merge_verify(base[key], value) if both and key == "verify" else value
+        # Settings of `verify` and `identity` are overridden one by one; a request is replaced as a whole.
+        if both and key == "verify":
+            base[key] = merge_verify(base[key], value)
+        else:
+            base[key] = {**base[key], **value} if both and key == "identity" else value
     return base
 
 

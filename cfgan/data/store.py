@@ -12,7 +12,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -134,7 +135,7 @@ def open_store(path: Path, *, verify: bool = False) -> PackedDataset:
                 raise DataError(f"{path}/{name} is not as its checksum says.", field="data", value=path)
         images = load_array(path / "images.npy", mapped=True)
         labels, split = (load_array(path / name) for name in ("labels.npy", "split.npy"))
-        files = tuple(read_regular(path / "files.txt").decode("utf-8").splitlines())
+        files = tuple(_lines(path / "files.txt"))
     except OSError as error:
         raise DataError(f"{path} is damaged: {reason(error)}.", field="data", value=path) from None
     except ValueError as error:
@@ -175,6 +176,7 @@ def pack(
         FolderError: ``out`` holds something else.
         StoppedError: a stop was asked for; run again to resume.
     """
+    _require_names(table.files)
     if not 8 <= size <= 1024:
         raise DataError("the side must be between 8 and 1024 pixels.", field="size", value=size)
     progress = progress or silent
@@ -185,13 +187,15 @@ def pack(
     state = _state_of(folder)
     with StopRequest() as stop, ThreadPoolExecutor(workers) as pool, contextlib.ExitStack() as held:
         if state is None:
-            bad = [] if table.sound else _check(table, pool, stop, progress)
+            found = {} if table.sound else _check(table, pool, stop, progress)
+            bad = list(found.values())
             if bad and not skip_bad:
                 shown = "\n  ".join(bad[:10]) + (f"\n  and {len(bad) - 10} more" if len(bad) > 10 else "")
                 raise DataError(f"{len(bad)} of {len(table.files)} images cannot be used:\n  {shown}", field="data")
-            state = {"bad": bad, "done": 0}
-        bad_files = {line.split(": ", 1)[0] for line in state["bad"]}
-        table = table.select(np.asarray([f not in bad_files for f in table.files]))
+            state = {"bad": bad, "bad_rows": list(found), "done": 0}
+        keep = np.ones(len(table.files), dtype=np.bool_)
+        keep[state["bad_rows"]] = False
+        table = table.select(keep)
         if not table.files:
             raise DataError("no usable image is left.", field="data")
         held.enter_context(folder.locked())
@@ -199,19 +203,43 @@ def pack(
         if folder.complete:
             raise FolderError(f"{out} is a finished store already; choose another --out.", field="out", value=out)
         state = _state_of(folder) or state
-        folder.save(bad=state["bad"], done=state["done"])
+        folder.save(**state)
         _write_images(table, folder, size, state, pool, stop, progress)
         _finish(table, out, size, state["bad"])
         folder.finish()
     return open_store(out), state["bad"]
 
 
+def why_skipped(table: LabelledImages, store: PackedDataset, lines: Sequence[str]) -> dict[str, str]:
+    """File -> what is wrong with it, of the images of a table that :func:`pack` left out, from the lines it gave."""
+    there = set(store.files)
+    lost = (name for name in table.files if name not in there)
+    return {name: line.removeprefix(f"{name}: ") for name, line in zip(lost, lines, strict=True)}
+
+
 def _state_of(folder: StateFolder) -> dict[str, Any] | None:
-    """How far a stopped packing is: ``bad``, lines on images left out, and ``done``, images packed."""
+    """How far a stopped packing is: ``bad``, lines on images left out, ``bad_rows``, their rows, ``done``, how many
+    images are packed."""
     state = folder.progress
-    if state is not None and not (isinstance(state.get("done"), int) and isinstance(state.get("bad"), list)):
+    if state is None:
+        return None
+    kinds = {"bad": list, "bad_rows": list, "done": int}
+    if not all(isinstance(state.get(key), kind) for key, kind in kinds.items()):
         raise FolderError(f"{folder.out} is damaged; choose another --out.", field="out", value=folder.out)
-    return state
+    return {key: state[key] for key in kinds}
+
+
+def _require_names(files: Sequence[str]) -> None:
+    """Raise DataError for a name with a line end or the like in it, which no list of names can hold."""
+    for file in files:
+        if re.search(r"[\x00-\x1f\x7f]", file):
+            said = f"the file name {ascii(file)[:80]} has a control character in it; rename the file."
+            raise DataError(said, field="data", value=ascii(file))
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of one of our files; names may hold what Python takes for a line end besides. Raises OSError."""
+    return read_regular(path).decode("utf-8").split("\n")[:-1]
 
 
 def _packed_already(table: LabelledImages, out: Path, size: int) -> tuple[PackedDataset, list[str]]:
@@ -223,7 +251,7 @@ def _packed_already(table: LabelledImages, out: Path, size: int) -> tuple[Packed
         same and np.array_equal(kept.labels, store.labels, equal_nan=True) and np.array_equal(kept.split, store.split)
     )
     path = out / "skipped.txt"
-    bad = read_regular(path).decode("utf-8").splitlines() if path.exists() else []
+    bad = _lines(path) if path.exists() else []
     about = read_json_object(out / "store.json")
     if (
         not same
@@ -253,13 +281,14 @@ def _bounded(pool: ThreadPoolExecutor, work: Callable[[int], _T], rows: Iterable
         futures += [pool.submit(work, row) for row in islice(pending, 1)]
 
 
-def _check(table: LabelledImages, pool: ThreadPoolExecutor, stop: StopRequest, progress: Progress) -> list[str]:
-    bad: list[str] = []
+def _check(table: LabelledImages, pool: ThreadPoolExecutor, stop: StopRequest, progress: Progress) -> dict[int, str]:
+    """Row -> what is wrong with its image."""
+    bad: dict[int, str] = {}
     total = len(table.files)
     for done, problem in enumerate(_bounded(pool, lambda row: check_image(table, row), range(total), 512), start=1):
         stop.raise_if_asked("nothing was written yet")
         if problem:
-            bad.append(problem)
+            bad[done - 1] = problem
         if done % 64 == 0 or done == total:
             progress("checking", done, total)
     return bad
@@ -294,7 +323,7 @@ def _write_images(
         if (row + 1) % _CHUNK == 0 or row + 1 == total:
             with storage_errors(path):
                 images.flush()
-            folder.save(bad=state["bad"], done=row + 1)
+            folder.save(**{**state, "done": row + 1})
             progress("packing", row + 1, total)
             stop.raise_if_asked("run the same command again to go on")
     del images

@@ -54,6 +54,7 @@ def stratified(
             stated |= (source.split == place) & (word in SPLITS and not open_train)
         if source.lacks_validation:
             shares = Shares(shares.validation, 0)
+    stated |= source.train_only
     if stated.all() or source.pictures is None:
         return table
     scan = scan_images(source.pictures, source.labels, workers=workers, progress=progress)

@@ -44,6 +44,7 @@ class LabelTable:
         person: N names of who is in an image, "" unknown; None without such a column.
         left_out: columns that were not used.
         requested: whether these are the requests of a batch's manifest, not labels.
+        synthetic: N, whether an image was generated, as `cfgan balance` notes; None where nothing says so.
 
     Example:
         >>> table = cfgan.read_labels("labels.csv")
@@ -61,6 +62,7 @@ class LabelTable:
     person: tuple[str, ...] | None = None
     left_out: LeftOut = field(default_factory=LeftOut)
     requested: bool = False
+    synthetic: tuple[bool, ...] | None = None
 
     def match(self, files: Sequence[str], *, field: str = "--labels") -> Matches:
         """For each image its row; see :func:`cfgan.data.read.names.match_names`.
@@ -137,15 +139,17 @@ def frame_labels(
     frame, columns = _with_bins(frame, columns, name)
     roles = find_roles(frame, columns, vocabulary, ignore_unknown=ignore_unknown, name=name, field=field)
     known, labels = _labels(frame, roles, columns, name)
-    if vocabulary is not None:
-        known, labels = _within(vocabulary, known, labels, name, field)
     files: tuple[str, ...] | None = None
     repeated: dict[str, str] = {}
     if roles.file is not None:
         named = tuple(map(plain_name, words(frame[roles.file].tolist())))
-        rows, labels, repeated = one_row_each(named, labels, columns.duplicates, name=name, field=field)
+        sets = [[known.index(each) for each in group] for group in known.one_of]
+        which = columns.duplicates
+        rows, labels, repeated = one_row_each(named, labels, which, sets=sets, name=name, field=field)
         files = tuple(named[row] for row in rows.tolist())
         frame = frame.iloc[rows]
+    if vocabulary is not None:
+        known, labels = _within(vocabulary, known, labels, name, field)
     split = None if roles.split is None else words(frame[roles.split].tolist())
     return LabelTable(
         path,
@@ -156,7 +160,13 @@ def frame_labels(
         None if roles.person is None else words(frame[roles.person].tolist()),
         LeftOut(columns=roles.left_out, rows=repeated),
         roles.requested,
+        None if roles.synthetic is None else _true(words(frame[roles.synthetic].tolist())),
     )
+
+
+def _true(cells: Sequence[str]) -> tuple[bool, ...]:
+    """Of cells of a column that `cfgan balance` wrote."""
+    return tuple(cell.casefold() in ("1", "1.0", "true") for cell in cells)
 
 
 def _with_bins(frame: pd.DataFrame, columns: Columns, name: str) -> tuple[pd.DataFrame, Columns]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +14,6 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.evaluation.accuracy import accuracy_table
 from cfgan.evaluation.requests import RequestSet
 from cfgan.stats.intervals import wilson_interval
-
-if TYPE_CHECKING:
-    pass
 
 Bools = npt.NDArray[np.bool_]
 Labels = npt.NDArray[np.floating[Any]]

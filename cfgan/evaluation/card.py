@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.evaluation.fidelity import intra_attribute_fd, measure_fidelity
 from cfgan.evaluation.memorisation import closeness, nearest_distances
 from cfgan.evaluation.realism import measure_realism
-from cfgan.evaluation.reference import reference_features
+from cfgan.evaluation.reference import reference_features, reference_rows
 from cfgan.evaluation.requests import RequestSet, balanced, from_prior, rare, repeated
 from cfgan.evaluation.result import FORMAT
 from cfgan.external.classifier import ExternalClassifier
@@ -31,9 +31,6 @@ from cfgan.model.bundle import Bundle
 from cfgan.model.engine import Generator
 from cfgan.model.engines import open_engine
 from cfgan.verify.reader import readers_of
-
-if TYPE_CHECKING:
-    pass
 
 Levels = npt.NDArray[np.uint8]
 Features = npt.NDArray[np.float32]
@@ -139,7 +136,8 @@ def measure(
         sets[format_request(request)] = repeated(prior, request, _WHOLE, bundle.z_dim, plan.seed + 3 + k, cut)
     count = min(plan.draws, len(real))
     z = latents(plan.seed, range(count), bundle.z_dim, cut)
-    matched = RequestSet([{}] * count, np.where(np.isfinite(labels[:count]), labels[:count], 0).astype(np.float32), z)
+    chosen = np.searchsorted(store.rows(plan.split), reference_rows(store, plan.split, count, plan.seed))
+    matched = RequestSet([{}] * count, np.nan_to_num(labels[chosen]), z)
 
     result: dict[str, Any] = {
         "format": FORMAT,
@@ -168,7 +166,7 @@ def measure(
         result["fidelity"][extractor.name] = figures
         features.append(fake)
     if external_classifiers:
-        held = (real[:count], labels[:count])
+        held = (real[chosen], labels[chosen])
         result["witnesses"] = external_agreement(
             external_classifiers, bundle.vocabulary, (faces, matched.conditions), held, progress
         )

@@ -15,7 +15,7 @@ Features = npt.NDArray[np.floating[Any]]
 
 _ROWS = 512  # rows of a block of distances
 CLOSE = 1e-3
-"""A face is too close if it is closer than this share of held-out real faces is."""
+"""A face is too close if it is closer than this share of held-out real faces is, or than all of few."""
 
 
 def nearest_distances(
@@ -59,22 +59,26 @@ def closeness(generated: npt.NDArray[np.float64], held_out: npt.NDArray[np.float
         bins: of the histograms.
 
     Returns:
-        ``share_closer``: share of generated faces nearer than all but 0.1 % of held-out ones (0.001 is as expected of
-        faces that are no copies), with ``interval`` (Wilson 95 %); ``limit``, that distance; medians and counts ``n``
-        and ``n_held_out`` of both; ``histogram``: edges and both densities.
+        ``share_closer``: share of generated faces nearer than ``limit``, with ``interval`` (Wilson 95 %); ``limit``,
+        the distance of the held-out face that ``nearer`` - 1 others are nearer than: 0.1 % of them, but one at least;
+        ``expected``, the share of faces that are no copies that would be nearer, ``nearer`` / (M + 1); medians and
+        counts ``n`` and ``n_held_out`` of both; ``histogram``: edges and both densities.
 
     Raises:
         DataError: one of the two is empty.
     """
     if not len(generated) or not len(held_out):
         raise DataError("there are no distances to compare.")
-    limit = float(np.quantile(held_out, CLOSE))
+    nearer = max(1, int(CLOSE * (len(held_out) + 1)))
+    limit = float(np.sort(held_out)[nearer - 1])
     closer = int((generated < limit).sum())
     edges = np.linspace(0, float(max(generated.max(), held_out.max())) or 1.0, bins + 1)
     return {
         "share_closer": closer / len(generated),
         "interval": list(wilson_interval(closer, len(generated))),
         "limit": limit,
+        "nearer": nearer,
+        "expected": nearer / (len(held_out) + 1),
         "median_generated": float(np.median(generated)),
         "median_held_out": float(np.median(held_out)),
         "n": len(generated),

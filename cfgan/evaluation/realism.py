@@ -20,7 +20,7 @@ from cfgan.evaluation.crops import PARTS, PartExtractor
 from cfgan.evaluation.extractors import Extractor, extract
 from cfgan.evaluation.fidelity import equal_counts, frechet_distance, kid
 from cfgan.evaluation.probe import probe_auc
-from cfgan.evaluation.reference import reference_features
+from cfgan.evaluation.reference import reference_features, reference_rows
 from cfgan.external.detector import FaceDetector
 from cfgan.io.progress import Progress, named, silent
 
@@ -202,17 +202,17 @@ def measure_realism(
     parts = PARTS if crops and extractors else ()
     return Realism(
         networks,
-        None if detector is None else _faces_found(detector, store, split, drawn, progress),
+        None if detector is None else _faces_found(detector, store, split, drawn, seed, progress),
         {part: measured(PartExtractor(extractors[0], part), part_took(extractors[0])) for part in parts},
     )
 
 
 def _faces_found(
-    detector: FaceDetector, store: PackedDataset, split: str, drawn: Levels, progress: Progress
+    detector: FaceDetector, store: PackedDataset, split: str, drawn: Levels, seed: int, progress: Progress
 ) -> FacesFound:
-    """At equal counts: the first n of both."""
-    rows = store.rows(split)
-    n = min(len(rows), len(drawn))
+    """At equal counts, of either drawn by ``seed``."""
+    rows = reference_rows(store, split, len(drawn), seed)
+    some = np.sort(np.random.default_rng([seed, 4]).permutation(len(drawn))[: len(rows)])
     told = named(progress, "looking for faces")
-    real = np.asarray(store.images[rows[:n]])
-    return FacesFound(detector.name, n, detector.count(drawn[:n], told), detector.count(real, told))
+    real = np.asarray(store.images[rows])
+    return FacesFound(detector.name, len(rows), detector.count(drawn[some], told), detector.count(real, told))

@@ -158,7 +158,7 @@ def replace_folder(
     Args:
         out: the folder, resolved; what stands there is replaced.
         fill: writes the content into the new folder that it is given.
-        foreign: as for :func:`require_ours`; asked at the last moment.
+        foreign: as for :func:`require_ours`; asked before and after.
 
     Raises:
         StorageError: the disk refused; what stood there stays.
@@ -172,6 +172,7 @@ def replace_folder(
         make_folder(fresh)
         try:
             fill(fresh)
+            require_ours(out, foreign, field=field)  # somebody may have saved a file there meanwhile
             if out.exists():
                 out.rename(old)
             try:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib.util
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cfgan.errors import ConfigError, InputError, unknown
 from cfgan.model.bundle import Bundle
 from cfgan.model.engine import Engine
+
+if TYPE_CHECKING:
+    import torch
 
 ENGINES = ("auto", "onnxruntime", "torch")
 
@@ -64,6 +68,14 @@ def split_device(device: str) -> tuple[str, str]:
     if first not in ENGINES:
         raise unknown("engine or device", first, [*ENGINES, "cpu", "cuda"], field="device")
     return first, rest or "auto"
+
+
+def torch_device(device: str) -> torch.device:
+    """Where networks that are not a bundle's compute, whatever its engine: they are torch's. Raises as
+    :func:`split_device` and :func:`cfgan.networks.devices.pick_device`."""
+    from cfgan.networks.devices import pick_device
+
+    return pick_device(split_device(device)[1])
 
 
 def _choose(bundle: Bundle, place: str) -> str:

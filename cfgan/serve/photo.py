@@ -157,7 +157,7 @@ def project(model: Served, framed: FramedPhoto, fields: Mapping[str, str]) -> Pr
 
     asked = [fields[name] for name in CHANGES if fields.get(name)]
     wanted = parse_edits(asked, model.bundle.vocabulary, field="change")
-    return project_levels(model.bundle, framed.levels, wanted)
+    return project_levels(model.bundle, framed.levels, wanted, device=model.device)
 
 
 def _png(levels: npt.NDArray[np.uint8]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -51,11 +51,9 @@ def walk(model: Served, cell: RequestCell, draw: int, attribute: str) -> Walk:
         raise unknown("attribute", attribute, names, field="attribute")
     place = names.index(attribute)
     values = np.linspace(-1, 1, STEPS, dtype=np.float32)
-    others = replace(cell, request={name: value for name, value in cell.request.items() if name != attribute})
-    held = conditions(bundle.prior(), others, [draw])
-    given = held.repeat(STEPS, 0)
+    given = conditions(bundle.prior(), cell, [draw]).repeat(STEPS, 0)
     given[:, place] = values
-    z = latents(others.stream, [draw], bundle.z_dim, cell.truncation).repeat(STEPS, 0)
+    z = latents(cell.stream, [draw], bundle.z_dim, cell.truncation).repeat(STEPS, 0)
     pixels = sampler.render(z, given)
     reader = model.reader("judge" if "judge" in bundle.classifiers else "verifier")
     read = reader.probability(pixels)

@@ -37,7 +37,7 @@ class Served:
     """
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
-        self.bundle, self.sampler = bundle, Sampler(bundle, device)
+        self.bundle, self.device, self.sampler = bundle, device, Sampler(bundle, device)
 
     def reader(self, role: str) -> Reader:
         """A classifier of the bundle. Raises BundleError."""

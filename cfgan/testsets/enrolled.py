@@ -14,6 +14,21 @@ from cfgan.errors import DataError
 from cfgan.testsets.folder import Testset
 
 
+def enrolled_path(gallery: Path, name: str) -> Path:
+    """Where an enrolled face, ``gallery/PERSON/FILE``, lies in the user's folder; it need not be there.
+
+    A person may be a folder, a folder of folders, or one image without any, which counts before a folder of that name,
+    as it does when the set is built.
+    """
+    _, person, file = name.split("/")
+    if Path(file).stem == person and (gallery / file).is_file():
+        return gallery / file
+    placed = gallery / person / file
+    if placed.is_file():
+        return placed
+    return next((path for path in sorted((gallery / person).rglob("*")) if path.name == file), placed)
+
+
 def frame_of(testset: Testset) -> FrameByName | None:
     """What brings the user's images into CelebA's frame, where the set was built so (``align: true``); else None.
 

@@ -76,7 +76,7 @@ class TestsetModel(BaseModel):
     description: str | None = Field(None, description="what the set is for")
     attributes: Attributes = Field("", description="what all faces show, as in attribute specs")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="same seed, same set")
-    unspecified: str | dict[str, bool | float] = Field(
+    unspecified: str | list[str] | dict[str, bool | float] = Field(
         "sample", description="attributes that are not asked for, as in attribute specs"
     )
     truncation: Annotated[float, Field(gt=0, le=10)] | None = Field(None, description="as in attribute specs")

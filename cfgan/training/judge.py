@@ -28,6 +28,7 @@ from cfgan.training.config import JudgeConfig, to_dict, with_budget
 from cfgan.training.losses import attribute_loss
 
 _CHUNK = 64
+_SCALED = 2000  # images whose maps say how large maps are
 
 
 def train_judge(
@@ -162,7 +163,8 @@ def _fit(
     show: Callable[[int, dict[str, float]], None],
 ) -> None:
     head, device = judge.head.train(), next(judge.parameters()).device
-    sample = torch.from_numpy(np.asarray(maps[:2000])).float()
+    some = np.sort(np.random.default_rng(config.seed).permutation(len(maps))[:_SCALED])
+    sample = torch.from_numpy(np.asarray(maps[some])).float()
     head.scale.copy_((1 / sample.std((0, 2, 3)).clamp(min=1e-3))[:, None, None])
     kind = {"lr": config.learning_rate, "weight_decay": config.weight_decay, "betas": (0.9, 0.99)}
     optimizer = torch.optim.AdamW(head.parameters(), **kind)  # type: ignore[arg-type]

@@ -154,6 +154,15 @@ GATES: tuple[Callable[[Bundle, RequestCell], Gate | None], ...] = (verifier_gate
 """What makes the gates of a cell, in the order in which their answers are counted; None: the cell asks for none."""
 
 
+def alone(bundle: Bundle, name: str) -> float | None:
+    """The probability from which a draw passes where an attribute is all that is asked for; None where the bundle's own
+    gate promises nothing of it, because too few real images carry it."""
+    try:
+        return verifier_gate(bundle, RequestCell(name, {name: 1.0}, 1, 0)).thresholds[name]
+    except RequestError:
+        return None
+
+
 def gate_of(bundle: Bundle, cell: RequestCell) -> Gate:
     """All gates of a cell as one. Raises as :func:`verifier_gate`."""
     made = (make(bundle, cell) for make in GATES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -26,13 +25,14 @@ from cfgan.io.progress import Progress
 from cfgan.io.signals import StopRequest
 from cfgan.model.bundle import Bundle
 from cfgan.model.calibration import Calibration
-from cfgan.model.classifiers import Classifier
+from cfgan.model.classifiers import NETWORKS, Classifier
+from cfgan.model.cores import cores
 from cfgan.model.engine import Network, Workers
 from cfgan.model.engines import open_engine
 from cfgan.verify.framing import FramingLook
 from cfgan.verify.reader import Reader, reader_of
 
-READERS = ("verifier", "judge")
+READERS = tuple(NETWORKS)
 MAX_BATCH = 4096
 
 _WORKERS = 4  # decoding threads at most; one image of at most 64 million pixels is open in each
@@ -253,7 +253,7 @@ def verify_images(
 @contextlib.contextmanager
 def _pools(workers: Workers) -> Iterator[tuple[Executor, Executor, int]]:
     """Threads that decode, threads that classify, and how many batches may be under way, which bounds the memory."""
-    decoding = min(_WORKERS, os.cpu_count() or 1)
+    decoding = min(_WORKERS, cores())
     decoders = ThreadPoolExecutor(decoding, "decode")
     classifiers = ThreadPoolExecutor(workers.count, "classify", workers.begin)
     try:

@@ -26,13 +26,14 @@ from cfgan.io.cells import CellWriter
 from cfgan.io.extras import require_pyarrow
 from cfgan.io.folders import starts_with
 from cfgan.io.outputs import OutputFile
+from cfgan.model.classifiers import NETWORKS
 from cfgan.verify.images import Columns, Readings
 
 KINDS = (".csv", ".json", ".jsonl", ".parquet")
 
 FORMAT = "cfgan-readings/1"
 
-_READERS = ("verifier", "judge")
+_READERS = tuple(NETWORKS)
 _ABOUT = f'{{"format": "{FORMAT}"'.encode()  # how what stands above the rows begins
 _DIGITS = 5
 _ROW_GROUP = 8192  # rows of a Parquet file held back until they are written together
@@ -93,7 +94,8 @@ def _holds_readings(path: Path) -> bool:
         return starts_with(path, _ABOUT)
     with path.open("rb") as handle:
         row = json.loads(handle.readline(1 << 20))
-    return list(row)[:1] == ["file"] and (list(row)[1:] == ["error"] or list(row)[1] in _READERS)
+    second = list(row)[1:2] if isinstance(row, dict) and list(row)[:1] == ["file"] else []
+    return second in ([reader] for reader in (*_READERS, "error"))
 
 
 @contextlib.contextmanager

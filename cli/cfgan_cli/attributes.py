@@ -12,14 +12,18 @@ def attributes(
     bundle: BundleOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """List the attributes of a bundle in groups, and how common each is in its training labels."""
+    """List the attributes of a bundle in groups: how common each is in its training labels, from which probability
+    the verifier sees it in an image, and from which a draw is accepted that is to show it.
+    """
     with exit_codes():
         from cfgan.model.bundle import open_bundle
+        from cfgan.verify.gate import alone
 
         opened = open_bundle(bundle)
         vocabulary = opened.vocabulary
         shares = dict(zip(vocabulary.names, opened.prior().marginals, strict=True))
         thresholds = dict(zip(vocabulary.names, opened.calibration.threshold, strict=True))
+        accepted = {name: alone(opened, name) for name in vocabulary.names}
         if as_json:
             groups = {name: title for title, names in vocabulary.grouped().items() for name in names}
             listed = [
@@ -28,6 +32,7 @@ def attributes(
                     "group": groups[name],
                     "share": round(float(shares[name]), 5),
                     "threshold": round(float(thresholds[name]), 5),
+                    "accepted_from": accepted[name],
                 }
                 for name in vocabulary.names
             ]
@@ -42,11 +47,14 @@ def attributes(
         table.add_column("group")
         table.add_column("attribute")
         table.add_column("in the training labels", justify="right")
-        table.add_column("accepted from", justify="right")
+        table.add_column("seen from", justify="right")
+        table.add_column("accepted from, asked for alone", justify="right")
         for title, names in vocabulary.grouped().items():
             for place, name in enumerate(names):
                 head = title if place == 0 else ""
-                table.add_row(escape(head), escape(name), percent(float(shares[name])), f"p = {thresholds[name]:.3f}")
+                least = "too few real ones" if accepted[name] is None else f"p = {accepted[name]:.3f}"
+                seen = f"p = {thresholds[name]:.3f}"
+                table.add_row(escape(head), escape(name), percent(float(shares[name])), seen, least)
         print_table(table, keys=(0, 1))
         others = [group for group in vocabulary.exclusive if group not in vocabulary.one_of]
         for heading, sets in (("At most one of each:", others), ("Exactly one of each:", [*vocabulary.one_of])):

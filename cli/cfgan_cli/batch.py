@@ -10,12 +10,11 @@ import typer
 
 from cfgan_cli.batch_sign import Trust, sign, signature_figures, signatures_of
 from cfgan_cli.options import AsJson
-from cfgan_cli.output import EXIT_FAILED, EXIT_SHORT, console, exit_codes, message, print_json
+from cfgan_cli.output import EXIT_FAILED, EXIT_SHORT, console, exit_codes, print_json, show_problems
 
 if TYPE_CHECKING:
     from cfgan.generate.signatures import Signatures
 
-_SHOWN = 20  # problems listed for a person
 
 app = typer.Typer(help="Batch folders: check, sign, finish.", no_args_is_help=True)
 app.command("sign")(sign)
@@ -43,10 +42,7 @@ def check(
         told = {"signatures": signature_figures(signatures)} if signatures else {}
         print_json({"folder": str(folder), **figures, **told, "problems": problems})
     elif problems:
-        for problem in problems[:_SHOWN]:
-            message(problem, style="red")
-        if len(problems) > _SHOWN:
-            message(f"and {len(problems) - _SHOWN:,} more", style="red")
+        show_problems(problems)
     elif short:
         text = f"{folder}: unchanged, but draws ran out: {faces:,} of {wanted:,} faces{signed}"
         console().print(text, markup=False, soft_wrap=True)

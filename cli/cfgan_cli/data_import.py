@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cfgan_cli.framing import aligned
-from cfgan_cli.options import Align, Faces, Quiet, SkipBad, StoreOut, Workers
+from cfgan_cli.options import Align, Faces, Quiet, SkipBad, StoreOut, Workers, refuse_idle
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, progress_bar
 from cfgan_cli.source_options import (
     LeftOutFile,
@@ -23,6 +23,7 @@ from cfgan_cli.source_options import (
 
 @with_source_options
 def import_data(
+    context: typer.Context,
     source: Annotated[
         str, typer.Argument(help="A folder of images, sklearn:digits, or torchvision:NAME such as torchvision:MNIST.")
     ],
@@ -56,7 +57,7 @@ def import_data(
         from cfgan.data.left_out import LeftOut
         from cfgan.data.read.splits import Shares
         from cfgan.data.source import open_source
-        from cfgan.data.store import pack
+        from cfgan.data.store import pack, why_skipped
 
         shares = Shares(validation, test)
         options = replace(said.read(), shares=shares)
@@ -64,6 +65,8 @@ def import_data(
         opened = open_source(source, options)
         if align:
             opened = aligned(opened, faces)
+        else:
+            refuse_idle(context, "without --align", "faces")
         together = options.columns.person is not None
         with progress_bar(quiet=quiet, unit="images") as progress:
             if stratify:
@@ -82,7 +85,7 @@ def import_data(
             )
         splits = ", ".join(f"{len(store.rows(name)):,} {name}" for name in ("train", "validation", "test"))
         unknown = int((store.labels != store.labels).sum())
-        bad_images = LeftOut(images=dict(line.split(": ", 1) for line in bad))
+        bad_images = LeftOut(images=why_skipped(table, store, bad))
         # A row without an image is a bad image too, and named once.
         rows = {name: why for name, why in opened.left_out.rows.items() if name not in bad_images.images}
         incomplete = tell_left_out(replace(opened.left_out, rows=rows) | bad_images, left_out, force)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan_cli.framing import aligned
-from cfgan_cli.options import Align, AsJson, Faces, Quiet, Workers
+from cfgan_cli.options import Align, AsJson, Faces, Quiet, Workers, refuse_idle
 from cfgan_cli.output import EXIT_FAILED, console, exit_codes, percent, print_text, progress_bar
 from cfgan_cli.source_options import (
     LeftOutFile,
@@ -32,6 +32,7 @@ _PHRASES = {"exclusive": "{} never with {}", "implies": "{} always with {}", "on
 
 @with_source_options
 def stats(
+    context: typer.Context,
     source: Annotated[
         Path,
         typer.Argument(help="What `data import` takes, a packed store, or a label table alone."),
@@ -85,7 +86,11 @@ def stats(
         if options.labels is not None and not Path(source).exists():  # before the table beside it is blamed
             raise InputError(f"there is no file and no folder {str(source)!r}.", field="SOURCE", value=source)
         opened = open_source(source, options)
-        if align and images:
+        if not align:
+            refuse_idle(context, "without --align", "faces")
+        elif not images:
+            refuse_idle(context, "with --no-images", "align")
+        else:
             opened = aligned(opened, faces)
         incomplete = tell_left_out(opened.left_out, left_out, force, quiet=quiet)
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.

@@ -14,11 +14,9 @@ from cfgan_cli.external import ExternalClassifiers, FaceApi, Witness, open_if
 from cfgan_cli.options import AsJson, BundleArgument, Device, EngineName, on, refuse_idle
 from cfgan_cli.output import Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.realism import Nsfwjs, open_outside, show_fidelity, show_realism
-from cfgan_cli.tables import print_table
+from cfgan_cli.tables import new_table, print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cfgan.model.bundle import Bundle
 
 
@@ -97,7 +95,7 @@ def evaluate(
         look_for_faces = opened.of_faces if detector is None else detector
         with progress_bar(quiet=quiet or as_json, unit="draws") as progress:
             if data is None:
-                result = _by_verifier(opened, draws, seed, progress)
+                result = _by_verifier(opened, draws, seed, device, progress)
             else:
                 result = _against(
                     opened,
@@ -125,11 +123,11 @@ def evaluate(
             _show_card(result)
 
 
-def _by_verifier(bundle: Bundle, draws: int, seed: int, progress: Progress) -> dict[str, Any]:
+def _by_verifier(bundle: Bundle, draws: int, seed: int, device: str, progress: Progress) -> dict[str, Any]:
     from cfgan.evaluation.accuracy import unfiltered_accuracy
     from cfgan.evaluation.result import FORMAT
 
-    table = unfiltered_accuracy(bundle, draws, seed, progress=progress)
+    table = unfiltered_accuracy(bundle, draws, seed, device=device, progress=progress)
     return {"format": FORMAT, "bundle": bundle.name, "digest": bundle.digest, "draws": draws, "seed": seed, **table}
 
 
@@ -161,10 +159,10 @@ def _against(
 
     from cfgan.evaluation.card import Plan, default_requests, measure
     from cfgan.evaluation.extractor_names import extractors_for
-    from cfgan.networks.devices import pick_device
+    from cfgan.model.engines import torch_device
 
     plan = Plan(**counts, requests=tuple(requests) or default_requests(bundle))
-    opened = extractors_for(bundle, extractors, pick_device(device), inception_weights)
+    opened = extractors_for(bundle, extractors, torch_device(device), inception_weights)
     return measure(bundle, store, plan, opened, **lookers(), device=device, progress=progress)
 
 
@@ -184,7 +182,7 @@ def _lookers(detector: bool, privacy_images: int, external: bool, face_api: Path
 
 
 def _show_accuracy(table: Mapping[str, Any]) -> None:
-    shown = _table("attribute", "asked for", "seen when asked for", "95 %", "unseen when not", "95 %", "balanced")
+    shown = new_table("attribute", "asked for", "seen when asked for", "95 %", "unseen when not", "95 %", "balanced")
     for name, row in table["attributes"].items():
         shown.add_row(
             name,
@@ -217,9 +215,10 @@ def _show_card(card: Mapping[str, Any]) -> None:
         if row := card.get(key):
             low, high = map(percent, row["interval"])
             out.print(
-                f"nearer to one of {row['training_images']:,} training images, by {row['extractor']}, than 99.9 % of "
-                f"{row['n_held_out']:,} held-out real faces are: {percent(row['share_closer'])} "
-                f"({low} to {high}) of {row['n']:,} draws (0.1 % is expected of faces that are no copies)"
+                f"nearer to one of {row['training_images']:,} training images, by {row['extractor']}, than all but "
+                f"{row['nearer']:,} of {row['n_held_out']:,} held-out real faces are: {percent(row['share_closer'])} "
+                f"({low} to {high}) of {row['n']:,} draws ({100 * row['expected']:.2g} % is expected of faces that are "
+                "no copies)"
             )
     for name, row in card.get("witnesses", {}).items():
         parts = [
@@ -246,7 +245,7 @@ def _show_card(card: Mapping[str, Any]) -> None:
             f"of {row['n']:,} draws"
         )
     columns = [f"{reader} {word}" for reader in readers for word in ("draws", "real")]
-    shown = _table("\nwhole request, all seen", *(f"\n{column}" for column in columns))
+    shown = new_table("\nwhole request, all seen", *(f"\n{column}" for column in columns))
     for text in next(iter(card["accuracy"].values()))["requests"]:
         cells = []
         for reader in readers:
@@ -258,7 +257,8 @@ def _show_card(card: Mapping[str, Any]) -> None:
         shown.add_row(text, *cells)
     if shown.row_count:
         print_table(shown)
-    shown = _table("\none attribute", *(f"\n{r} {w}" for r in readers for w in ("seen", "(real)", "unseen", "(real)")))
+    titles = (f"\n{reader} {word}" for reader in readers for word in ("seen", "(real)", "unseen", "(real)"))
+    shown = new_table("\none attribute", *titles)
     for name in next(iter(card["accuracy"].values()))["single"]:
         cells = []
         for reader in readers:
@@ -267,15 +267,6 @@ def _show_card(card: Mapping[str, Any]) -> None:
                 cells += [percent(row[word]["rate"]), f"({percent(row[word]['ceiling'])})"]
         shown.add_row(name, *cells)
     print_table(shown)
-
-
-def _table(*titles: str) -> Table:
-    from rich.table import Table
-
-    shown = Table(box=None, pad_edge=False)
-    for k, title in enumerate(titles):
-        shown.add_column(title, justify="left" if k == 0 else "right")
-    return shown
 
 
 def _interval(pair: list[float]) -> str:

@@ -177,9 +177,10 @@ def _plan(
 
     if attrs and spec is not None:
         raise SpecError("give either --attrs or --spec, not both.", field="--spec", value=spec)
-    for key in ("threshold", "precision"):
+    for key in ("threshold", "precision", "max_draws"):
         if verify["enabled"] is False and verify[key] is not None:
-            raise SpecError("cannot be combined with --no-verify.", field=f"--{key}", value=verify[key])
+            field = f"--{key.replace('_', '-')}"
+            raise SpecError("cannot be combined with --no-verify.", field=field, value=verify[key])
     overrides = {key: value for key, value in settings.items() if value is not None}
     if strict := {key: value for key, value in verify.items() if value is not None}:
         overrides["verify"] = strict

@@ -20,6 +20,12 @@ def on(engine: str, device: str) -> str:
     return device if engine == "auto" else f"{engine}:{device}"
 
 
+def typed(context: typer.Context, parameter: str) -> bool:
+    """Whether a person gave an option, whatever its value; not where it comes from the environment or a default."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def refuse_idle(context: typer.Context, needs: str, *parameters: str) -> None:
     """Refuse options that do nothing beside the others: whoever types them expects something of them.
 
@@ -35,8 +41,7 @@ def refuse_idle(context: typer.Context, needs: str, *parameters: str) -> None:
 
     known = {parameter.name: parameter for parameter in context.command.params}
     for name in parameters:
-        source = context.get_parameter_source(name)
-        if source is not None and source.name == "COMMANDLINE":
+        if typed(context, name):
             value = context.params[name]
             off = getattr(known[name], "secondary_opts", [])
             field = off[0] if value is False and off else known[name].opts[0]

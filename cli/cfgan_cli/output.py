@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
@@ -45,6 +45,7 @@ _EXTRAS = {
 """Package -> the extra that brings it."""
 
 _LONGEST = 4000  # characters of an error: ten bad files with a reason each fit
+_PROBLEMS = 20  # shown
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -188,3 +189,11 @@ def _bar(unit: str) -> Bar:
 def percent(value: float | None) -> str:
     """A share as "12.3 %", or a dash."""
     return "-" if value is None or value != value else f"{100 * value:.1f} %"
+
+
+def show_problems(problems: Sequence[str]) -> None:
+    """The first twenty on stderr, a line each, and how many more there are."""
+    for problem in problems[:_PROBLEMS]:
+        message(problem, style="red")
+    if len(problems) > _PROBLEMS:
+        message(f"and {len(problems) - _PROBLEMS:,} more", style="red")

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cfgan_cli.output import console, message, percent
-from cfgan_cli.tables import print_table
+from cfgan_cli.tables import new_table, print_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cfgan.evaluation.extractors import Extractor
 
 Nsfwjs = Annotated[
@@ -40,10 +38,10 @@ def open_outside(wanted: bool, nsfwjs: Path | None, device: str) -> list[Extract
         return []
     from cfgan.errors import ConfigError
     from cfgan.evaluation.extractor_names import realism_extractors
-    from cfgan.networks.devices import pick_device
+    from cfgan.model.engines import torch_device
 
     try:
-        return realism_extractors(nsfwjs, pick_device(device))
+        return realism_extractors(nsfwjs, torch_device(device))
     except ConfigError as error:
         message(f"No realism over outside networks, which need --nsfwjs or the extra: {error}", style="yellow")
         return []
@@ -54,7 +52,7 @@ def show_realism(card: Mapping[str, Any]) -> None:
     realism = card["realism"]
     rows = [*realism["networks"].values(), *realism["crops"].values()]
     if rows:
-        shown = _table("realism over", "n", "KID x 1000", "(real)", "FD", "(real)", "probe AUC", "(real)", "")
+        shown = new_table("realism over", "n", "KID x 1000", "(real)", "FD", "(real)", "probe AUC", "(real)", "")
         for row in rows:
             shown.add_row(
                 row["extractor"],
@@ -84,7 +82,7 @@ def show_fidelity(card: Mapping[str, Any]) -> None:
     ):
         if not names:
             continue
-        shown = _table(
+        shown = new_table(
             f"\n{title}", *(f"\n{each}" for each in ("n", "distance", "(real)", "KID x 1000")),
             *(f"\n{each}" for each in ("precision", "recall", "coverage")),
         )  # fmt: skip
@@ -102,12 +100,3 @@ def show_fidelity(card: Mapping[str, Any]) -> None:
 
 def _figure(value: float, digits: int = 2) -> str:
     return "-" if value != value else f"{value:.{digits}f}"
-
-
-def _table(*titles: str) -> Table:
-    from rich.table import Table
-
-    shown = Table(box=None, pad_edge=False)
-    for k, title in enumerate(titles):
-        shown.add_column(title, justify="left" if k == 0 else "right")
-    return shown

@@ -69,7 +69,7 @@ def serve(
             if opened.name in models:
                 raise InputError("two bundles have this name.", field="--bundle", value=opened.name)
             models[opened.name] = Served(opened, on(engine, device))
-        limits = Limits(faces=most, seconds=seconds, waiting=waiting)
+        limits = Limits(faces=most, draws=max(Limits.draws, 20 * most), seconds=seconds, waiting=waiting)
         app = create_app(models, hosts=[*LOOPBACK, *(allow or [])], limits=limits, shown=shown)
         config = uvicorn.Config(
             app,

@@ -6,7 +6,7 @@ under the other, each with the columns that say what a row is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +44,16 @@ def print_table(table: Table, keys: Sequence[int] = (0,)) -> None:
         if number:
             terminal.print()
         terminal.print(_fitted(terminal, [*first, *columns]))
+
+
+def new_table(*titles: str, left: Container[str] = ()) -> Table:
+    """A table without lines; its first column and those called ``left`` are of words, the others of figures."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for k, title in enumerate(titles):
+        table.add_column(title, justify="left" if k == 0 or title in left else "right")
+    return table
 
 
 def _together(columns: Sequence[Column]) -> list[list[Column]]:

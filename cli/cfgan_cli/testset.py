@@ -10,7 +10,7 @@ import typer
 from cfgan.model.default import DEFAULT
 from cfgan_cli import testset_export, testset_identify, testset_score
 from cfgan_cli.help import Command
-from cfgan_cli.options import Align, BundleOption, Device, EngineName, Faces, Silent, on
+from cfgan_cli.options import Align, BundleOption, Device, EngineName, Faces, Silent, on, refuse_idle, typed
 from cfgan_cli.output import EXIT_SHORT, Force, console, exit_codes, message, percent, print_json, progress_bar
 from cfgan_cli.tables import print_table
 
@@ -34,6 +34,7 @@ app.command("identify")(testset_identify.identify)
 
 @app.command("build")
 def build(
+    context: typer.Context,
     spec: Annotated[str, typer.Argument(help="A test-set spec: a file, or the name of a shipped one.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the set: new, empty, or this set unfinished.")],
     bundle: BundleOption = DEFAULT,
@@ -80,7 +81,9 @@ def build(
         }
         overrides: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         overrides |= {"align": True} if align else {}
-        overrides |= {"faces": faces} if faces != "largest" else {}
+        overrides |= {"faces": faces} if typed(context, "faces") else {}
+        if not identity:
+            refuse_idle(context, "with --no-identity", "screen")
         settings = {"enabled": False} if not identity else {"screen": screen} if screen else {}
         if settings:
             overrides["identity"] = settings

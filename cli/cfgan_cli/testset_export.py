@@ -8,10 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from cfgan_cli.options import AsJson, Quiet
-from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, print_json, progress_bar
+from cfgan_cli.output import EXIT_FAILED, console, exit_codes, message, print_json, progress_bar, show_problems
 from cfgan_cli.tables import print_table
-
-_SHOWN = 20  # problems listed for a person
 
 _Testset = Annotated[Path, typer.Argument(help="A test set.", metavar="DIR")]
 
@@ -94,10 +92,7 @@ def check(testset: _Testset, as_json: AsJson = False, quiet: Quiet = False) -> N
     if as_json:
         print_json({"testset": str(testset), "good": not problems, "problems": problems})
     elif problems:
-        for problem in problems[:_SHOWN]:
-            message(problem, style="red")
-        if len(problems) > _SHOWN:
-            message(f"and {len(problems) - _SHOWN:,} more", style="red")
+        show_problems(problems)
     elif not quiet:
         console().print(f"{testset}: complete, unchanged and consistent", markup=False, soft_wrap=True)
     if problems:

@@ -9,18 +9,19 @@ from typing import Annotated, Any
 
 import typer
 
-from cfgan_cli.options import AsJson, Quiet
-from cfgan_cli.output import Force, console, exit_codes, print_json
+from cfgan_cli.options import AsJson, Quiet, refuse_idle
+from cfgan_cli.output import Force, console, exit_codes, message, print_json
 from cfgan_cli.tables import print_table
 
 
 def identify(
+    context: typer.Context,
     testset: Annotated[Path, typer.Argument(help="A test set with comparisons.", metavar="DIR")],
     scores: Annotated[
         Path | None,
         typer.Argument(
-            help="A matrix (.npy), probes by enrolled, or CSV: probe, candidate, score. Without it the protocol is "
-            "written to --out.",
+            help="A matrix (.npy), probes by enrolled, or CSV or Parquet: probe, candidate, score. Without it the "
+            "protocol is written to --out.",
             metavar="[SCORES]",
         ),
     ] = None,
@@ -57,13 +58,13 @@ def identify(
         from cfgan.io.folders import starts_with
         from cfgan.io.outputs import OutputFile
         from cfgan.testsets.folder import open_testset
+        from cfgan.testsets.scores.candidates import read_candidates
         from cfgan.testsets.scores.identification import (
             ENROLLED,
             FORMAT,
             PROBES,
             about_file,
             identification_protocol,
-            read_candidates,
             score_identification,
             write_protocol,
         )
@@ -73,8 +74,11 @@ def identify(
         if scores is None:
             if out is None:
                 raise InputError("name SCORES, or a folder for the protocol.", field="--out")
+            refuse_idle(context, "without SCORES", "at", "rank", "size", "seed", "distance", "force")
             write_protocol(out, protocol)
-            if not quiet:
+            if as_json:
+                print_json({"enrolled": len(protocol.enrolled), "probes": len(protocol.probes), "mated": mated})
+            elif not quiet:
                 console().print(
                     f"{out}: {len(protocol.enrolled):,} enrolled ({ENROLLED}), {mated:,} probes with a mate and "
                     f"{len(protocol.probes) - mated:,} without ({PROBES})",
@@ -122,8 +126,10 @@ def _show(data: Mapping[str, Any]) -> None:
     if data["without_candidates"]:
         console().print(f"{data['without_candidates']:,} probes have no candidate at all.", markup=False)
     console().print(
-        f"{data['probes']['nonmated']:,} probes without a mate: no FPIR under {share(data['smallest_fpir'])} can be "
-        "shown (rule of three).",
+        f"{data['probes']['nonmated']:,} probes of {data['people']['nonmated']:,} people without a mate: no FPIR under "
+        f"{share(data['smallest_fpir'])} can be shown (rule of three).",
         markup=False,
         soft_wrap=True,
     )
+    for note in data["notes"]:
+        message(note)

@@ -207,9 +207,11 @@ def _refuse_for_two(option: str, given: object) -> None:
 
 
 def _above(data: Mapping[str, Any], most: float) -> list[str]:
-    """Strata whose FMR or APCER is above a limit, with it."""
+    """Strata whose FMR or APCER is above a limit, with it; also those that nothing is known of."""
+    rows = [row for row in data["rows"] if row["family"] == "stratum" and row["error"] in ("FMR", "APCER")]
+    rates = [(row, row["rates"][0]["rate"]) for row in rows]
     return [
-        f"{row['name']} ({row['error']} {percent(row['rates'][0]['rate'])})"
-        for row in data["rows"]
-        if row["family"] == "stratum" and row["error"] in ("FMR", "APCER") and row["rates"][0]["rate"] > most
+        f"{row['name']} ({row['error']} {percent(rate)})" if row["scored"] else f"{row['name']} (no score)"
+        for row, rate in rates
+        if rate is None or rate > most
     ]

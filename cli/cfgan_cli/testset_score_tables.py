@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cfgan_cli.output import console, message
-from cfgan_cli.tables import print_table
+from cfgan_cli.tables import new_table, print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+_WORDS = ("part", "against", "flag")  # columns of words
 _SHOWN = 12  # parts of a kind shown on the terminal
 
 
@@ -77,7 +78,7 @@ def _show_quality(side: Mapping[str, Any]) -> None:
     title = f"{side['error']}, {KINDS[side['kind']].name}, without the images of poorest quality"
     out.print(f"\n{title}, at {exact(side['threshold'])}", style="bold", markup=False)
     shares = (f"{100 * part:g} % left out" for part in side["measures"][0]["discards"])
-    table = _table("measure", "n", *shares, "area")
+    table = new_table("measure", "n", *shares, "area", left=_WORDS)
     for row in side["measures"]:
         area = "-" if row["area"] is None else f"{row['area']:.2f}"
         name = escape(MEASURES.get(row["measure"], row["measure"]))
@@ -89,13 +90,15 @@ def _show_groups(found: Mapping[str, Any]) -> None:
     """Groups at one threshold, the worst first, and the measures beside those of a fair system."""
     from rich.markup import escape
 
-    from cfgan.reports.score.differentials import MEASURES
+    from cfgan.reports.score.differentials import MEASURES, standardised
     from cfgan.reports.score.words import share, span
 
     out = console()
     for side in found["sides"]:
         out.print(f"\n{side['error']} of groups at {found['point']}", style="bold", markup=False)
-        table = _table("group", "n", "errors", side["error"], "p", "flag")
+        if side["strata"]:
+            out.print(standardised(side), markup=False, soft_wrap=True)
+        table = new_table("group", "n", "errors", side["error"], "p", "flag", left=_WORDS)
         for group in side["groups"][:_SHOWN]:
             rate = f"{share(group['rate'])} ({span(group['interval'])})"
             p = "-" if group["p_holm"] is None else f"{group['p_holm']:.3g}"
@@ -119,7 +122,8 @@ def _points(data: Mapping[str, Any]) -> Table:
 
     whole = [row for row in data["rows"] if row["family"] == "all"]
     titles = [f"{row['error']}, {KINDS[row['kind']].name}" for row in whole]
-    table = _table("operating point", "threshold", *(each for t in titles for each in (t, "held out")), "enough")
+    columns = (each for title in titles for each in (title, "held out"))
+    table = new_table("operating point", "threshold", *columns, "enough")
     for k, point in enumerate(data["points"]):
         there = {found["kind"]: share(found["rate"]) for found in point["at_threshold"]}
         rates = [cell for row in whole for cell in (there[row["kind"]], _rate(row["rates"][k]))]
@@ -133,12 +137,13 @@ def _rows(rows: Sequence[Mapping[str, Any]]) -> Table:
     from cfgan.reports.score.words import FAMILIES, share
 
     points = [rate["point"] for rate in rows[0]["rates"]]
-    table = _table("", "part", "n", *points, "others", "gap", "flag", rows[0]["failure_term"])
+    table = new_table("", "part", "n", *points, "others", "gap", "flag", rows[0]["failure_term"], left=_WORDS)
     for row in rows:
         cells = [_rate(rate) for rate in row["rates"]]
         name = escape(row["name"]) or "all"
         family = FAMILIES.get(row["family"], "")
         n, failed = f"{row['scored']:,}", share(row["failure_rate"])
+        failed += f" {row['failure_flag']}" if row["failure_flag"] else ""
         table.add_row(family, name, n, *cells, share(row["rest"]), _gap(row), row["flag"], failed)
     return table
 
@@ -154,7 +159,7 @@ def _differences(data: Mapping[str, Any]) -> Table:
     from rich.markup import escape
 
     points = [f"errors at {point['name']}" for point in data["points"]]
-    table = _table("stratum", "against", "faces", "score", "95 %", *points)
+    table = new_table("stratum", "against", "faces", "score", "95 %", *points, left=_WORDS)
     for row in data["differences"][:_SHOWN]:
         low, high = row["score"]["interval"]
         cells = [f"{100 * rate['value']:+.2f} points ({_points_span(rate['interval'])})" for rate in row["rates"]]
@@ -163,15 +168,6 @@ def _differences(data: Mapping[str, Any]) -> Table:
         table.add_row(
             escape(row["stratum"]), against, f"{row['groups']:,}", f"{row['score']['value']:+.3g}", spread, *cells
         )
-    return table
-
-
-def _table(*titles: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for k, title in enumerate(titles):
-        table.add_column(title, justify="left" if k == 0 or title in ("part", "against", "flag") else "right")
     return table
 
 

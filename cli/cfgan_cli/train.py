@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import Quiet
+from cfgan_cli.options import Quiet, refuse_idle
 from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, percent, progress_bar
 from cfgan_cli.tables import print_table
 
@@ -178,6 +178,7 @@ def judge(
 
 @app.command("prior")
 def prior(
+    context: typer.Context,
     out: Annotated[Path, typer.Option("--out", "-o", help="The prior's file (.safetensors).")],
     data: Annotated[Path | None, typer.Option("--data", help="A packed store: its train split is used.")] = None,
     labels: Annotated[
@@ -197,6 +198,8 @@ def prior(
 
         if (data is None) == (labels is None):
             raise InputError("give either --data or --labels.", field="--data")
+        if labels is None:
+            refuse_idle(context, "without --labels", "rows")
         target = prior_file(out, force=force)
         if labels is not None:
             source = open_source(labels, Options(field="--labels"))

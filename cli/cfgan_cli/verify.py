@@ -124,7 +124,7 @@ def verify(
         from cfgan.verify.user_calibration import CalibrationFit, calibration_file
         from cfgan_cli.calibration import calibration_figures, show_calibration
 
-        _check_output(out, labels, force)
+        _check_output(out, labels or calibrate, force)
         _check_calibration(calibrate, calibration, labels, force)
         check_crop(crop)
         opened = open_bundle(bundle)
@@ -214,14 +214,12 @@ def _framing(look: FramingLook | None) -> Framing | None:
 
 
 def _check_output(out: Path | None, labels: Path | None, force: bool) -> None:
-    from cfgan.errors import InputError
     from cfgan.verify.table import table_file
 
     if out is None:
         return
     table_file(out, force=force)
-    if labels is not None and out.exists() and labels.exists() and out.samefile(labels):
-        raise InputError(f"{out} holds the labels.", field="--out", value=out)
+    _refuse_labels(out, labels, "--out")
 
 
 def _labels(path: Path | None, bundle: Bundle, ignore_unknown: bool) -> Any:
@@ -250,6 +248,15 @@ def _check_calibration(calibrate: Path | None, calibration: Path | None, labels:
             value=calibrate,
         )
     calibration_file(calibration, force=force)
+    _refuse_labels(calibration, calibrate, "--calibration")
+
+
+def _refuse_labels(path: Path, labels: Path | None, field: str) -> None:
+    """Raise InputError where a file to write is the labels'."""
+    from cfgan.errors import InputError
+
+    if labels is not None and path.exists() and labels.exists() and path.samefile(labels):
+        raise InputError(f"{path} holds the labels.", field=field, value=path)
 
 
 def _own(path: Path | None, bundle: Bundle, by: str, framing: str) -> Calibration | None:

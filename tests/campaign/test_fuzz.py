@@ -36,7 +36,8 @@ from cfgan.io.files import read_json_object, write_sealed
 from cfgan.io.journal import Journal
 from cfgan.io.reading import load_array, load_arrays, load_tensors
 from cfgan.io.yaml import parse_yaml, read_text_limited
-from cfgan.testsets.scores.identification import Protocol, read_candidates
+from cfgan.testsets.scores.candidates import read_candidates
+from cfgan.testsets.scores.identification import Protocol
 from cfgan.testsets.scores.tables import read_scores
 from cfgan.training.prior import load_prior
 from cfgan.training.state import load_latest_state, truncate_stats

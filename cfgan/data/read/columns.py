@@ -24,7 +24,8 @@ SPLIT_COLUMNS = ("split", "partition", "subset")
 """Titles by which the column that says train, validation or test is known."""
 PERSON_COLUMNS = ("identity", "person", "person_id", "subject", "subject_id")
 """Titles by which the column that says who is in an image is known."""
-NOTES = ("synthetic", "request", "draw")
+SYNTHETIC = "synthetic"
+NOTES = (SYNTHETIC, "request", "draw")
 """Columns that `cfgan balance` writes beside labels: no labels, unless somebody names them as such."""
 
 TEXT, INDEX, UNKNOWN, NOTE = "text, not labels", "row numbers", "unknown to the model", "a note of cfgan's own"
@@ -88,6 +89,7 @@ class Roles:
         classes: columns of classes.
         left_out: column -> why it is used for nothing.
         requested: whether the labels are the requests of a batch's manifest.
+        synthetic: the note of `cfgan balance` that says which images were generated.
     """
 
     labels: dict[str, str]
@@ -97,6 +99,7 @@ class Roles:
     person: str | None
     left_out: dict[str, str]
     requested: bool
+    synthetic: str | None
 
 
 def find_roles(
@@ -157,7 +160,9 @@ class _Finder:
             what = "asks for no attribute" if manifest and not chosen else "has no column of labels"
             why = "".join(f"; {title} is left out ({reason})" for title, reason in list(self._left_out.items())[:5])
             raise DataError(f"{self._name} {what}{why}.", field=self._field, value=self._name)
-        return Roles(labels, tuple(classes), file, split, person, self._left_out, manifest)
+        note = self._plain.get(SYNTHETIC)
+        synthetic = note if self._left_out.get(note or "") == NOTE else None
+        return Roles(labels, tuple(classes), file, split, person, self._left_out, manifest, synthetic)
 
     def _drop(self, ignored: Sequence[str], used: Sequence[str]) -> None:
         """Forget columns that nobody wants."""

@@ -25,7 +25,13 @@ def check_duplicates(which: str) -> None:
 
 
 def one_row_each(
-    files: Sequence[str], labels: npt.NDArray[np.float32], which: str, *, name: str, field: str
+    files: Sequence[str],
+    labels: npt.NDArray[np.float32],
+    which: str,
+    *,
+    sets: Sequence[Sequence[int]] = (),
+    name: str,
+    field: str,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], dict[str, str]]:
     """Settle files that are listed several times.
 
@@ -33,6 +39,7 @@ def one_row_each(
         files: N names.
         labels: float32 (N, A).
         which: one of :data:`DUPLICATES`.
+        sets: columns of which exactly one holds, as of the classes of one column: a vote is for one of them.
         name: of the table, for messages.
         field: the option that names the table, for messages.
 
@@ -59,7 +66,21 @@ def one_row_each(
     if which == "majority":
         for place, row in enumerate(kept.tolist()):
             if len(stays[row]) > 1:
-                votes = np.nansum(np.sign(labels[stays[row]]), axis=0)
-                settled[place] = np.where(votes == 0, np.nan, np.sign(votes))
+                settled[place] = _majority(labels[stays[row]], sets)
     left = {files[row]: f"listed again; --duplicates {which}" for row, rows in stays.items() if len(rows) > 1}
     return kept, settled, left
+
+
+def _majority(labels: npt.NDArray[np.float32], sets: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+    """What most rows (R, A) say of each attribute, (A,) in -1, 1 and NaN where it is a tie."""
+    votes = np.nansum(np.sign(labels), axis=0)
+    found = np.where(votes == 0, np.nan, np.sign(votes)).astype(np.float32)
+    for columns in map(list, sets):
+        each = (labels[:, columns] > 0).sum(axis=0)
+        most = np.flatnonzero(each == each.max())
+        if each.max() > 0 and len(most) == 1:
+            found[columns] = -1
+            found[columns[int(most[0])]] = 1
+        else:  # one of them holds, and which is not known
+            found[columns] = np.nan
+    return found

@@ -53,9 +53,9 @@ def name_key(name: str) -> str:
 
 
 def is_inside(name: str) -> bool:
-    """Whether a name from outside stays inside the folder it is read from, and can be told apart in messages."""
+    """Whether a name from outside stays inside the folder it is read from, and can stand in a list of names."""
     path = PurePosixPath(name)
-    plain = bool(name) and not re.search(r"[\x00-\x1f\x7f]|: ", name)
+    plain = bool(name) and not re.search(r"[\x00-\x1f\x7f]", name)
     return plain and not path.is_absolute() and ".." not in path.parts and not re.match(r"[A-Za-z]:", name)
 
 

@@ -85,6 +85,7 @@ class Source:
         folder: where the files lie; None where there are none of their own.
         crop, image_size, opener, sound, framing: as in :class:`cfgan.data.labelled_images.LabelledImages`.
         requested: whether the labels are the requests of a batch.
+        synthetic: N, whether an image was generated to fill up real ones; None where nothing says so.
     """
 
     kind: str
@@ -107,6 +108,14 @@ class Source:
     sound: bool = False
     framing: str = ""
     requested: bool = False
+    synthetic: tuple[bool, ...] | None = None
+
+    @property
+    def train_only(self) -> npt.NDArray[np.bool_]:
+        """bool (N,): generated images among real ones. What is measured is measured on real ones, so that they are
+        never held out, unless the source itself says so."""
+        flags = np.asarray(self.synthetic or np.zeros(len(self.labels)), dtype=bool)
+        return flags & ~flags.all()
 
     @property
     def digest(self) -> str:
@@ -144,6 +153,7 @@ class Source:
             persons = zip(self.person.tolist(), keys, strict=True)
             keys = [self.persons[k] if k >= 0 else key for k, key in persons]
         split = shares.split(keys)
+        split[self.train_only] = SPLITS["train"]
         held = split == SPLITS["validation"]
         if self.split is not None:
             for place, word in enumerate(self.splits):

@@ -85,6 +85,7 @@ def _from_table(kind: str, path: Path, table: LabelTable) -> Source:
         persons,
         left_out=table.left_out,
         requested=table.requested,
+        synthetic=table.synthetic,
     )
 
 

@@ -24,9 +24,9 @@ from cfgan.generate.sampling import latents
 from cfgan.io.progress import Progress, silent
 from cfgan.model.bundle import Bundle
 from cfgan.model.engine import Floats, Levels
+from cfgan.model.engines import torch_device
 from cfgan.model.torch_engine import to_levels
 from cfgan.networks.dcgan import Generator, ResizeConv
-from cfgan.networks.devices import pick_device
 from cfgan.networks.imagenet_maps import ImageNetMaps
 
 STEPS = 100
@@ -89,7 +89,7 @@ class Projector:
                 field="--bundle",
                 value=bundle.name,
             )
-        self.bundle, self._device = bundle, pick_device(device)
+        self.bundle, self._device = bundle, torch_device(device)
         generator: Any = bundle.generator().to(self._device)
         self._generator: Generator = generator
         for module in generator.modules():

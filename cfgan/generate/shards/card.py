@@ -40,7 +40,8 @@ def dataset_card(bundle: Bundle, plan: Plan, kind: str, made: Totals) -> str:
     lines += ["| request | images | draws | accepted if the verifier gives |", "|---|--:|--:|---|"]
     for cell, figures in zip(plan.cells, made.cells, strict=True):
         gates = least_probability(bundle, cell)
-        gate = ", ".join(f"{name} {value:.2f}" for name, value in gates.items()) or "nothing was rejected"
+        wanted = ((name if cell.request.get(name, 1) > 0 else f"-{name}", least) for name, least in gates.items())
+        gate = ", ".join(f"{name} {least:.2f}" for name, least in wanted) or "nothing was rejected"
         name = cell.name.replace("|", "\\|")
         lines.append(f"| {name} | {figures['accepted']:,} | {figures['draws']:,} | {gate} |")
     return front_matter(front) + "\n" + "\n".join([*lines, "", f"Licence: {licence}", ""])

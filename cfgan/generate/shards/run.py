@@ -13,6 +13,7 @@ While it is being made, ``NAME.done.json`` stands beside each finished shard. Wh
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -26,7 +27,7 @@ from cfgan.generate.job import check_plan
 from cfgan.generate.sampling import CHUNK
 from cfgan.generate.shards.card import dataset_card
 from cfgan.generate.shards.content import Shard, ShardRecord
-from cfgan.generate.shards.formats import require_format
+from cfgan.generate.shards.formats import FORMATS, require_format
 from cfgan.generate.shards.schedule import CellSchedule
 from cfgan.generate.shards.store import ShardStore
 from cfgan.generate.shards.summary import ShardSummary
@@ -42,6 +43,9 @@ from cfgan.model.engines import open_engine
 from cfgan.version import __version__
 
 FORMAT = "cfgan-shards/1"
+_ENDINGS = "|".join(re.escape(each) for each in (RECORD, *(f".{form.ending}" for form in FORMATS.values())))
+SHARD = re.compile(rf"\d{{3,}}-\d{{6,}}({_ENDINGS})")
+"""How shards and their records are called."""
 ABOUT, INDEX, CARD = "shards.json", "index.json", "README.md"
 DRAWS = 4096
 """Draws a shard: some 20 to 40 MB, half a minute of one core."""
@@ -108,7 +112,10 @@ def generate_shards(
         cells = [CellSchedule(index, cell, draws) for index, cell in enumerate(plan.cells)]
         if _begin(store, header):
             if index := _finished(store):
-                return _summary(store, plan, _restored(cells, index), started)
+                restored = _restored(cells, index)
+                _require_whole(store, restored)
+                _tidy(store, restored)  # a kill may have left something
+                return _summary(store, plan, restored, started)
             _take_up(store, cells)
         with StopRequest() as stop:
             if any(not cell.counted()[2] for cell in cells):
@@ -224,15 +231,30 @@ def _accepted(cells: list[CellSchedule]) -> int:
 def _finish(
     store: ShardStore, header: Mapping[str, Any], cells: list[CellSchedule], made: ShardSummary, card: str
 ) -> None:
-    """Index and card; what was made in vain goes, and the records go last."""
+    """Card and index; then what was made in vain goes."""
     records = [record for cell in cells for record in cell.counting()]
     about = {"synthetic": True, "wanted": made.wanted, "accepted": made.accepted, "draws": made.draws}
     index = {**header, **about, "cells": made.cells, "shards": [_entry(record) for record in records]}
     store.write(CARD, card.encode("utf-8"))
     store.write(INDEX, json_bytes(sealed(index)))
-    kept, ending = {record.file for record in records}, require_format(header["shards"]["format"]).ending
+    _tidy(store, cells)
+
+
+def _require_whole(store: ShardStore, cells: list[CellSchedule]) -> None:
+    """Raise FolderError if a finished shard is gone or of another length; `batch check` compares checksums too."""
+    sizes = store.sizes()
+    for record in (record for cell in cells for record in cell.counting()):
+        if record.file and sizes.get(record.file) != record.bytes:
+            what = "has changed" if record.file in sizes else "is missing"
+            text = f"{store.where}: {record.file} {what}; choose another --out"
+            raise FolderError(f"{text}, or remove {INDEX} to have it made again.", field="--out", value=store.where)
+
+
+def _tidy(store: ShardStore, cells: list[CellSchedule]) -> None:
+    """Remove records, and shards of ours that do not count; what somebody else put there stays."""
+    kept = {record.file for cell in cells for record in cell.counting()}
     for name in store.sizes():
-        if name.endswith(RECORD) or (name.endswith(f".{ending}") and name not in kept):
+        if SHARD.fullmatch(name) and name not in kept:
             store.remove(name)
 
 

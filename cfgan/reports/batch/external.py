@@ -41,7 +41,7 @@ def external_figures(
         progress: called while it lasts.
 
     Returns:
-        ``report.json``'s ``external_classifiers``.
+        ``report.json``'s ``witnesses``, as these classifiers are called there.
 
     Raises:
         ConfigError: dlib is missing.

@@ -11,10 +11,11 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.reports.batch.figures import gated
 from cfgan.reports.batch.look import Cells, Look, Report
 from cfgan.reports.section import Rows, Section, schema_beside, template_beside
-from cfgan.stats.rates import LEAST, Floats
+from cfgan.stats.rates import LEAST, Floats, Rate, shared_z
 from cfgan.verify.real_faces import RealFaces
 
 _COLUMNS = 12  # attributes across in the table
+_SUMS = ("n", "yes", "seen", "expected", "variance")
 
 
 def _compute(look: Look) -> dict[str, Any]:
@@ -37,7 +38,8 @@ def side_effects(cells: Cells, vocabulary: Vocabulary, real: RealFaces, reader: 
 
     Returns:
         A row for each requested value and each attribute: ``asked``, ``value``, ``attribute``, ``seen``, ``expected``,
-        ``shift`` (seen - expected; NaN for too few faces), ``sure`` (beyond what chance would give in 95 %), ``n``.
+        ``shift`` (seen - expected; NaN for too few faces), ``sure`` (beyond what chance, in the drawn faces and in the
+        real ones that the rates come from, would give for any of the figures with 95 %), ``n``.
     """
     a = len(vocabulary)
     yes = [real.rate(reader, name, 1.0) for name in vocabulary.names]
@@ -51,11 +53,14 @@ def side_effects(cells: Cells, vocabulary: Vocabulary, real: RealFaces, reader: 
         expected = np.where(condition > 0, p_yes, p_no)
         seen = cell.kept[reader] >= batch.thresholds[reader]
         for key in gated(cell.faces.cell).items():
-            total = sums.setdefault(key, {what: np.zeros(a) for what in ("n", "seen", "expected", "variance")})
+            total = sums.setdefault(key, {what: np.zeros(a) for what in _SUMS})
             total["n"] += plain.sum(0)
+            total["yes"] += (plain & (condition > 0)).sum(0)
             total["seen"] += (seen & plain).sum(0)
             total["expected"] += np.where(plain, expected, 0).sum(0)
             total["variance"] += np.where(plain, expected * (1 - expected), 0).sum(0)
+    u_yes, u_no = (np.asarray([_uncertainty(rate) for rate in rates]) for rates in (yes, no))
+    z = shared_z(int(known.sum()) * len(sums))
     rows = []
     order = {name: k for k, name in enumerate(vocabulary.names)}
     for asked, value in sorted(sums, key=lambda key: (order[key[0]], -key[1])):
@@ -65,10 +70,17 @@ def side_effects(cells: Cells, vocabulary: Vocabulary, real: RealFaces, reader: 
             enough = n >= LEAST and known[i]
             seen_rate, expected_rate = (float(total[k][i]) / n if enough else math.nan for k in ("seen", "expected"))
             shift = seen_rate - expected_rate
-            sure = bool(enough and abs(shift) * n > 1.96 * math.sqrt(total["variance"][i]))
+            on_real = total["yes"][i] ** 2 * u_yes[i] + (n - total["yes"][i]) ** 2 * u_no[i]
+            sure = bool(enough and abs(shift) * n > z * math.sqrt(total["variance"][i] + on_real))
             row = {"asked": asked, "value": value, "attribute": name, "seen": seen_rate, "expected": expected_rate}
             rows.append({**row, "shift": shift, "sure": sure, "n": n})
     return rows
+
+
+def _uncertainty(rate: Rate) -> float:
+    """The variance of a rate, as if one more had been seen on either side: 10 of 10 is not sure to be all."""
+    value = (rate.value * rate.n + 1) / (rate.n + 2)
+    return value * (1 - value) / max(rate.n, 1)
 
 
 def _table(report: Report) -> Rows:

@@ -68,7 +68,7 @@ def _plot(curves: Sequence[Mapping[str, Any]], titles: Sequence[str], terms: tup
         )
         for curve, title, (colour, line) in zip(curves, titles, styles, strict=False):
             x, y = ([place(point[key]) for point in curve["det"]] for key in ("fmr", "fnmr"))
-            axes.plot(x, y, color=colour, linestyle=line, linewidth=1.4, drawstyle="steps-post", label=title)
+            axes.plot(x, y, color=colour, linestyle=line, linewidth=1.4, label=title)
         shown = [tick for tick in ticks if least <= tick and place(tick) <= edges[1]]
         for axis, term in ((axes.xaxis, terms[0]), (axes.yaxis, terms[1])):
             axis.set_ticks([place(tick) for tick in shown], [f"{100 * tick:g}" for tick in shown])

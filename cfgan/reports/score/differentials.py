@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from cfgan.reports.score.shared import Figures
@@ -15,8 +16,15 @@ MEASURES = {
 """The measures of one error rate, in words."""
 
 
+def standardised(side: Mapping[str, Any]) -> str:
+    """What the rates of the groups are means over."""
+    many = side["strata"]
+    where = f"stratum {many[0]}" if len(many) == 1 else f"the strata {', '.join(many[:-1])} and {many[-1]}"
+    return f"Over {where}, each of the same weight in every group; strata that lack a group are left out."
+
+
 def _view(data: Figures) -> dict[str, Any]:
-    return {"measures": MEASURES}
+    return {"measures": MEASURES, "standardised": standardised}
 
 
 def _table(data: Figures) -> Rows:
@@ -33,6 +41,7 @@ def _table(data: Figures) -> Rows:
             "high": group["interval"][1],
             "p_holm": group["p_holm"],
             "flag": group["flag"],
+            "strata": ";".join(side["strata"]),
         }
         for side in found["sides"]
         for group in side["groups"]

@@ -32,7 +32,7 @@ def _kind(data: Figures, kind: Any, whole: Mapping[str, Any]) -> dict[str, Any]:
         for family, words in FAMILIES.items()
         if (found := [row for row in rows if row["family"] == family])
     }
-    strata = [row for row in rows if row["family"] == "stratum"]
+    strata = [row for row in rows if row["family"] == "stratum" and row["scored"]]
     titles = [shortened(row["name"], _LETTERS) for row in strata]
     plot = _plot(strata, titles, f"{kind.error} at {data['points'][0]['name']}", f"errors-{kind.key}")
     return {
@@ -94,8 +94,19 @@ def _flat_rate(row: Mapping[str, Any], rate: Mapping[str, Any]) -> dict[str, Any
     figures = {"point": rate["point"], "error": row["error"], "errors": rate["errors"], "rate": rate["rate"]}
     figures |= {"low": rate["interval"][0], "high": rate["interval"][1], "method": rate["method"]}
     figures |= {"general_term": rate["general_term"], "general": rate["general"]}
-    tested = ("subjects", "independent", "smallest_rate", "rest", "gap", "compared", "p", "p_holm", "flag")
-    first = {key: row[key] for key in tested}
+    tested = (
+        "subjects",
+        "independent",
+        "smallest_rate",
+        "rest",
+        "gap",
+        "compared",
+        "p",
+        "p_holm",
+        "flag",
+        "failure_flag",
+    )
+    first = {key: row[key] for key in (*tested, "flag", "failure_flag")}
     return {**about, **figures, **first}
 
 

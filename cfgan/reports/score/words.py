@@ -21,7 +21,7 @@ FAMILIES = {
 
 def verdict(data: Mapping[str, Any]) -> str:
     """``weak``: something is flagged as worse; ``even``: nothing is; ``unproven``: nothing could have been."""
-    if any(row["flag"] == "worse" for row in data["rows"]):
+    if _weak(data):
         return "weak"
     tested = any(row["p"] is not None for row in data["rows"])
     first = data["points"][0]
@@ -31,11 +31,13 @@ def verdict(data: Mapping[str, Any]) -> str:
 def headline(data: Mapping[str, Any]) -> str:
     """The verdict as a sentence."""
     chance = f"{100 * data['settings']['flag_error_rate']:g} %"
-    found = [row for row in data["rows"] if row["flag"] == "worse"]
+    found = _weak(data)
     if found:
         many = "part has" if len(found) == 1 else "parts have"
+        kinds = ("flag", "a higher error rate"), ("failure_flag", "more without a score")
+        what = " or ".join(words for key, words in kinds if any(row[key] == "worse" for row in found))
         return (
-            f"{len(found)} {many} a higher error rate than the rest at {data['points'][0]['name']}; the worst is "
+            f"{len(found)} {many} {what} than the rest at {data['points'][0]['name']}; the worst is "
             f"{title(found[0])}. The chance that anything is flagged in a system without a difference is {chance}."
         )
     if verdict(data) == "even":
@@ -48,11 +50,22 @@ def headline(data: Mapping[str, Any]) -> str:
 
 def findings(data: Mapping[str, Any]) -> list[str]:
     """What is flagged as worse, worst first, a sentence each."""
-    return [
-        f"{title(row)}: {figure(row, 0)}, {_against(row)} ({probability(row['p_holm'])})"
-        for row in data["rows"]
-        if row["flag"] == "worse"
-    ]
+    found = []
+    for row in _weak(data):
+        if row["flag"] == "worse":
+            found.append(f"{title(row)}: {figure(row, 0)}, {_against(row)} ({probability(row['p_holm'])})")
+        if row["failure_flag"] == "worse":
+            found.append(
+                f"{title(row)}: {row['failure_term']} {share(row['failure_rate'])} ({span(row['failure_interval'])}; "
+                f"{row['failed']:,} of {row['n']:,} without a score), against {share(row['failure_rest'])} "
+                f"({probability(row['failure_p_holm'])})"
+            )
+    return found
+
+
+def _weak(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows in which something is flagged as worse, worst first."""
+    return [row for row in data["rows"] if "worse" in (row["flag"], row["failure_flag"])]
 
 
 def changes(data: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,8 @@ from cfgan.io.files import (
 )
 from cfgan.io.resumable import ResumableFolder
 from cfgan.testsets.folder import CHECKSUMS, FORMAT, MANIFEST, subject_of
+
+_IMAGE = re.compile(r"s\d{5,}_\d{4,}\.png")
 
 
 @dataclass(frozen=True)
@@ -193,12 +196,11 @@ class TestsetWriter(ResumableFolder):
         """
         write(self.out)
         kept = {face.file for faces in self.faces.values() for face in faces}
-        for folder in sorted((self.out / "images").iterdir()):
-            for path in folder.iterdir():
-                if path.relative_to(self.out).as_posix() not in kept:
-                    path.unlink()  # written, but killed before its journal line
-            if folder.name not in self._images:
-                folder.rmdir()
+        for path in (self.out / "images").glob("s*/s*.png"):
+            if _IMAGE.fullmatch(path.name) and path.relative_to(self.out).as_posix() not in kept:
+                path.unlink()  # written, but killed before its journal line
+                if not any(path.parent.iterdir()):
+                    path.parent.rmdir()
         digests = {face.file: face.digest for faces in self.faces.values() for face in faces}
         for path in _others(self.out, digests):
             digests[path.relative_to(self.out).as_posix()] = sha256_of(path)
@@ -228,7 +230,9 @@ class TestsetWriter(ResumableFolder):
 
 
 def _others(out: Path, known: Mapping[str, str]) -> Iterator[Path]:
+    """What was written beside the images; a file that somebody else put among them is not ours to vouch for."""
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
-        if path.is_file() and name not in known and name not in (journal.NAME, CHECKSUMS):
+        theirs = name.startswith("images/") or name in (journal.NAME, CHECKSUMS)
+        if path.is_file() and name not in known and not theirs:
             yield path

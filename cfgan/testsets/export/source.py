@@ -20,7 +20,7 @@ from cfgan.errors import FolderError, InputError
 from cfgan.io.files import sha256_of
 from cfgan.io.png import encode_jpeg, encode_png
 from cfgan.testsets.check import check_tables
-from cfgan.testsets.enrolled import frame_of, framed
+from cfgan.testsets.enrolled import enrolled_path, frame_of, framed
 from cfgan.testsets.export.align import Aligner
 from cfgan.testsets.folder import Testset, subject_of
 from cfgan.testsets.tables import GALLERY, attribute_columns, attribute_rows, is_enrolled, read_checksums
@@ -168,14 +168,7 @@ class Source:
     def _path(self, name: str) -> Path:
         if name in self._sums or self.gallery is None:
             return self.testset.path / name
-        _, person, file = name.split("/")
-        # A person may be a folder, a folder of folders, or one image without any.
-        if Path(file).stem == person and (self.gallery / file).is_file():
-            return self.gallery / file
-        placed = self.gallery / person / file
-        if placed.is_file():
-            return placed
-        return next((path for path in sorted((self.gallery / person).rglob("*")) if path.name == file), placed)
+        return enrolled_path(self.gallery, name)
 
     def checked(self, name: str) -> Path:
         """The path of an image that is as it was made. Raises FolderError if it has changed."""

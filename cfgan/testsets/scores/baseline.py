@@ -18,7 +18,7 @@ from cfgan.external.face_embedder import similarity
 from cfgan.io.cells import CellWriter
 from cfgan.io.outputs import OutputFile
 from cfgan.io.progress import Progress
-from cfgan.testsets.enrolled import frame_of, framed
+from cfgan.testsets.enrolled import enrolled_path, frame_of, framed
 from cfgan.testsets.folder import Testset
 
 if TYPE_CHECKING:
@@ -74,11 +74,10 @@ def _path(folder: Path, file: str, gallery: Path | None) -> Path:
         return folder / file
     if gallery is None:
         raise FolderError("the enrolled faces are not in this set; give --gallery.", field="gallery", value=file)
-    _, person, name = file.split("/")
-    found = [each for each in (gallery / person / name, gallery / name) if each.exists()]
-    if not found:
+    path = enrolled_path(gallery, file)
+    if not path.exists():
         raise DataError(f"{file} is not in {gallery}.", field="gallery", value=file)
-    return found[0]
+    return path
 
 
 def _framed(frame: FrameByName, name: str, path: Path) -> npt.NDArray[np.uint8]:

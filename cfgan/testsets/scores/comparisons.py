@@ -95,6 +95,12 @@ class Comparisons:
         result: Bools = self.kind == self.kinds.index(kind)
         return result
 
+    @property
+    def strata(self) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """Names of the strata, and (n,) in which of them a comparison stands."""
+        masks = {name: mask for (family, name), mask in self.parts.items() if family == "stratum"}
+        return list(masks), np.argmax(np.stack(list(masks.values())), axis=0).astype(np.int64)
+
     def own(self, value: float) -> float:
         """A score or threshold in the system's direction, or back."""
         return -value if self.distance else value

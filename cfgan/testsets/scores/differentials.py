@@ -12,6 +12,11 @@ Summarizing Demographic Differentials", NISTIR 8429, 2022) summarise groups by, 
 All of them are larger than those of a fair system by chance alone, the more so the rarer the errors. So each stands
 beside its 95th percentile in a system whose groups have one common rate, and only a test with a stated error rate says
 that groups differ (:mod:`cfgan.testsets.scores.flags`).
+
+Groups may stand in unlike shares in easy and hard strata: a rare one has fewer look-alikes to choose from, so that its
+nearest pairs are others. Rates are therefore standardised: means over the strata that hold every group, in which each
+stratum weighs the same for all, as it would to compare two of them best (Mantel and Haenszel, 1959). Where no stratum
+holds every group, as in a factorial set, whose strata are the groups, they are plain rates.
 """
 
 from __future__ import annotations
@@ -21,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from cfgan.errors import InputError, nearest
 from cfgan.testsets.folder import Testset
@@ -29,6 +35,8 @@ from cfgan.testsets.scores.comparisons import Comparisons, Kind
 from cfgan.testsets.scores.flags import against_rest, holm, inflation
 from cfgan.testsets.scores.operating_points import OperatingPoint
 from cfgan.testsets.scores.rates import Bools, Floats
+
+Ints = npt.NDArray[np.int64]
 
 _DRAWS = 2000  # of a fair system
 _QUANTILES = (0.025, 0.975)
@@ -90,18 +98,21 @@ def differentials(
         flag_error_rate: chance that any group is flagged where none differs.
 
     Returns:
-        ``point``, ``threshold``; ``sides``, one an error rate (the kind of comparison, its groups worst first, and the
-        measures); ``garbe`` and ``fdr`` over FMR and FNMR where both are there. None with fewer than two groups.
+        ``point``, ``threshold``; ``sides``, one an error rate (the kind of comparison, the strata over which its rates
+        are standardised, its groups worst first, and the measures); ``garbe`` and ``fdr`` over FMR and FNMR where both
+        are there. None with fewer than two groups.
     """
     if len(groups) < 2:
         return None
-    weights = list(comparisons.subjects.weights(resamples, seed))
     sides = []
     for kind in comparisons.kinds:
         of = comparisons.of(kind) & comparisons.scored
         own = {name: mask & of for name, mask in groups.items() if (mask & of).any()}
         if len(own) >= 2:
-            sides.append(_Side(comparisons, kind, own, point.plain, weights, seed))
+            sides.append(_Side(comparisons, kind, own, point.plain, seed))
+    for weights in comparisons.subjects.weights(resamples, seed):
+        for side in sides:
+            side.resample(weights)
     p = holm([each for side in sides for each in side.p])
     found = []
     for side in sides:
@@ -119,30 +130,55 @@ def differentials(
 class _Side:
     """One kind of comparison in all groups; rates (G,), resampled (B, G) and of fair systems (R, G)."""
 
+    n: Ints
+    errors: Ints
+
     def __init__(
         self,
         comparisons: Comparisons,
         kind: Kind,
         groups: Mapping[str, Bools],
         error: Bools,
-        weights: Sequence[Floats],
         seed: int,
     ) -> None:
         self.kind, self.names = kind, list(groups)
-        masks = list(groups.values())
-        self.n = np.asarray([mask.sum() for mask in masks])
+        masks, subjects = list(groups.values()), comparisons.subjects
+        names, label = comparisons.strata
+        sizes = np.stack([np.bincount(label[mask], minlength=len(names)) for mask in masks])  # G S
+        common: Bools = np.all(sizes > 0, axis=0)
+        self.strata = [name for name, held in zip(names, common, strict=True) if held]
+        if self.strata:
+            masks = [mask & common[label] for mask in masks]
+        else:  # one stratum of all
+            label = np.zeros(len(label), dtype=np.int64)
+            sizes, common = np.stack([[mask.sum()] for mask in masks]), np.ones(1, dtype=np.bool_)
+        sizes = sizes * common
+        weight = np.where(common, 1 / (1 / np.maximum(sizes, 1)).sum(0), 0.0)  # S
+        weight /= weight.sum()
+        self.n = sizes.sum(1)
         self.errors = np.asarray([(error & mask).sum() for mask in masks])
-        means = Means.of(masks, [error] * len(masks))
-        self.rates = means.values
-        self.resampled = np.concatenate([means.resampled(each) for each in weights])
+        shares = [mask * (weight / np.maximum(size, 1))[label] for mask, size in zip(masks, sizes, strict=True)]
+        self._means = Means.of(shares, [error] * len(masks))
+        self.rates = self._means.values
+        self._resampled: list[Floats] = []
         of = np.logical_or.reduce(masks)
-        self.against = against_rest(error, masks, of, comparisons.subjects)
+        self.against = against_rest(error, masks, of, subjects, label)
         self.p = [each.p for each in self.against]
-        # As many independent comparisons as would be as unsure, and one common rate for all groups.
-        pooled = float(self.errors.sum() / self.n.sum())
-        effective = np.maximum(1, np.round(self.n / inflation(error, of, comparisons.subjects))).astype(np.int64)
-        drawn = np.random.default_rng([seed, 1]).binomial(effective, pooled, (_DRAWS, len(masks)))
-        self.fair, self._fair_n = drawn / effective, effective
+        # As many independent comparisons as would be as unsure, and in each stratum one common rate for all groups.
+        wrong = np.bincount(label[of & error], minlength=len(weight))
+        pooled = np.divide(wrong, sizes.sum(0), out=np.zeros(len(weight)), where=common)
+        effective = np.maximum(1, np.round(sizes / inflation(error, of, subjects, label))).astype(np.int64)
+        drawn = np.random.default_rng([seed, 1]).binomial(effective, pooled, (_DRAWS, *effective.shape))
+        self.fair, self._fair_n = (drawn / effective) @ weight, (effective * common).sum(1)
+
+    def resample(self, weights: Floats) -> None:
+        """Add resamples (B, n)."""
+        self._resampled.append(self._means.resampled(weights))
+
+    @property
+    def resampled(self) -> Floats:
+        """(B, G) of all resamples."""
+        return np.concatenate(self._resampled)
 
     def measures(self) -> dict[str, tuple[float, Floats, Floats]]:
         """Measure -> its value, resampled values and those of fair systems."""
@@ -162,8 +198,9 @@ class _Side:
 
     def to_dict(self, p: Sequence[float], flag_error_rate: float) -> dict[str, Any]:
         groups: list[dict[str, Any]] = []
+        resampled = self.resampled
         for k, name in enumerate(self.names):
-            low, high = _interval(self.resampled[:, k])
+            low, high = _interval(resampled[:, k])
             flag = ("worse" if self.against[k].gap > 0 else "better") if p[k] <= flag_error_rate else ""
             groups.append(
                 {
@@ -178,7 +215,8 @@ class _Side:
             )
         measures = {name: _measure(*values) for name, values in self.measures().items()}
         groups.sort(key=lambda group: -float(group["rate"]))
-        return {"kind": self.kind.key, "error": self.kind.error, "groups": groups, "measures": measures}
+        about = {"kind": self.kind.key, "error": self.kind.error, "strata": self.strata}
+        return {**about, "groups": groups, "measures": measures}
 
 
 def _joint(sides: Sequence[_Side]) -> dict[str, Any]:

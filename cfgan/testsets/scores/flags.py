@@ -160,15 +160,16 @@ def _inflation(wrong: Floats, of: Bools, subjects: Subjects, label: Labels) -> f
     return max(1.0, float(subjects.standard_errors(((wrong - pooled[label]) * of)[:, None])[0]) ** 2 / binomial)
 
 
-def inflation(error: Bools, of: Bools, subjects: Subjects) -> float:
-    """How many times larger shared subjects make the variance of an error rate; at least 1.
+def inflation(error: Bools, of: Bools, subjects: Subjects, label: Labels) -> float:
+    """How many times larger shared subjects make the variance of an error rate inside strata; at least 1.
 
     Args:
         error: (n,) whether a comparison was decided wrongly.
         of: (n,) the comparisons that the rate is over.
         subjects: of the comparisons.
+        label: (n,) number of the stratum of each.
     """
-    return _inflation((error & of).astype(np.float64), of, subjects, np.zeros(len(error), dtype=np.int64))
+    return _inflation((error & of).astype(np.float64), of, subjects, label)
 
 
 def holm(p: Sequence[float]) -> list[float]:

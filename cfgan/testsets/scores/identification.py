@@ -5,12 +5,13 @@ A system returns candidates of each probe. With N enrolled people, threshold T a
 - FPIR(N, T): share of probes of people who are not enrolled that get a candidate at T or above;
 - FNIR(N, R, T): share of probes of enrolled people whose mate is not among the R best candidates at T or above.
 
-Everything is looked at for galleries of growing size, each inside the next, since FPIR grows with N.
+Everything is looked at for galleries of growing size, each inside the next, since FPIR grows with N. Several probes of
+one person are not independent: intervals count as many as would be as unsure (Korn and Graubard, Survey Methodology 24,
+1998), and the rule of three counts people.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,30 +21,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cfgan.errors import DataError, FolderError, InputError, nearest
-from cfgan.io.delimited import open_delimited
-from cfgan.io.files import (
-    holds_exactly,
-    make_folder,
-    real_path,
-    sha256_of,
-    user_path,
-    write_bytes,
-)
+from cfgan.errors import FolderError, InputError
+from cfgan.io.files import holds_exactly, make_folder, real_path, sha256_of, write_bytes
 from cfgan.io.folders import anything, replace_folder, require_ours
-from cfgan.io.reading import library_errors, load_array
 from cfgan.stats.intervals import wilson_interval
 from cfgan.testsets.folder import Testset, person_of
 from cfgan.testsets.scores.operating_points import smallest_rate
 from cfgan.testsets.scores.rates import Floats, threshold_at_fmr, typed
-from cfgan.testsets.scores.tables import FIELD
 from cfgan.testsets.tables import csv_text
 
 FORMAT = "cfgan-identification/1"
 ENROLLED, PROBES = "enrolled.csv", "probes.csv"
-_COLUMNS = ("probe", "candidate", "score")
 
-_BLOCK = 100_000  # scores of a matrix mapped at a time
 Row = tuple[npt.NDArray[np.int64], Floats]
 """Candidates of a probe: their places among the enrolled, and their scores, more is more alike."""
 
@@ -115,85 +104,6 @@ def write_protocol(out: Path, protocol: Protocol) -> None:
     replace_folder(out, fill, foreign)
 
 
-def read_candidates(path: Path, protocol: Protocol, *, distance: bool = False) -> Iterator[Row]:
-    """The candidates of each probe, in the protocol's order.
-
-    Args:
-        path: ``.npy``, float (P, E) as in ``probes.csv`` and ``enrolled.csv``, NaN for no score; else CSV with the
-            columns probe, candidate (files) and score: any number of them a probe.
-        protocol: what is expected.
-        distance: less is more alike.
-
-    Raises:
-        DataError: another shape or kind of number, an unknown name, a candidate twice, a score that is no number.
-    """
-    path = user_path(path, field=FIELD)
-    if path.is_dir() or not path.exists():
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise DataError(f"{path} {what}.", field=FIELD, value=path)
-    sign = -1.0 if distance else 1.0
-    rows = _matrix(path, protocol) if path.suffix.casefold() == ".npy" else _listed(path, protocol)
-    for places, scores in rows:
-        known = ~np.isnan(scores)
-        yield places[known], sign * scores[known]
-
-
-def _matrix(path: Path, protocol: Protocol) -> Iterator[Row]:
-    try:
-        scores = load_array(path, mapped=True)
-    except ValueError as error:
-        raise DataError(f"{error}.", field=FIELD, value=path) from None
-    shape = (len(protocol.probes), len(protocol.enrolled))
-    if scores.shape != shape or scores.dtype.kind != "f":
-        text = f"{path.name} is {scores.dtype} {scores.shape}; float {shape}, probes by enrolled, is expected."
-        raise DataError(text, field=FIELD, value=path)
-    del scores
-    places = np.arange(shape[1], dtype=np.int64)
-    step = max(1, _BLOCK // shape[1])
-    for start in range(0, shape[0], step):
-        # Mapped anew for each block: what was read stays in memory for as long as it is mapped.
-        block = np.array(np.load(path, mmap_mode="r", allow_pickle=False)[start : start + step])
-        for k, row in enumerate(block.astype(np.float64), start):
-            if np.isinf(row).any():
-                raise DataError(f"{path.name} row {k} has an infinite score.", field=FIELD, value=path)
-            yield places, row
-
-
-def _listed(path: Path, protocol: Protocol) -> Iterator[Row]:
-    probe = {name: k for k, name in enumerate(protocol.probes)}
-    enrolled = {name: k for k, name in enumerate(protocol.enrolled)}
-    found: list[dict[int, float]] = [{} for _ in probe]
-    with (
-        library_errors(path, lambda text: DataError(text, field=FIELD, value=path)),
-        open_delimited(path) as (handle, separator),
-    ):
-        reader = csv.DictReader(handle, delimiter=separator)
-        if missing := [name for name in _COLUMNS if name not in (reader.fieldnames or ())]:
-            raise DataError(f"{path.name} has no column {missing[0]!r}.", field=FIELD, value=missing[0])
-        for line in reader:
-            where = f"{path.name} line {reader.line_num}"
-            name, candidate, cell = (line[key] or "" for key in _COLUMNS)
-            for given, known in ((name, probe), (candidate, enrolled)):
-                if given not in known:
-                    near = nearest(given, list(known)[:10_000], 1)
-                    raise DataError(f"{where}: unknown face {given!r}.", field=FIELD, value=given, nearest=near)
-            value = _number(cell)
-            if value is None or enrolled[candidate] in found[probe[name]]:
-                what = f"{cell[:40]!r} is not a finite number" if value is None else f"{candidate} is listed twice"
-                raise DataError(f"{where}: {what}.", field=FIELD, value=name)
-            found[probe[name]][enrolled[candidate]] = value
-    for row in found:
-        yield np.asarray(list(row), dtype=np.int64), np.asarray(list(row.values()), dtype=np.float64)
-
-
-def _number(cell: str) -> float | None:
-    try:
-        value = float(cell)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
 def score_identification(
     protocol: Protocol,
     candidates: Iterator[Row],
@@ -237,6 +147,7 @@ def score_identification(
         np.full(shape, np.iinfo(np.int64).max, np.int64),
         np.full(shape, -np.inf),
     )
+    _, person = np.unique([person_of(name) for name in protocol.probes], return_inverse=True)
     without = 0
     for k, (places, scores) in enumerate(candidates):
         without += not len(scores)
@@ -253,41 +164,85 @@ def score_identification(
         enrolled = np.flatnonzero((protocol.mate >= 0) & (entry[np.maximum(protocol.mate, 0)] < size))
         held: list[float | None] = [None, *rates]
         for rate in held:
-            threshold = -math.inf
+            threshold, false = -math.inf, None
             if rate is not None:
-                finite = np.maximum(alien, np.finfo(np.float64).min)
-                threshold = typed(
-                    threshold_at_fmr(finite, rate), np.append(best[np.isfinite(best)], own[np.isfinite(own)])
-                )
-            false = int((alien >= threshold).sum()) if rate is not None else None
+                threshold = _threshold(alien, rate, np.append(best[:, j], own[:, j]))
+                false = _Share(alien >= threshold, person[protocol.mate < 0])
             for rank in ranks:
-                missed = int((~((rank_of[enrolled, j] <= rank) & (own[enrolled, j] >= threshold))).sum())
-                rows.append(_row(size, rank, rate, threshold, false, len(alien), missed, len(enrolled)))
+                missed = ~((rank_of[enrolled, j] <= rank) & (own[enrolled, j] >= threshold))
+                rows.append(_row(size, rank, rate, threshold, false, _Share(missed, person[enrolled])))
     return {
         "format": FORMAT,
         "enrolled": everyone,
         "probes": {"mated": int((protocol.mate >= 0).sum()), "nonmated": int((protocol.mate < 0).sum())},
         "without_candidates": without,
-        "smallest_fpir": smallest_rate(int((protocol.mate < 0).sum())),
+        "people": {
+            "mated": len(np.unique(person[protocol.mate >= 0])),
+            "nonmated": (strangers := len(np.unique(person[protocol.mate < 0]))),
+        },
+        "smallest_fpir": smallest_rate(strangers),
+        "notes": [
+            "Thresholds of FPIR were chosen on the probes that they are used on: what is seen there is optimistic.",
+            "Intervals allow for several probes of a person, not for the people who are enrolled: in another gallery "
+            "FPIR may be outside.",
+        ],
         "settings": {"seed": seed, "confidence": 0.95},
         "rows": rows,
     }
 
 
+def _threshold(alien: Floats, rate: float, scores: Floats) -> float:
+    """The lowest threshold at which FPIR is at most ``rate``, among scores; the lowest score where all may pass.
+
+    Args:
+        alien: (n,) best score of each probe without a mate; -inf without a candidate.
+        rate: 0..1.
+        scores: those that it decides; -inf is none.
+    """
+    known = scores[np.isfinite(scores)]
+    if not len(known):
+        return 0.0
+    below = float(np.nextafter(known.min(), -math.inf))
+    found = threshold_at_fmr(np.maximum(alien, below), rate)
+    return typed(found, known) if found > known.min() else float(known.min())
+
+
+class _Share:
+    """A share of probes, and its interval where several are of one person."""
+
+    def __init__(self, wrong: npt.NDArray[np.bool_], person: npt.NDArray[np.int64]) -> None:
+        self.errors, self.n = int(wrong.sum()), len(wrong)
+        _, group = np.unique(person, return_inverse=True)
+        sizes, errors = np.bincount(group), np.bincount(group, wrong)
+        self._effective = float(len(sizes))
+        if 0 < self.errors < self.n and len(sizes) > 1:
+            value = self.errors / self.n
+            variance = float(((errors - value * sizes) ** 2).sum()) / self.n**2 * len(sizes) / (len(sizes) - 1)
+            self._effective = min(float(self.n), value * (1 - value) / variance) if variance > 0 else float(self.n)
+
+    def rate(self) -> float | None:
+        return self.errors / self.n if self.n else None
+
+    def interval(self) -> list[float] | None:
+        if not self.n:
+            return None
+        return list(wilson_interval(self.errors / self.n * self._effective, self._effective))
+
+
 def _row(
-    size: int, rank: int, rate: float | None, threshold: float, false: int | None, aliens: int, missed: int, mated: int
+    size: int, rank: int, rate: float | None, threshold: float, false: _Share | None, missed: _Share
 ) -> dict[str, Any]:
     return {
         "enrolled": size,
         "rank": rank,
         "fpir_target": rate,
         "threshold": threshold if rate is not None else None,
-        "fpir": None if false is None else false / aliens,
-        "fpir_interval": None if false is None else list(wilson_interval(false, aliens)),
-        "mated": mated,
-        "missed": missed,
-        "fnir": missed / mated if mated else None,
-        "fnir_interval": list(wilson_interval(missed, mated)) if mated else None,
+        "fpir": None if false is None else false.rate(),
+        "fpir_interval": None if false is None else false.interval(),
+        "mated": missed.n,
+        "missed": missed.errors,
+        "fnir": missed.rate(),
+        "fnir_interval": missed.interval(),
     }
 
 

@@ -78,7 +78,10 @@ def choose_reference(comparisons: Comparisons, stratum: str | None, *, positive:
         raise InputError(f"there is no stratum {stratum!r}.", field="--threshold-from", value=stratum, nearest=near)
     mask = strata[stratum] & side if stratum else side
     if stratum and not mask.any():
-        what = "bona fide presentation" if comparisons.detection else "non-mated comparison"
+        if comparisons.detection:
+            what = "attack" if positive else "bona fide presentation"
+        else:
+            what = "mated comparison" if positive else "non-mated comparison"
         raise InputError(f"{stratum!r} has no {what} with a score.", field="--threshold-from", value=stratum)
     return Reference(stratum, mask, comparisons.subjects.independent(mask))
 

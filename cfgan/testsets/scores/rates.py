@@ -100,8 +100,15 @@ class Curve:
         return _crossing(self.fmr, self.fnmr)
 
     def thinned(self, most: int) -> list[dict[str, Any]]:
-        """At most ``most`` corners for a plot, evenly along the curve; the first and the last are among them."""
-        keep = np.unique(np.linspace(0, len(self.fmr) - 1, most).round().astype(int))
+        """At most ``most`` corners for a plot, evenly along the curve as a DET plot draws it, on normal deviates; the
+        first and the last are among them."""
+        from scipy.special import ndtri
+
+        smallest = 0.5 * min((rate[rate > 0].min() for rate in (self.fmr, self.fnmr) if (rate > 0).any()), default=1.0)
+        x, y = (ndtri(np.clip(rate, smallest, 1 - smallest)) for rate in (self.fmr, self.fnmr))
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+        keep = np.searchsorted(along, np.linspace(0, along[-1], most))
+        keep = np.unique(np.clip([0, *keep.tolist()[1:-1], len(along) - 1], 0, len(along) - 1))
         return [
             {"threshold": t if math.isfinite(t) else None, "fmr": fmr, "fnmr": fnmr}
             for t, fmr, fnmr in zip(

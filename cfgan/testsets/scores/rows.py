@@ -49,8 +49,10 @@ def make_rows(
         flag_error_rate: of all flags together.
 
     Returns:
-        Rows: what is flagged as worse first, then by the lower end of the interval at the first point.
+        Rows: what is flagged as worse first, then parts of which nothing has a score, then by the lower end of the
+        interval at the first point.
     """
+    masks = [*masks, *_silent(comparisons, masks)]
     tests = _tests(comparisons, masks, points[0].error, flag_error_rate)
     rows = []
     for k, (part, kind, mask) in enumerate(masks):
@@ -83,9 +85,26 @@ def make_rows(
     return sorted(rows, key=_worst_first)
 
 
+def _silent(comparisons: Comparisons, masks: Masks) -> Masks:
+    """Parts of which nothing has a score, among those of kinds of which something has: a system that fails on all of a
+    part is not to look as if there were no such part."""
+    there = {(part, kind.key) for part, kind, _ in masks}
+    return [
+        (part, kind, np.zeros(len(mask), dtype=np.bool_))
+        for kind in dict.fromkeys(kind for _, kind, _ in masks)
+        for part, mask in comparisons.parts.items()
+        if (part, kind.key) not in there and (mask & comparisons.of(kind)).any()
+    ]
+
+
 def _rate(
     point: OperatingPoint, mask: Bools, kind: Kind, failure: float, independent: int, found: Estimates, k: int
 ) -> dict[str, Any]:
+    general = failure if kind.positive else 0.0
+    terms = {"general_term": kind.general, "general": general if kind.general else math.nan}
+    if not mask.any():
+        nothing = {"errors": 0, "rate": math.nan, "interval": [math.nan, math.nan], "method": ""}
+        return {"point": point.name, **nothing, **terms}
     n, errors = int(mask.sum()), int((point.error & mask).sum())
     value = errors / n
     # Korn and Graubard, Survey Methodology 24, 1998: as many independent comparisons as would be as unsure.
@@ -98,45 +117,84 @@ def _rate(
         # A bootstrap's intervals lie too low for small rates, the more so the fewer the errors: Wilson's is held too.
         method = "bootstrap"
         low, high = min(low, max(0.0, float(found.low[k]))), max(high, min(1.0, float(found.high[k])))
-    general = value * (1 - failure) + (failure if kind.positive else 0.0)
+    if kind.general:
+        terms["general"] = value * (1 - failure) + general
     return {
         "point": point.name,
         "errors": errors,
         "rate": value,
         "interval": [low, high],
         "method": method,
-        "general_term": kind.general,
-        "general": general if kind.general else math.nan,
+        **terms,
     }
 
 
+class _Tests:
+    """Tests of rows; parts of the same comparisons, or of exactly the others, are one test."""
+
+    def __init__(self, comparisons: Comparisons, rows: Sequence[tuple[tuple[Family, str], Kind]]) -> None:
+        self._comparisons, self._rows = comparisons, rows
+        self.results = [AgainstRest()] * len(rows)
+        self._test_of: dict[int, int] = {}
+
+    def run(self, error: Bools, masks: Sequence[Bools], counted: Bools) -> None:
+        """Test each row's share of errors (n,) among those of its mask (n,) against that of the others counted (n,)."""
+        first_of: dict[bytes, int] = {}
+        _, label = self._comparisons.strata
+        for kind in self._comparisons.kinds:
+            of = self._comparisons.of(kind) & counted
+            for within, families in ((None, ("stratum",)), (label, ("matched", "differing", "attribute"))):
+                rows = [k for k, (part, its) in enumerate(self._rows) if its == kind and part[0] in families]
+                found = against_rest(error, [masks[k] for k in rows], of, self._comparisons.subjects, within)
+                for k, result in zip(rows, found, strict=True):
+                    self.results[k] = result
+                    key, others = (kind.key.encode() + np.packbits(m).tobytes() for m in (masks[k], of & ~masks[k]))
+                    self._test_of[k] = first_of.setdefault(others, first_of.setdefault(key, k))
+
+    @property
+    def distinct(self) -> dict[int, float]:
+        """Row that stands for a test -> its p."""
+        return {k: self.results[k].p for k in sorted(set(self._test_of.values()))}
+
+    def adjusted(self, p: Sequence[float]) -> list[float]:
+        """Of every row the p that was made of its test's, in the order of ``distinct``; NaN where it has none."""
+        known = dict(zip(self.distinct, p, strict=True))
+        return [known.get(self._test_of.get(k, -1), math.nan) for k in range(len(self._rows))]
+
+
 def _tests(comparisons: Comparisons, masks: Masks, error: Bools, flag_error_rate: float) -> list[dict[str, Any]]:
-    """Flags of all rows, corrected together; parts of the same comparisons, or of exactly the others, are one test."""
-    results = [AgainstRest()] * len(masks)
-    test_of: dict[int, int] = {}
-    first_of: dict[bytes, int] = {}
-    strata = [mask for (family, _), mask in comparisons.parts.items() if family == "stratum"]
-    label = np.argmax(np.stack(strata), axis=0).astype(np.int64)
-    for kind in comparisons.kinds:
-        of = comparisons.of(kind) & comparisons.scored
-        for within, families in ((None, ("stratum",)), (label, ("matched", "differing", "attribute"))):
-            rows = [k for k, (part, its, _) in enumerate(masks) if its == kind and part[0] in families]
-            found = against_rest(error, [masks[k][2] for k in rows], of, comparisons.subjects, within)
-            for k, result in zip(rows, found, strict=True):
-                results[k] = result
-                mask = masks[k][2]
-                key, others = (kind.key.encode() + np.packbits(m).tobytes() for m in (mask, of & ~mask))
-                test_of[k] = first_of.setdefault(others, first_of.setdefault(key, k))
-    distinct = sorted(set(test_of.values()))
-    adjusted = dict(zip(distinct, holm([results[k].p for k in distinct]), strict=True))
+    """Flags of all rows, of their error rates and of their failures to acquire, corrected together."""
+    rows = [(part, kind) for part, kind, _ in masks]
+    errors, failures = _Tests(comparisons, rows), _Tests(comparisons, rows)
+    errors.run(error, [mask for _, _, mask in masks], comparisons.scored)
+    if not comparisons.scored.all():
+        whole = [comparisons.parts[part] & comparisons.of(kind) for part, kind in rows]
+        failures.run(~comparisons.scored, whole, np.ones(len(error), dtype=np.bool_))
+    p = holm([*errors.distinct.values(), *failures.distinct.values()])
+    many = len(errors.distinct)
     flags = []
-    for k, result in enumerate(results):
-        p = adjusted.get(test_of.get(k, -1), math.nan)
-        flag = ("worse" if result.gap > 0 else "better") if p <= flag_error_rate else ""
+    for result, p_holm, failed, p_failed in zip(
+        errors.results, errors.adjusted(p[:many]), failures.results, failures.adjusted(p[many:]), strict=True
+    ):
         compared = "" if math.isnan(result.p) else "strata" if result.in_strata else "all"
-        about = {"rest": result.rest, "gap": result.gap, "compared": compared}
-        flags.append({**about, "p": result.p, "p_holm": p, "flag": flag})
+        flags.append(
+            {
+                "rest": result.rest,
+                "gap": result.gap,
+                "compared": compared,
+                "p": result.p,
+                "p_holm": p_holm,
+                "flag": _flag(result, p_holm, flag_error_rate),
+                "failure_rest": failed.rest,
+                "failure_p_holm": p_failed,
+                "failure_flag": _flag(failed, p_failed, flag_error_rate),
+            }
+        )
     return flags
+
+
+def _flag(result: AgainstRest, p: float, flag_error_rate: float) -> str:
+    return ("worse" if result.gap > 0 else "better") if p <= flag_error_rate else ""
 
 
 def _worst_first(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -144,4 +202,5 @@ def _worst_first(row: dict[str, Any]) -> tuple[Any, ...]:
     first = row["rates"][0]
     flagged = row["flag"] == "worse"
     gap = row["gap"] if flagged else 0.0
-    return (row["family"] != "all", not flagged, -gap, -first["interval"][0], -first["rate"])
+    surely, rate = (first["interval"][0], first["rate"]) if row["scored"] else (math.inf, math.inf)
+    return (row["family"] != "all", not flagged, row["failure_flag"] != "worse", -gap, -surely, -rate)

@@ -169,8 +169,12 @@ def _operating_points(comparisons: Comparisons, settings: Settings) -> tuple[Ref
         return None, points
     rates = tuple(dict.fromkeys(settings.rates))
     points += at_rates(comparisons, reference, rates)
-    if comparisons.detection and (~comparisons.negative & comparisons.scored).any():
-        attacks = choose_reference(comparisons, settings.threshold_from, positive=True)
+    attacked = ~comparisons.negative & comparisons.scored
+    if comparisons.detection and attacked.any():
+        # A stratum of bona fide presentations alone says nothing of attacks: all of them do then.
+        chosen = settings.threshold_from
+        here = chosen is None or (attacked & comparisons.parts["stratum", chosen]).any()
+        attacks = choose_reference(comparisons, chosen if here else None, positive=True)
         points += at_rates(comparisons, attacks, rates, positive=True)
     return reference, points
 

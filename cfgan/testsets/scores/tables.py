@@ -25,7 +25,8 @@ from cfgan.testsets.scores.rates import Floats
 
 FIELD = "SCORES"
 _NAMED = 5  # faulty rows named in a message; all of them are counted
-_LARGEST = 1e100  # scores beyond it would overflow when they are squared
+LARGEST = 1e100
+"""Scores beyond it would overflow when they are squared."""
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,15 @@ def read_scores(
         DataError: no such file or column, a name twice or unknown, a score that is not a finite number; says which, the
             first few, and how many.
     """
-    path = user_path(path, field=FIELD)
-    if path.is_dir() or not path.exists():
-        beside = [p.name for p in path.parent.glob("*") if p.suffix in (".csv", ".tsv", ".parquet")]
-        what = "is a folder" if path.is_dir() else "is not there"
-        raise DataError(f"{path} {what}.", field=FIELD, value=path, nearest=nearest(path.name, beside))
-    rows = list(_parquet(path, key, column) if path.suffix.casefold() == ".parquet" else _csv(path, key, column))
+    path = find_scores(path)
+    rows = [(str(name), cell) for _, (name, cell) in score_rows(path, (key, column))]
     place = {name: k for k, name in enumerate(names)}
     _refuse(path, f"{key} is empty", [f"row {k}" for k, (name, _) in enumerate(rows, 1) if not name])
     unknown = [name for name, _ in rows if name not in place]
     _refuse(path, f"unknown {key}", unknown, nearest(unknown[0], names[:10_000], 1) if unknown else ())
     counts = Counter(name for name, _ in rows)
     _refuse(path, f"{key} more than once", [name for name, count in counts.items() if count > 1])
-    parsed = [(name, _number(cell)) for name, cell in rows]
+    parsed = [(name, number(cell)) for name, cell in rows]
     _refuse(
         path,
         "not a number (an empty cell is a failure to acquire)",
@@ -90,7 +87,7 @@ def read_scores(
         [
             f"{name} ({_short(cell)})"
             for (name, value), (_, cell) in zip(parsed, rows, strict=True)
-            if value is not None and cell not in ("", None) and not abs(value) <= _LARGEST
+            if value is not None and cell not in ("", None) and not abs(value) <= LARGEST
         ],
     )
     score = np.full(len(names), math.nan)
@@ -99,6 +96,25 @@ def read_scores(
         score[place[name]], there[place[name]] = value, True
     needed = np.asarray([name not in optional for name in names], dtype=np.bool_)
     return ScoreTable(path, sha256_of(path), score, there & np.isnan(score), ~there & needed)
+
+
+def find_scores(path: Path, suffixes: Sequence[str] = (".csv", ".tsv", ".parquet")) -> Path:
+    """The place of a file of scores. Raises DataError, with the nearest beside it: it is no file."""
+    path = user_path(path, field=FIELD)
+    if path.is_dir() or not path.exists():
+        beside = [p.name for p in path.parent.glob("*") if p.suffix in suffixes]
+        what = "is a folder" if path.is_dir() else "is not there"
+        raise DataError(f"{path} {what}.", field=FIELD, value=path, nearest=nearest(path.name, beside))
+    return path
+
+
+def score_rows(path: Path, titles: Sequence[str]) -> Iterator[tuple[str, Sequence[object]]]:
+    """Where each row stands, for messages, and its cells in some columns; empty names are "".
+
+    Raises:
+        DataError: a column that is not there, or twice, or a row of another length; no table at all.
+    """
+    return (_parquet if path.suffix.casefold() == ".parquet" else _csv)(path, titles)
 
 
 def refuse_missing(table: ScoreTable, names: Sequence[str], key: str) -> None:
@@ -128,7 +144,7 @@ def _refuse(path: Path, what: str, names: Sequence[str], similar: Iterable[str] 
         raise DataError(f"{path.name}: {what}: {listed(names)}.", field=FIELD, value=names[0], nearest=similar)
 
 
-def _number(cell: object) -> float | None:
+def number(cell: object) -> float | None:
     """A cell as a number; NaN where it is empty, infinite where it says nan, None where it is none."""
     if cell is None or cell == "":
         return math.nan
@@ -147,37 +163,37 @@ def _short(cell: object) -> str:
     return text if len(text) <= 40 else f"{text[:36]}..."
 
 
-def _csv(path: Path, key: str, column: str) -> Iterator[tuple[str, str]]:
+def _csv(path: Path, titles: Sequence[str]) -> Iterator[tuple[str, Sequence[object]]]:
     with (
         library_errors(path, lambda text: DataError(text, field=FIELD, value=path)),
         open_delimited(path) as (handle, separator),
     ):
         reader = csv.reader(handle, delimiter=separator, strict=True)
         header = [title.strip() for title in next(reader, [])]
-        places = [_column(path, header, title) for title in (key, column)]
+        places = [_column(path, header, title) for title in titles]
         for cells in reader:
             if not cells:
                 continue
+            where = f"{path.name} line {reader.line_num}"
             if len(cells) != len(header):
-                where = f"{path.name} line {reader.line_num}"
                 raise DataError(f"{where}: {len(cells)} cells instead of {len(header)}.", field=FIELD, value=path)
-            name, cell = (cells[place].strip() for place in places)
-            yield name, cell
+            yield where, [cells[place].strip() for place in places]
 
 
-def _parquet(path: Path, key: str, column: str) -> Iterator[tuple[str, object]]:
+def _parquet(path: Path, titles: Sequence[str]) -> Iterator[tuple[str, Sequence[object]]]:
     require_pyarrow(field=FIELD, value=path, error=DataError)
     # Imported by name: pyarrow is an optional extra.
     parquet = importlib.import_module("pyarrow.parquet")
-    with library_errors(path, lambda text: DataError(text, field=FIELD, value=path)):
-        with open_regular(path) as handle:
-            file = parquet.ParquetFile(handle)
-            for title in (key, column):
-                _column(path, list(file.schema_arrow.names), title)
-            table = file.read(columns=[key, column])
-        names, cells = table.column(key).to_pylist(), table.column(column).to_pylist()
-    for name, cell in zip(names, cells, strict=True):
-        yield "" if name is None else str(name), cell
+    with library_errors(path, lambda text: DataError(text, field=FIELD, value=path)), open_regular(path) as handle:
+        file = parquet.ParquetFile(handle)
+        for title in titles:
+            _column(path, list(file.schema_arrow.names), title)
+        done = 0
+        for batch in file.iter_batches(columns=list(titles)):
+            *names, scores = (batch.column(title).to_pylist() for title in titles)
+            for place, (*given, cell) in enumerate(zip(*names, scores, strict=True), done + 1):
+                yield f"{path.name} row {place}", [*("" if name is None else str(name) for name in given), cell]
+            done += batch.num_rows
 
 
 def _column(path: Path, header: list[str], title: str) -> int:

@@ -89,13 +89,9 @@ def compare_systems(
             if j == 0:
                 row["p"] = _p(a.error & mask, b.error & mask, float(found.value[place]), float(error[place]))
         rows.append(row)
-    families = {"stratum", "matched", "differing", "attribute"}
-    tested = [row for row in rows if row["family"] in families]
-    for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
-        row["p_holm"] = p
-    for row in rows:
-        p = row.setdefault("p_holm", row["p"])
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         gap = row["rates"][0]["difference"]
+        row["p_holm"] = p
         row["flag"] = ("worse" if gap > 0 else "better") if p <= flag_error_rate and gap else ""
     rows.sort(key=lambda row: (row["family"] != "all", not row["flag"], -abs(row["rates"][0]["difference"])))
     return {

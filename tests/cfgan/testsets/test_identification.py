@@ -139,7 +139,8 @@ def test_what_does_not_fit_the_protocol_is_refused(
 def test_ten_thousand_enrolled_stay_in_bounded_memory(tmp_path: Path) -> None:
     import tracemalloc
 
-    from cfgan.testsets.scores.identification import read_candidates, score_identification
+    from cfgan.testsets.scores.candidates import read_candidates
+    from cfgan.testsets.scores.identification import score_identification
 
     people, probes = 10_000, 400
     mate = np.where(np.arange(probes) % 2, np.arange(probes), -1)
