@@ -12,10 +12,12 @@ from data_helpers import pattern as drawn
 from cfgan.data.left_out import LeftOut, left_out_csv
 from cfgan.data.read.bins import parse_bins
 from cfgan.data.read.columns import Columns
+from cfgan.data.read.splits import Shares
 from cfgan.data.source import open_source
 from cfgan.data.sources.base import Options, Source
 from cfgan.data.sources.patterns import compile_pattern
 from cfgan.data.store import pack
+from cfgan.data.stratified import stratified
 from cfgan.data.table import read_labels
 from cfgan.errors import DataError, InputError
 
@@ -202,3 +204,47 @@ def test_values_that_no_validation_images_can_prove_are_named(tmp_path: Path) ->
     store, _ = pack(open_source(folder).labelled(), tmp_path / "store", 16)
     (line,) = store.hard_to_prove()
     assert line.startswith("under 20 validation images show") and "hat (" in line and "nothing can be promised" in line
+
+
+@pytest.mark.parametrize(
+    ("votes", "expected"),
+    [
+        (["happy", "sad", "angry"], None),
+        (["happy", "happy", "sad", "angry", "neutral"], "happy"),
+        (["happy", "sad", "sad", ""], "sad"),
+        (["", ""], None),
+    ],
+)
+def test_a_majority_is_of_classes_and_not_of_each_by_itself(
+    tmp_path: Path, votes: list[str], expected: str | None
+) -> None:
+    rows = [*(f"a.png,{vote}" for vote in votes), "b.png,happy", "c.png,sad", "d.png,angry", "e.png,neutral"]
+    (tmp_path / "t.csv").write_text("file,mood\n" + "\n".join(rows) + "\n")
+    table = read_labels(tmp_path / "t.csv", Columns(classes=("mood",), duplicates="majority"))
+    row = dict(zip(table.vocabulary.names, table.labels[0], strict=True))
+    if expected is None:
+        assert np.isnan(list(row.values())).all()
+    else:
+        assert {name for name, value in row.items() if value == 1} == {expected}
+        assert all(value == -1 for name, value in row.items() if name != expected)
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("stratify", [True, False])
+def test_generated_images_are_never_held_out(tmp_path: Path, stated: bool, stratify: bool) -> None:
+    """A table of `cfgan balance`: what is measured on is real."""
+    folder = draw(tmp_path / "f", *(f"{k:03d}.png" for k in range(200)))
+    lines = [f"{k:03d}.png,{k % 2}{',train' * stated},{int(k >= 100)}" for k in range(200)]
+    (folder / "labels.csv").write_text(f"file,Red{',split' * stated},synthetic\n" + "\n".join(lines) + "\n")
+    source = open_source(folder)
+    assert source.vocabulary.names == ("Red",) and dict(source.left_out.columns)["synthetic"]
+    shares = Shares(0.2, 0.0 if stated else 0.2)
+    table = stratified(source, shares) if stratify else source.labelled(shares)
+    held = {file for file, split in zip(table.files, table.split.tolist(), strict=True) if split}
+    assert 10 <= len(held) <= 50 and all(file < "100" for file in held)
+
+
+def test_a_set_that_is_all_generated_is_split_like_any_other(tmp_path: Path) -> None:
+    folder = draw(tmp_path / "f", *(f"{k:03d}.png" for k in range(100)))
+    (folder / "labels.csv").write_text("file,Red,synthetic\n" + "".join(f"{k:03d}.png,{k % 2},1\n" for k in range(100)))
+    assert (open_source(folder).labelled(Shares(0.2, 0.2)).split > 0).sum() > 20

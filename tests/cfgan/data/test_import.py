@@ -24,7 +24,7 @@ from cfgan.data.read.label_values import read_values
 from cfgan.data.read.splits import Shares
 from cfgan.data.source import open_source
 from cfgan.data.sources.base import Options
-from cfgan.data.store import pack
+from cfgan.data.store import open_store, pack, why_skipped
 from cfgan.errors import DataError, InputError, VocabularyError
 from cfgan_cli.app import app
 
@@ -213,13 +213,27 @@ def test_greys_and_colours_of_all_sizes(tmp_path: Path, mode: str, size: int) ->
 def test_bad_images_in_subfolders_are_named_and_left_out(tmp_path: Path) -> None:
     draw(tmp_path, ["x/a.png", "x/b: c.png", "x/d.png"])
     with pytest.raises(DataError, match="not a file inside"):
-        table(tmp_path, "file,Red\nx/b: c.png,1\n")
+        table(tmp_path, "file,Red\nx/../../b.png,1\n")
     (tmp_path / "x/d.png").write_bytes(b"no image")
     found = table(tmp_path, "file,Red\nx/a.png,1\nx/d.png,0\nx/e.png,0\n")
     with pytest.raises(DataError, match=r"2 of 3 images.*\n  x/d.png: not a .*\n  x/e.png: the file is missing"):
         pack(found, tmp_path / "store", 32)
     store, bad = pack(found, tmp_path / "store", 32, skip_bad=True)
     assert store.files == ("x/a.png",) and len(bad) == 2
+
+
+def test_names_may_hold_what_our_messages_and_lists_are_made_of(tmp_path: Path) -> None:
+    names = ["sad: very/a: b.png", "sad: very/a.png", "glad/c\u2028d.png", "glad/e.png"]
+    draw(tmp_path / "f", names)
+    (tmp_path / "f" / names[0]).write_bytes(b"no image")
+    table = read_source(str(tmp_path / "f"), Options(layout="classes"))
+    store, bad = pack(table, tmp_path / "store", 32, skip_bad=True)
+    assert sorted(store.files) == sorted(names[1:]) and open_store(tmp_path / "store").files == store.files
+    assert why_skipped(table, store, bad) == {names[0]: "not a JPEG, PNG, WEBP, BMP image."}
+    draw(tmp_path / "g", ["glad/a\nb.png", "sad/c.png"])
+    with pytest.raises(DataError, match="control character"):
+        pack(read_source(str(tmp_path / "g"), Options(layout="classes")), tmp_path / "other", 32)
+    assert not (tmp_path / "other").exists()
 
 
 def test_the_official_layout_is_found(tmp_path: Path) -> None:

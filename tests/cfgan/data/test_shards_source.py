@@ -143,3 +143,12 @@ def test_shards_of_generated_images_hold_requests_and_no_labels(
     assert sorted(source.labels[:, 0].tolist()) == [-1, -1, 1, 1, 1]
     with pytest.raises(DataError, match="generated images"):
         open_balance_data(tmp_path / "made", vocabulary)
+
+
+def test_people_of_long_numbers_stay_apart(tmp_path: Path) -> None:
+    first = 202400000001
+    members = {f"{k}.png": png(k) for k in range(6)}
+    tar(tmp_path / "a.tar", members | {f"{k}.json": said(Hat=k % 2, person_id=first + k // 2) for k in range(6)})
+    source = open_source(tmp_path / "a.tar")
+    assert source.person is not None and source.person.tolist() == [0, 0, 1, 1, 2, 2]
+    assert source.persons == tuple(str(first + k) for k in range(3)) and source.labels.dtype == np.float32

@@ -116,3 +116,46 @@ def test_groups_are_what_a_set_crosses_or_what_is_asked_for(opened: OpenedSet) -
 def test_gini_is_zero_for_equals_and_one_for_a_single_sinner() -> None:
     rates = np.array([[0.1, 0.1, 0.1], [0.3, 0.0, 0.0], [0.0, 0.0, 0.0]])
     assert gini(rates) == pytest.approx([0.0, 1.0, 0.0])
+
+
+def mixed_set(folder: Path, seed: int) -> OpenedSet:
+    """A rare group that stands more often among the hard pairs than the others do."""
+    rng, pairs = np.random.default_rng(seed), []
+    for k in range(1200):
+        hard = k % 2 == 1
+        man = rng.random() < (0.4 if hard else 0.15)
+        matched = ("Male" if man else "-Male",)
+        name, stratum = f"p{k + 1:06d}", "nearest" if hard else "random"
+        pairs.append(Pair(name, image(2 * k), image(2 * k + 1), "0", stratum, f"g{k}", matched, (), (), None, 1))
+    return make_set(folder, pairs)
+
+
+def test_groups_that_stand_in_other_strata_are_not_taken_for_worse(tmp_path: Path) -> None:
+    flagged, gaps = 0, []
+    for seed in range(20):
+        opened, rng = mixed_set(tmp_path / f"{seed}", seed), np.random.default_rng(100 + seed)
+        hard = np.array([pair.stratum == "nearest" for pair in opened.pairs])
+        data = score_pairs(opened, rng.normal(size=1200) + hard, Settings(threshold=1.5, resamples=20, by=("Male",)))
+        (side,) = data["differentials"]["sides"]
+        assert sorted(side["strata"]) == ["nearest", "random"] and sum(group["n"] for group in side["groups"]) == 1200
+        rates = {group["group"]: group["rate"] for group in side["groups"]}
+        flagged += data["differentials"]["flagged"]
+        gaps.append(rates["Male"] - rates["-Male"])
+    assert flagged <= 2 and abs(np.mean(gaps)) < 0.02
+
+
+def test_a_standardised_rate_is_the_mean_over_strata_of_the_same_weight(tmp_path: Path) -> None:
+    opened = mixed_set(tmp_path / "s", 1)
+    scores = np.random.default_rng(3).normal(size=1200)
+    data = score_pairs(opened, scores, Settings(threshold=0.5, resamples=20, by=("Male",)))
+    (side,) = data["differentials"]["sides"]
+    n, rate = {}, {}
+    for k, pair in enumerate(opened.pairs):
+        cell = pair.matched[0], pair.stratum
+        n[cell] = n.get(cell, 0) + 1
+        rate[cell] = rate.get(cell, 0) + (scores[k] >= 0.5)
+    weight = {s: 1 / (1 / n["Male", s] + 1 / n["-Male", s]) for s in ("random", "nearest")}
+    for group in side["groups"]:
+        name = group["group"]
+        expected = sum(w * rate[name, s] / n[name, s] for s, w in weight.items()) / sum(weight.values())
+        assert group["rate"] == pytest.approx(expected, rel=1e-5)

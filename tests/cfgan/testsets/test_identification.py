@@ -11,9 +11,11 @@ import pytest
 from score_helpers import draw_pairs, make_set
 from typer.testing import CliRunner
 
+from cfgan.errors import DataError
 from cfgan.testsets.folder import Testset as OpenedSet
 from cfgan.testsets.folder import subject_of
-from cfgan.testsets.scores.identification import Protocol, identification_protocol
+from cfgan.testsets.scores.candidates import read_candidates
+from cfgan.testsets.scores.identification import Protocol, identification_protocol, score_identification
 from cfgan_cli.app import app
 
 pytestmark = pytest.mark.slow
@@ -139,9 +141,6 @@ def test_what_does_not_fit_the_protocol_is_refused(
 def test_ten_thousand_enrolled_stay_in_bounded_memory(tmp_path: Path) -> None:
     import tracemalloc
 
-    from cfgan.testsets.scores.candidates import read_candidates
-    from cfgan.testsets.scores.identification import score_identification
-
     people, probes = 10_000, 400
     mate = np.where(np.arange(probes) % 2, np.arange(probes), -1)
     protocol = Protocol(tuple(f"e{k}" for k in range(people)), tuple(f"p{k}" for k in range(probes)), mate)
@@ -151,3 +150,66 @@ def test_ten_thousand_enrolled_stay_in_bounded_memory(tmp_path: Path) -> None:
     assert tracemalloc.get_traced_memory()[1] < 8e6 < (tmp_path / "m.npy").stat().st_size
     tracemalloc.stop()
     assert data["rows"][0]["mated"] == 200
+
+
+def people(probes: int, persons: int, enrolled: int = 20) -> Protocol:
+    """``probes`` a person; half of the persons are enrolled."""
+    names, mate = [], []
+    for person in range(persons):
+        names += [f"images/s{person + 1:05d}/s{person + 1:05d}_{k + 2:04d}.png" for k in range(probes)]
+        mate += [person if person % 2 == 0 else -1] * probes
+    faces = tuple(f"images/s{k + 1:05d}/s{k + 1:05d}_0001.png" for k in range(max(enrolled, persons)))
+    return Protocol(faces, tuple(names), np.array(mate))
+
+
+def test_intervals_count_people_and_not_their_probes() -> None:
+    """All probes of a person succeed or fail together: six of each are no more than one."""
+    found = {}
+    for probes in (1, 6):
+        protocol = people(probes, 40)
+        rng = np.random.default_rng(0)
+        fails = {person: rng.random() < 0.3 for person in range(40)}
+        rows = []
+        for k, name in enumerate(protocol.probes):
+            scores = np.zeros(40)
+            own = protocol.mate[k]
+            scores[own if own >= 0 else 39] = 1.0 if not fails[int(name.split("/")[1][1:]) - 1] else -1.0
+            rows.append((np.arange(40), scores))
+        found[probes] = score_identification(protocol, iter(rows), rates=(0.5,), ranks=(1,), sizes=(40,))
+    one, six = (next(row for row in found[probes]["rows"] if row["fpir_target"] is None) for probes in (1, 6))
+    assert one["fnir"] == six["fnir"] and six["mated"] == 6 * one["mated"]
+    assert six["fnir_interval"] == pytest.approx(one["fnir_interval"], abs=0.02)
+    assert found[1]["smallest_fpir"] == found[6]["smallest_fpir"] == 3 / 20
+    assert found[6]["people"] == {"mated": 20, "nonmated": 20} and "optimistic" in found[6]["notes"][0]
+
+
+def test_a_threshold_that_all_may_pass_is_a_score_and_no_number_of_300_digits() -> None:
+    protocol = people(1, 40)
+    rows = [(np.array([m]), np.array([0.5])) if m >= 0 else (np.empty(0, int), np.empty(0)) for m in protocol.mate]
+    row = score_identification(protocol, iter(rows), rates=(0.1,), ranks=(1,), sizes=(40,))["rows"][-1]
+    assert (row["threshold"], row["fpir"], row["fnir"]) == (0.5, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("probe,candidate,score,score\n{p},{e},1,2\n", "has two columns 'score'"),
+        ("probe,candidate,score\n{p},{e},1_000\n", "'1_000' is not a finite number"),
+        ("probe,candidate,score\n{p},{e},\n", "is not a finite number"),
+        ("probe,candidate,score\n{p},{e},1,9\n", "4 cells instead of 3"),
+        ("probe,candidate,score\n{p},{e},1\n {p} ,{e},2\n", "is listed twice"),
+    ],
+)
+def test_lists_are_read_as_score_tables_are(protocol: Protocol, tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "c.csv").write_text(content.format(p=protocol.probes[0], e=protocol.enrolled[0]))
+    with pytest.raises(DataError, match=message):
+        list(read_candidates(tmp_path / "c.csv", protocol))
+
+
+def test_candidates_in_parquet(protocol: Protocol, tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    names = {"probe": protocol.probes[:2], "candidate": protocol.enrolled[:2], "score": [0.5, 1.5]}
+    pandas.DataFrame(names).to_parquet(tmp_path / "c.parquet")
+    rows = list(read_candidates(tmp_path / "c.parquet", protocol))
+    assert [row[1].tolist() for row in rows[:3]] == [[0.5], [1.5], []]

@@ -8,9 +8,11 @@ import jsonschema
 import numpy as np
 import pytest
 from score_helpers import draw_pairs, find, image, make_set, score_pairs, simulate, write_scores
+from typer.testing import CliRunner
 
 from cfgan.errors import DataError, InputError
 from cfgan.reports.score.report import score_files, score_schema
+from cfgan.reports.score.words import findings, headline, verdict
 from cfgan.stats.intervals import wilson_interval
 from cfgan.testsets.folder import Item, Pair
 from cfgan.testsets.folder import Testset as OpenedSet
@@ -18,6 +20,7 @@ from cfgan.testsets.scores.comparisons import join_scores, names_of
 from cfgan.testsets.scores.rates import threshold_at_fmr, threshold_at_fnmr
 from cfgan.testsets.scores.scoring import Settings, score_testset
 from cfgan.testsets.scores.tables import read_scores
+from cfgan_cli.app import app
 
 FEW = Settings(resamples=100, rates=(0.05,))
 
@@ -225,3 +228,33 @@ def test_attacks_alone_need_a_threshold(tmp_path: Path) -> None:
     missing = read_scores(path, names, key="item", column="score", optional=optional)
     with pytest.raises(DataError, match=r"no row for i000000, i000001, .* and 14 more \(19 in all\) of 40"):
         join_scores(opened, missing, distance=False, allow_missing=False)
+
+
+def test_a_part_of_which_nothing_has_a_score_is_the_worst_and_not_forgotten(opened: OpenedSet, tmp_path: Path) -> None:
+    """A system that takes no face with a mask fails on all of them."""
+    scores = simulate(opened.pairs, 1)
+    lost = np.array([pair.stratum == "Male" for pair in opened.pairs])
+    scores[lost] = np.nan
+    data = score_pairs(opened, scores, Settings(threshold=2.0, resamples=100))
+    jsonschema.validate(data, score_schema())
+    row = find(data, "stratum", "Male")
+    assert (row["n"], row["scored"], row["failure_rate"], row["failure_flag"]) == (100, 0, 1.0, "worse")
+    assert [rate["rate"] for rate in row["rates"]] == [None] * len(data["points"]) and row["smallest_rate"] is None
+    assert verdict(data) == "weak" and "more without a score" in headline(data)
+    assert any("FTA 100.0 %" in sentence and "100 of 100 without a score" in sentence for sentence in findings(data))
+    files = score_files(data)
+    assert b"stratum,Male,0,100,0,100" in files["rates.csv"]
+    write_scores(tmp_path / "s.csv", [pair.pair for pair in opened.pairs], ["" if s != s else s for s in scores])
+    command = ["testset", "score", str(opened.path), str(tmp_path / "s.csv"), "--threshold", "20"]
+    gated = CliRunner().invoke(app, [*command, "--resamples", "100", "--fail-above", "0.5"])
+    assert gated.exit_code == 1 and "Male (no score)" in gated.output, gated.output
+
+
+def test_failures_that_fall_on_a_few_of_all_parts_are_no_flag(opened: OpenedSet) -> None:
+    flags = 0
+    for seed in range(20):
+        rng, scores = np.random.default_rng(seed), simulate(opened.pairs, seed)
+        scores[rng.random(len(scores)) < 0.05] = np.nan
+        rows = score_pairs(opened, scores, Settings(threshold=2.0, resamples=2))["rows"]
+        flags += any(row["failure_flag"] or row["flag"] for row in rows)
+    assert flags <= 3
