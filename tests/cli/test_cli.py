@@ -291,3 +291,25 @@ def test_older_names_of_options_still_work(tiny_bundle: Bundle, tmp_path: Path) 
         assert (tmp_path / "old" / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
     assert "free: neutral" in (tmp_path / "new" / "spec.yaml").read_text()
     assert "--free" not in run("generate", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["generate", "-a", "Red", "--no-verify", "--max-draws", "2", "-n", "8"], "--max-draws"),
+        (["train", "prior", "--data", "x", "--rows", "5", "--out", "p"], "--rows"),
+        (["data", "import", "x", "--out", "s", "--faces", "all"], "--faces"),
+        (["data", "stats", "x", "--faces", "all"], "--faces"),
+        (["data", "stats", "x", "--align", "--no-images"], "--align"),
+        (["testset", "build", "Matched_Imposters", "--out", "s", "--no-identity", "--screen", "all"], "--screen"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], option: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "labels.csv").write_text("file,Red\na.png,1\nb.png,0\n")
+    takes = ["--bundle", tiny_bundle.path] if arguments[0] in ("generate", "testset") else []
+    found = run(*arguments, *takes)
+    assert found.exit_code == 2 and option in found.output, found.output

@@ -124,3 +124,11 @@ def test_an_option_that_would_do_nothing_is_refused(option: list[str], command: 
     assert refused.exit_code == 2
     said = " ".join(refused.stderr.split())
     assert f"{option[0]}: does nothing {needs}" in said
+
+
+def test_engine_and_device_are_those_that_were_asked_for(judged: Bundle, store: PackedDataset) -> None:
+    refused = run("evaluate", judged.path, "-n", 100, "--engine", "torch", "--device", "cuda:7")
+    assert refused.exit_code == 2 and "cuda:7" in refused.output
+    command = ["evaluate", judged.path, "--data", store.path, "--split", "train", "-n", 100, "--each", 12]
+    done = run(*command, "--no-detector", "--extractor", "judge", "--no-realism", "--engine", "torch", "--json")
+    assert done.exit_code == 0, done.output

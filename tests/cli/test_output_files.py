@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 import cfgan_cli
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
+from cfgan.errors import FolderError
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.folder import open_testset, subject_of
 from cfgan.testsets.scores.identification import identification_protocol
@@ -258,3 +259,28 @@ def test_a_folder_beside_an_output_is_not_taken_for_what_a_kill_left(tmp_path: P
     replace_folder(tmp_path / "out", fill, lambda folder: None)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["new.txt"] and not left.exists()
     assert all((tmp_path / name / "mine.txt").exists() for name in (".out.old", ".out.new", ".out.old.partial"))
+
+
+def test_what_is_saved_into_a_folder_while_it_is_made_again_is_not_lost(tmp_path: Path) -> None:
+    from cfgan.io.folders import replace_folder
+
+    (tmp_path / "out").mkdir()
+
+    def foreign(folder: Path) -> str | None:
+        return next((path.name for path in folder.iterdir() if path.name != "new.txt"), None)
+
+    def fill(folder: Path) -> None:
+        (folder / "new.txt").write_text("new")
+        (tmp_path / "out" / "thesis.docx").write_text("years of work")
+
+    with pytest.raises(FolderError, match="thesis.docx"):
+        replace_folder(tmp_path / "out", fill, foreign)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "thesis.docx").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("content", ["5", "null", '{"file": "x"}', '["file", "verifier"]', "{}"])
+def test_a_file_of_another_kind_is_no_table_of_readings(bundle: Bundle, tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.jsonl").write_text(content + "\n")
+    found = run("verify", tmp_path, "--bundle", bundle.path, "--out", tmp_path / "x.jsonl")
+    assert found.exit_code == 2 and "x.jsonl" in found.output and (tmp_path / "x.jsonl").read_text() == content + "\n"

@@ -31,7 +31,7 @@ from cfgan.io.files import (
 from cfgan.io.resumable import ResumableFolder
 from cfgan.testsets.folder import CHECKSUMS, FORMAT, MANIFEST, subject_of
 
-_IMAGE = re.compile(r"s\d{5,}_\d{4,}\.png")
+_IMAGE = re.compile(r"s\d{5,}_\d{4,}\.png(\..+\.partial)?")
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ class TestsetWriter(ResumableFolder):
         """
         write(self.out)
         kept = {face.file for faces in self.faces.values() for face in faces}
-        for path in (self.out / "images").glob("s*/s*.png"):
+        for path in (self.out / "images").glob("s*/s*"):
             if _IMAGE.fullmatch(path.name) and path.relative_to(self.out).as_posix() not in kept:
                 path.unlink()  # written, but killed before its journal line
                 if not any(path.parent.iterdir()):

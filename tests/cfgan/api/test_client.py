@@ -142,3 +142,10 @@ def test_neither_an_engine_nor_torch_is_loaded(url: str) -> None:
         "assert not {'torch', 'onnxruntime', 'fastapi', 'pandas'} & set(sys.modules), 'a client is not light'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_images_in_shards_are_read_as_by_the_local_model(model: cfgan.Model, url: str, tmp_path: Path) -> None:
+    cfgan.write_shards(model, "Red", out=tmp_path / "s", count=6)
+    here, there = model.verify(tmp_path / "s"), cfgan.connect(url).verify(tmp_path / "s")
+    assert len(there) == len(here) == 6
+    pd.testing.assert_frame_equal(there.to_pandas(), here.to_pandas(), atol=1e-4)

@@ -154,3 +154,39 @@ def test_a_score_without_a_value_is_a_failure_to_acquire(tmp_path: Path) -> None
     assert pd.read_csv(tmp_path / "report" / "rates.csv").shape == found.to_pandas().shape
     with pytest.raises(cfgan.DataError, match="no row for"):
         cfgan.score(testset, scores.iloc[1:], resamples=100)
+
+
+def test_errors_name_parameters_and_not_options(model: cfgan.Model, tmp_path: Path) -> None:
+    model.generate("Red", count=2, out=tmp_path / "red")
+    pairs = draw_pairs(30)
+    testset, names = make_set(tmp_path / "set", pairs).path, [pair.pair for pair in pairs]
+    wrong = {
+        "request": lambda: model.verify(tmp_path / "red", "Rde"),
+        "by": lambda: model.verify(tmp_path / "red", by="jduge"),
+        "draws": lambda: cfgan.write_shards(model, "Red", out=tmp_path / "s", draws=33),
+        "kind": lambda: cfgan.write_shards(model, "Red", out=tmp_path / "s", kind="tra"),
+        "at": lambda: cfgan.score(testset, dict.fromkeys(names, 0.5), at=[2.0]),
+    }
+    for field, call in wrong.items():
+        with pytest.raises(cfgan.InputError) as raised:
+            call()
+        assert raised.value.field == field and str(raised.value).startswith(f"{field}: ")
+
+
+def test_a_home_folder_is_meant_wherever_a_path_is_given(
+    model: cfgan.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    batch = model.generate("Red", count=2, seed=1, out="~/men")
+    assert batch.path == tmp_path / "home" / "men" and len(batch) == 2
+    cfgan.report("~/men", model=model).save("~/report")
+    assert (tmp_path / "home" / "report" / "report.html").exists() and not Path("~").exists()
+
+
+def test_a_list_stands_for_a_request_and_a_string_for_one_name(model: cfgan.Model) -> None:
+    listed = model.generate("Red", count=2, seed=1, unspecified=["Cat", "-Striped"])
+    written = model.generate("Red", count=2, seed=1, unspecified="Cat,-Striped")
+    assert [face.png for face in listed] == [face.png for face in written]
+    one, several = (model.generate("Red", count=4, seed=1, vary=names) for names in ("Cat", ["Cat"]))
+    assert [face.png for face in one] == [face.png for face in several]

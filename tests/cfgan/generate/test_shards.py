@@ -6,7 +6,10 @@ import csv
 import gc
 import io
 import json
+import os
 import random
+import re
+import signal
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -387,3 +390,37 @@ def test_verify_reads_parquet_shards(tiny_bundle: Bundle, tmp_path: Path) -> Non
     tar, parquet = read(tmp_path / "tar"), read(tmp_path / "parquet")
     assert [row[1:] for row in parquet] == [row[1:] for row in tar]
     assert parquet[1][0] == "000-000000.parquet/000-000000000.png"
+
+
+def test_a_finished_folder_is_looked_at_and_files_of_others_stay(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    given, store = plan(tiny_bundle), FolderStore(tmp_path / "s")
+    generate_shards(tiny_bundle, given, store, **SMALL)
+    whole = contents(store.folder)
+    (store.folder / "my_backup.tar").write_bytes(b"mine")
+    (store.folder / "999-000009.tar").write_bytes(b"made in vain, before a kill")
+    (store.folder / "000-000000.done.json").write_bytes(b"{}")
+    again = generate_shards(tiny_bundle, given, store, **SMALL)
+    assert again.accepted == 60 and contents(store.folder) == whole | {"my_backup.tar": b"mine"}
+    first = next(path for path in sorted(store.folder.glob("0*.tar")))
+    first.unlink()
+    with pytest.raises(FolderError, match=f"{first.name} is missing"):
+        generate_shards(tiny_bundle, given, store, **SMALL)
+
+
+def test_files_of_others_stay_also_while_shards_are_made(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    given, store = plan(tiny_bundle), FolderStore(tmp_path / "s")
+    with pytest.raises(StoppedError):
+        generate_shards(tiny_bundle, given, store, progress=interrupt, **SMALL)
+    (store.folder / "my_backup.tar").write_bytes(b"mine")
+    generate_shards(tiny_bundle, given, store, **SMALL)
+    assert (store.folder / "my_backup.tar").read_bytes() == b"mine"
+
+
+def test_the_card_says_which_way_a_gate_goes(tiny_bundle: Bundle, tmp_path: Path) -> None:
+    generate_shards(tiny_bundle, plan(tiny_bundle), FolderStore(tmp_path / "s"), **SMALL)
+    gates = (tmp_path / "s" / "README.md").read_text()
+    assert re.search(r"Red 0\.\d\d, -Striped 0\.\d\d", gates), gates
+
+
+def interrupt(stage: str, done: int, total: int, remark: str = "") -> None:
+    os.kill(os.getpid(), signal.SIGINT)

@@ -8,6 +8,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
@@ -18,6 +19,7 @@ from cfgan.generate.batch_check import check_batch
 from cfgan.serve.app import create_app
 from cfgan.serve.limits import Limits
 from cfgan.serve.v1 import zipped
+from cfgan.serve.walk import walk
 from cfgan.serve.work import BusyError, Drawing, Served, Turns
 
 
@@ -197,3 +199,16 @@ def test_a_model_that_fails_is_logged_and_named_to_nobody(
     page, lines = client.get("/?n=1").text, client.post("/v1/generate", json={"count": 1}).text
     assert "The model failed on the way" in page and "Draws ran out" not in page
     assert json.loads(lines)["error"] and "secret" not in page + lines and caplog.text.count("/secret/place") == 2
+
+
+@pytest.mark.parametrize(("attribute", "place"), [("Red", -1), ("Striped", 0)])
+def test_a_walk_shows_the_person_that_the_page_showed(
+    client: TestClient, served: Served, attribute: str, place: int
+) -> None:
+    """Also where the attribute that changes is one that was asked for: latent and other attributes stay."""
+    spec = {"attributes": "Red,-Striped", "count": 1, "seed": 3}
+    line = json.loads(client.post("/v1/generate", json=spec).text.splitlines()[0])
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(line["png"]))), dtype=int)
+    cell = make_plan(spec, served.bundle.vocabulary, latents=served.bundle.latents).cells[0]
+    strip = walk(served, cell, line["draw"], attribute)
+    assert np.abs(np.asarray(Image.open(io.BytesIO(strip.faces[place])), dtype=int) - shown).max() <= 1

@@ -149,7 +149,13 @@ def test_the_same_spec_gives_the_same_bytes_also_after_a_stop(tiny_bundle: Bundl
     (some / f"{some.name}_0001.png.123.partial").write_bytes(b"half")  # what a killed write leaves
     with journal.open("ab") as handle:
         handle.write(b'{"role": "enrol')  # killed in the middle of a line
+    theirs = [tmp_path / "b" / "images" / ".DS_Store", some / "notes.txt", some / "s1.png"]
+    for path in theirs:
+        path.write_bytes(b"mine")
     build(tiny_bundle, tmp_path / "b", spec)
+    for path in theirs:
+        assert path.read_bytes() == b"mine", "what somebody else put there stays, and ends no build"
+        path.unlink()
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert not orphan.exists()
     before = contents(tmp_path / "b")
@@ -321,3 +327,10 @@ def test_what_is_not_verified_is_changed_at_full_strength(tiny_bundle: Bundle, t
     summary, _ = build(tiny_bundle, tmp_path / "t", {**TRANSECT, "verify": {"enabled": False}})
     assert {row["median_strength"] for row in summary.survival.values()} == {1.0}
     assert "Nothing was verified" in (tmp_path / "t" / "datasheet.md").read_text()
+
+
+def test_one_setting_of_identity_leaves_the_others_as_the_spec_has_them(tiny_bundle: Bundle) -> None:
+    spec = {"design": "matched", "identity": {"keep_fmr": 0.0001, "require_face": False}}
+    plan = make_testset_plan(spec, tiny_bundle.vocabulary, {"identity": {"screen": "none"}})
+    identity = plan.model.identity
+    assert (identity.keep_fmr, identity.require_face, identity.screen) == (0.0001, False, "none")
