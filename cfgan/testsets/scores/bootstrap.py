@@ -157,18 +157,20 @@ class Estimates:
     error: Floats
 
 
-def intervals(value: Floats, resampled: Floats, error: Floats) -> Estimates:
+def intervals(value: Floats, resampled: Floats, error: Floats, *, only_narrower: bool = True) -> Estimates:
     """Percentile intervals of resampled figures, their spread scaled down to ``error``; see the module.
 
     Args:
         value: (F,) the figures.
         resampled: (B, F); NaNs are left out.
         error: (F,) their standard errors.
+        only_narrower: False where the resamples lack a part of what the standard errors count.
     """
     known = np.isfinite(resampled).sum(axis=0) > 1
     filled = np.where(known, resampled, value)
     spread = np.nanstd(filled, axis=0)
-    scale = np.minimum(1.0, np.divide(error, spread, out=np.ones_like(error), where=spread > 0))
+    scale = np.divide(error, spread, out=np.ones_like(error), where=spread > 0)
+    scale = np.minimum(1.0, scale) if only_narrower else scale
     low, high = value + scale * (np.nanquantile(filled, _QUANTILES, axis=0) - value)
     return Estimates(value, np.where(known, low, np.nan), np.where(known, high, np.nan), error)
 

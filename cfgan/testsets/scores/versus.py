@@ -2,8 +2,9 @@
 
 Both are looked at where their false match rate is the same, each at its own threshold, since scores of two systems have
 no common scale. The difference of two error rates over the same comparisons is a mean of differences, comparison by
-comparison; its interval resamples subjects as those of a score report do (:mod:`cfgan.testsets.scores.bootstrap`).
-Differences of strata are tested together with Holm's correction.
+comparison; its interval resamples subjects as those of a score report do (:mod:`cfgan.testsets.scores.bootstrap`), its
+spread that of a standard error in which shared subjects and the choice of both thresholds are counted. All differences
+are tested together with Holm's correction.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from cfgan.testsets.scores.bootstrap import Means, intervals
 from cfgan.testsets.scores.comparisons import Comparisons
 from cfgan.testsets.scores.flags import holm
 from cfgan.testsets.scores.operating_points import OperatingPoint, at_rates, at_threshold, choose_reference
-from cfgan.testsets.scores.rates import Bools
-from cfgan.testsets.scores.rows import FEW, rate_masks
+from cfgan.testsets.scores.rates import Bools, Floats, threshold_at_fmr
+from cfgan.testsets.scores.rows import FEW, Masks, rate_masks
 from cfgan.testsets.scores.tables import ScoreTable
 
 FORMAT = "cfgan-versus/1"
+
+_STEPS = 1.5, 0.5  # of a false match rate, between which it is seen how error rates move with it
+_COLUMNS = 16  # rates whose errors are computed at a time: 100,000 comparisons need 13 MB
 
 
 def compare_systems(
@@ -77,8 +81,11 @@ def compare_systems(
         done += len(weights)
         if progress:
             progress("resampling subjects", done, resamples)
-    error = first.subjects.standard_errors(means.influence)
-    found = intervals(means.values, np.concatenate(resampled), error)
+    chosen = [
+        _of_thresholds(side, masks, each_side, threshold_from) for side, each_side in zip(sides, points, strict=True)
+    ]
+    error = _standard_errors(first, means, [(-1.0, *chosen[0]), (1.0, *chosen[1])])
+    found = intervals(means.values, np.concatenate(resampled), error, only_narrower=False)
     rows = []
     for k, (part, kind, mask) in enumerate(masks):
         row: dict[str, Any] = {"family": part[0], "name": part[1], "kind": kind.key, "error": kind.error}
@@ -121,6 +128,47 @@ def _points(
     if not points:
         raise InputError("there are no non-mated comparisons to choose thresholds on.", field="--threshold")
     return points
+
+
+def _of_thresholds(
+    side: Comparisons, masks: Masks, points: Sequence[OperatingPoint], threshold_from: str | None
+) -> tuple[list[Floats], Floats]:
+    """How the choice of a threshold moves error rates: it is where the reference comparisons, which might have been
+    others, reach a false match rate.
+
+    Returns:
+        Of each point (n,), what each comparison adds to the error of that false match rate, 0 at one's own threshold;
+        and (R x P,), by how much each error rate, point by point, rises with it.
+    """
+    noise, slopes = [], np.zeros((len(masks), len(points)))
+    for j, point in enumerate(points):
+        if point.fixed == "threshold":
+            noise.append(np.zeros(len(side.score)))
+            continue
+        reference = choose_reference(side, threshold_from).mask
+        known = side.score[reference]
+        noise.append(np.where(reference, (side.score >= side.own(point.threshold)) - point.target, 0.0) / len(known))
+        low, high = (threshold_at_fmr(known, min(step * point.target, 0.99)) for step in _STEPS)
+        moved = float((known >= high).mean() - (known >= low).mean())
+        for k, (_, kind, mask) in enumerate(masks):
+            scores = side.score[mask]
+            accepted = float((scores >= high).mean() - (scores >= low).mean())
+            slopes[k, j] = (-accepted if kind.positive else accepted) / moved if moved else 0.0
+    return noise, slopes.ravel()
+
+
+def _standard_errors(
+    comparisons: Comparisons, means: Means, chosen: Sequence[tuple[float, list[Floats], Floats]]
+) -> Floats:
+    """(F,) cluster-robust standard errors of differences of rates, the choice of thresholds among what makes them."""
+    influence, found = means.influence.tocsc(), []
+    for start in range(0, influence.shape[1], _COLUMNS):
+        part = influence[:, start : start + _COLUMNS].toarray()
+        for sign, noise, slopes in chosen:
+            for k in range(part.shape[1]):
+                part[:, k] -= sign * slopes[start + k] * noise[(start + k) % len(noise)]
+        found.append(comparisons.subjects.standard_errors(part))
+    return np.concatenate(found)
 
 
 def _rate(a: OperatingPoint, b: OperatingPoint, mask: Bools, value: float, low: float, high: float) -> dict[str, Any]:

@@ -23,3 +23,13 @@ def test_copies_are_found_and_fresh_faces_are_not_blamed() -> None:
     found = closeness(nearest_distances(copies, training), held_out)
     assert found["share_closer"] == pytest.approx(0.25, abs=0.005)
     assert np.sum(np.diff(found["histogram"]["edges"]) * found["histogram"]["generated"]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("held_out", [24, 192, 3000])
+def test_what_is_expected_of_no_copies_is_what_no_copies_give(held_out: int) -> None:
+    rng, shares = np.random.default_rng(1), []
+    for _ in range(200):
+        found = closeness(rng.normal(size=2000) ** 2, rng.normal(size=held_out) ** 2)
+        shares.append(found["share_closer"])
+    assert found["expected"] == found["nearer"] / (held_out + 1)
+    assert np.mean(shares) == pytest.approx(found["expected"], rel=0.2)

@@ -94,3 +94,15 @@ def test_separated_scores_have_no_error_and_swapped_ones_nothing_else() -> None:
     assert det_curve(high, low).eer == 0 and det_curve(low, high).eer == 1
     corners = det_curve(high, low).thinned(4)
     assert len(corners) == 4 and corners[-1] == {"threshold": None, "fmr": 0.0, "fnmr": 1.0}
+
+
+def test_a_thinned_curve_is_drawn_through_the_equal_error_rate() -> None:
+    rng = np.random.default_rng(0)
+    curve = det_curve(rng.normal(5.4, 1, 10_000), rng.normal(0, 1, 10_000))
+    corners = curve.thinned(200)
+    assert len(corners) <= 200 and (corners[0]["fmr"], corners[-1]["fmr"]) == (1, 0)
+    fmr, fnmr = (np.array([corner[key] for corner in corners]) for key in ("fmr", "fnmr"))
+    k = int(np.argmax(fnmr >= fmr))
+    share = (fmr[k - 1] - fnmr[k - 1]) / ((fmr[k - 1] - fnmr[k - 1]) + (fnmr[k] - fmr[k]))
+    drawn = fmr[k - 1] + share * (fmr[k] - fmr[k - 1])
+    assert curve.eer < 0.006 and drawn == pytest.approx(curve.eer, rel=0.05)
