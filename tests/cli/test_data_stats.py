@@ -39,6 +39,7 @@ def test_terminal_json_and_report_say_the_same(planted: Planted, tmp_path: Path)
     assert quiet.exit_code == 0 and quiet.stdout == ""
 
 
+@pytest.mark.slow
 def test_labels_alone_and_without_images(planted: Planted) -> None:
     alone = json.loads(run(planted.labels, "--json", "--columns", "Hat,round").stdout)
     assert [row["name"] for row in alone["attributes"]] == ["Hat", "Round"] and alone["images"] is None

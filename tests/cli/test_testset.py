@@ -33,6 +33,7 @@ def spec(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_build_then_score_with_the_baseline(tiny_bundle: Bundle, tmp_path: Path, spec: Path) -> None:
     build = ["testset", "build", spec, "--bundle", tiny_bundle.path, "--out", tmp_path / "t"]
     value = json.loads(run(*build, "--json").stdout)

@@ -71,6 +71,7 @@ def test_csv_on_stdout_messages_on_stderr(bundle: Bundle, faces: Path) -> None:
     assert len(table(run(bundle, faces, "--no-recursive").stdout)) == 4
 
 
+@pytest.mark.slow
 def test_a_request_limits_the_columns_and_is_counted(bundle: Bundle, faces: Path, tmp_path: Path) -> None:
     result = run(bundle, faces, "-a", "Red", "-a", "-Cat", "--out", tmp_path / "new" / "t.csv")
     assert result.exit_code == 0 and result.stdout == ""

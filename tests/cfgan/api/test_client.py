@@ -32,6 +32,7 @@ def url(model: cfgan.Model) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.slow
 def test_faces_are_those_of_the_local_model(model: cfgan.Model, url: str) -> None:
     remote = cfgan.connect(url + "/")
     assert (remote.name, remote.digest, remote.size) == (model.name, model.digest, model.size)
@@ -136,6 +137,7 @@ def test_a_proxy_is_not_asked_for_this_machine(url: str, monkeypatch: pytest.Mon
     assert cfgan.connect(url).name == "tiny"
 
 
+@pytest.mark.slow
 def test_neither_an_engine_nor_torch_is_loaded(url: str) -> None:
     code = (
         f"import sys, cfgan\nassert len(cfgan.connect({url!r}).generate('Red', count=2)) == 2\n"

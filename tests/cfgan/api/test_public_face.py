@@ -38,6 +38,7 @@ def _is_error(name: str) -> bool:
     return isinstance(found, type) and issubclass(found, Exception)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", documented())
 def test_examples_run(name: str, model: cfgan.Model, tmp_path: Path) -> None:
     pairs = draw_pairs(30)
@@ -143,6 +144,7 @@ def test_images_that_cannot_be_read_are_named(model: cfgan.Model, tmp_path: Path
     assert table["verifier.Red"].isna().tolist() == [False, True] and not readings.meets[1]
 
 
+@pytest.mark.slow
 def test_a_score_without_a_value_is_a_failure_to_acquire(tmp_path: Path) -> None:
     pairs = draw_pairs(30)
     testset = make_set(tmp_path / "set", pairs).path

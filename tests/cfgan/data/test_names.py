@@ -86,6 +86,7 @@ def test_a_table_that_names_none_of_the_images() -> None:
         LabelTable(Path("t.csv"), Vocabulary(("Red",)), labels).match(["q.png"])
 
 
+@pytest.mark.slow
 def test_ten_thousand_people_with_pictures_of_the_same_names() -> None:
     files = [f"{person}/{k}.png" for person in range(10_000) for k in range(3)]
     assert rows([f"/set/{file}" for file in reversed(files)], files) == list(range(len(files)))[::-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image, ImageDraw
 from typer.testing import CliRunner
 
@@ -77,6 +78,7 @@ def heads(folder: Path, count: int) -> None:
         picture.point(lambda v: min(255, v + 3)).save(where / f"again{k * 7919 % 1000:03d}.png")
 
 
+@pytest.mark.slow
 def test_near_duplicates_are_found_and_kept_in_one_split(tmp_path: Path) -> None:
     heads(tmp_path / "photos", 100)
     source = open_source(tmp_path / "photos")

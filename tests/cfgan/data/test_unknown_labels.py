@@ -108,6 +108,7 @@ def test_a_loss_over_nothing_known_is_zero_and_graded_labels_are_targets() -> No
     torch.testing.assert_close(best.grad, torch.zeros(1, 2), atol=1e-7, rtol=0)
 
 
+@pytest.mark.slow
 def test_figures_and_calibration_leave_unknown_and_halfway_labels_out() -> None:
     rng = np.random.default_rng(0)
     labels = np.where(rng.random((400, 2)) < 0.5, 1.0, -1.0).astype(np.float32)

@@ -58,6 +58,7 @@ def drawn(store: PackedDataset) -> np.ndarray:
     return (real // 2 + 120).astype(np.uint8)  # paler than real ones
 
 
+@pytest.mark.slow
 def test_each_figure_stands_beside_that_of_real_images(store: PackedDataset, drawn: np.ndarray) -> None:
     found = measure_realism(store, "validation", drawn, [Means()], detector=Bright())  # type: ignore[arg-type]
     (network,) = found.networks
@@ -73,6 +74,7 @@ def test_each_figure_stands_beside_that_of_real_images(store: PackedDataset, dra
     assert set(found.to_dict()) == {"networks", "crops", "faces"}
 
 
+@pytest.mark.slow
 def test_features_that_the_generator_was_trained_over_are_marked(store: PackedDataset, drawn: np.ndarray) -> None:
     for trained_over, marked in ((["means"], True), (["m" * 64], True), (["others"], False)):
         found = measure_realism(store, "validation", drawn, [Means()], trained_over=trained_over)

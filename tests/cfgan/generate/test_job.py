@@ -117,6 +117,7 @@ def test_an_interrupted_batch_resumes_to_the_same_bytes(
     assert contents(out) == contents(tmp_path / "whole") and check_batch(out) == []
 
 
+@pytest.mark.slow
 def test_a_stopped_batch_can_be_closed_with_what_it_has(
     tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

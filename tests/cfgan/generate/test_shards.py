@@ -146,6 +146,7 @@ def record(cell: CellSchedule, shard: Shard, passing: list[int]) -> ShardRecord:
     return ShardRecord(shard.cell, shard.number, shard.limit, "f", len(inside), 1, "", vars(CellTally(taken)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(st.sets(st.integers(0, 511)), st.integers(1, 200), st.integers(1, 6), st.randoms(use_true_random=False))
 def test_the_first_faces_that_pass_count_whoever_is_quick(
@@ -251,6 +252,7 @@ def test_a_place_that_holds_other_things_is_left_alone(tiny_bundle: Bundle, tmp_
         generate_shards(tiny_bundle, plan(tiny_bundle), out, draws=100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["bit", "short", "missing", "more", "index", "about"])
 def test_damage_is_noticed(tiny_bundle: Bundle, tmp_path: Path, damage: str) -> None:
     out = FolderStore(tmp_path / "s")
@@ -324,6 +326,7 @@ def test_webdataset_reads_tar(tiny_bundle: Bundle, tmp_path: Path) -> None:
     assert samples[0][0].size == (16, 16) and samples[0][1]["requested"] == {"Red": 1, "Striped": -1}
 
 
+@pytest.mark.slow
 def test_the_command(tiny_bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "s"
     line = ["generate", "-a", "Red", "-n", "40", "--bundle", str(tiny_bundle.path), "--out", str(out)]

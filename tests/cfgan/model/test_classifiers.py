@@ -35,6 +35,7 @@ def test_bundle_check_loads_each_network_that_there_is(tmp_path: Path, tiny_bund
     assert result.exit_code == 1 and f"the {part} does not load" in " ".join(result.stderr.split())
 
 
+@pytest.mark.slow
 def test_classifiers_stand_by_their_role(
     tmp_path: Path, tiny_bundle: Bundle, vocabulary: Vocabulary, prior: Prior
 ) -> None:

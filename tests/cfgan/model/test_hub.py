@@ -84,6 +84,7 @@ def server(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         thread.join()
 
 
+@pytest.mark.slow
 def test_an_address_opens_the_same_bundle(server: Hub, tiny_bundle: Bundle) -> None:
     model = cfgan.load("owner/tiny@main")
     assert model.digest == tiny_bundle.digest and model.bundle.path.name == COMMIT
@@ -98,6 +99,7 @@ def test_an_address_opens_the_same_bundle(server: Hub, tiny_bundle: Bundle) -> N
     assert (f"owner/tiny@{COMMIT}", tiny_bundle.digest) in [(row["name"], row["digest"]) for row in listed]
 
 
+@pytest.mark.slow
 def test_pull_writes_a_folder_and_leaves_others_alone(server: Hub, tiny_bundle: Bundle, tmp_path: Path) -> None:
     out = tmp_path / "mine"
     told = CliRunner().invoke(app, ["bundle", "pull", "owner/tiny@main", "--out", str(out)])

@@ -101,6 +101,7 @@ def test_lfw_holds_equal_folds_only(tmp_path: Path) -> None:
     assert any("All are of one kind" in note for note in about["notes"])
 
 
+@pytest.mark.slow
 def test_the_draw_of_balance_favours_no_stratum(tmp_path: Path) -> None:
     """Three of each five stay; over many sets the last comparisons, of another stratum, stay as often as the first."""
     kept: Counter[str] = Counter()

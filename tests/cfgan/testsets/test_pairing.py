@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ def test_shares_add_up_and_are_in_proportion(counts: dict[str, int], total: int)
         assert abs(shares.get(name, 0) - total * count / sum(counts.values())) < 1
 
 
+@pytest.mark.slow
 def test_thresholds_chosen_on_some_people_hold_for_others() -> None:
     rng = np.random.default_rng(1)
     people = np.repeat(np.arange(200), 3)

@@ -57,6 +57,7 @@ def scored(tmp_path: Path) -> tuple[OpenedSet, np.ndarray]:
     return testset, simulate(testset.pairs, 3)
 
 
+@pytest.mark.slow
 def test_the_measure_that_predicts_failures_comes_first(scored: tuple[OpenedSet, np.ndarray]) -> None:
     testset, score = scored
     poor = {pair.b: float(value) for pair, value in zip(testset.pairs, score, strict=True) if pair.mated != "0"}
@@ -86,6 +87,7 @@ def test_a_comparison_is_as_good_as_its_worse_image_and_unknown_where_one_is(
     assert found[0] == 12.5 and np.isnan(found).any()
 
 
+@pytest.mark.slow
 def test_sets_without_such_columns_have_no_curve(scored: tuple[OpenedSet, np.ndarray]) -> None:
     testset, score = scored
     data = score_pairs(testset, score, Settings(resamples=20))

@@ -106,6 +106,7 @@ def test_presumed_mated_pairs_stand_apart(tmp_path: Path) -> None:
     assert any(note.startswith("Presumed mated") for note in data["notes"])
 
 
+@pytest.mark.slow
 def test_what_a_change_does_is_measured_face_by_face(tmp_path: Path) -> None:
     """Faces differ far more than the change does: only inside the groups can it be seen."""
     pairs = [p for p in draw_pairs(80) if p.mated == "presumed"]
@@ -182,6 +183,7 @@ def detection_items(n: int = 120) -> list[Item]:
     return attacks + [Item(f"i{n + k:06d}", "", "bona_fide", kinds[k % 2], k % 4 + 1) for k in range(n)]
 
 
+@pytest.mark.slow
 def test_a_detection_set_gives_apcer_at_bpcer_and_the_other_way_round(tmp_path: Path) -> None:
     items = detection_items()
     opened = make_set(tmp_path / "s", items, "detection")

@@ -44,6 +44,7 @@ def test_shares_that_are_no_binary_fractions_are_counted_as_a_person_would() -> 
     assert false_match_rate(np.arange(100.0), threshold_at_fmr(np.arange(100.0), 0.29)) == 0.29
 
 
+@pytest.mark.slow
 @given(scores, scores)
 def test_the_curve_is_that_of_scikit_learn(mated: np.ndarray, non_mated: np.ndarray) -> None:
     curve = det_curve(mated, non_mated)

@@ -66,6 +66,7 @@ def test_two_systems_of_equal_strength_are_rarely_said_to_differ(opened: OpenedS
     assert flagged <= 3
 
 
+@pytest.mark.slow
 def test_what_one_system_has_no_score_for_is_left_out_and_counted(opened: OpenedSet, tmp_path: Path) -> None:
     first, second = simulate(opened.pairs, 4), simulate(opened.pairs, 5)
     names = [pair.pair for pair in opened.pairs]

@@ -94,6 +94,7 @@ def test_calibration_recovers_a_known_distortion() -> None:
     assert expected_calibration_error(raw, labels[:, 0] > 0) > 0.05
 
 
+@pytest.mark.slow
 def test_figures_of_a_perfect_a_blind_and_a_partly_labelled_attribute() -> None:
     rng = np.random.default_rng(0)
     labels = np.where(rng.random((2000, 3)) < 0.3, 1.0, -1.0)

@@ -110,6 +110,7 @@ def test_the_scaling_with_the_smaller_error_is_taken() -> None:
         assert calibration.intercept[0] == 0
 
 
+@pytest.mark.slow
 def test_the_bundle_s_gate_is_not_given_for_a_value_that_hardly_any_real_face_carries(
     tmp_path: Path, vocabulary: Vocabulary, prior: Prior
 ) -> None:

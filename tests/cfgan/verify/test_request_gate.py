@@ -74,6 +74,7 @@ def test_four_in_five_faces_that_carry_a_common_request_pass(wanted: tuple[bool,
         assert pass_rate(read, asked, least) == pytest.approx(GATE_RECALL, abs=0.04)
 
 
+@pytest.mark.slow
 def test_a_rare_combination_is_not_starved_by_what_its_values_are_like_elsewhere() -> None:
     read = readings(6000, 0.012)  # about 36 hats on women
     least = request_thresholds(*read[:2], HAT, read[2])
@@ -89,6 +90,7 @@ def test_a_rare_combination_is_not_starved_by_what_its_values_are_like_elsewhere
     assert (probability[men] >= least).all(1).mean() < 0.02
 
 
+@pytest.mark.slow
 def test_the_fewer_faces_carry_a_request_the_more_its_values_count_alone() -> None:
     few, more = readings(6000, 0.003), readings(6000, 0.014)
     thresholds = [request_thresholds(*read[:2], HAT, read[2])[FEMALE] for read in (few, more)]

@@ -32,6 +32,7 @@ def readings(n: int, share: float, shift: float, seed: int = 0) -> tuple[np.ndar
     return 1 / (1 + np.exp(-logit)), truth
 
 
+@pytest.mark.slow
 def test_fifty_images_find_a_threshold_that_holds_on_others() -> None:
     gains = []
     for seed in range(10):

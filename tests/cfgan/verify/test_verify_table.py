@@ -58,6 +58,7 @@ def test_csv_quotes_what_it_must(readings: tuple[Columns, Readings], tmp_path: P
     ]
 
 
+@pytest.mark.slow
 def test_parquet(readings: tuple[Columns, Readings], tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     columns, chunk = readings
