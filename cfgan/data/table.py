@@ -91,7 +91,7 @@ def read_labels(
     vocabulary: Vocabulary | None = None,
     *,
     ignore_unknown: bool = False,
-    field: str = "--labels",
+    field: str = "path",
 ) -> LabelTable:
     """Read a label table.
 

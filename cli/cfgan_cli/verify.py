@@ -131,7 +131,7 @@ def verify(
         frame = "align" if align else crop
         own = None if calibrate is not None else _own(calibration, opened, by, frame)
         columns = choose_columns(opened, by, ",".join(item.removeprefix("=") for item in attrs) if attrs else None, own)
-        known = _labels(labels or calibrate, opened, ignore_unknown)
+        known = _labels(labels, calibrate, opened, ignore_unknown)
         found = find_images(paths, recursive=recursive, archives=True)
         names = [file.name for file in found.files]
         fit = None if calibrate is None else CalibrationFit(opened, columns, known, names, frame)
@@ -222,12 +222,13 @@ def _check_output(out: Path | None, labels: Path | None, force: bool) -> None:
     _refuse_labels(out, labels, "--out")
 
 
-def _labels(path: Path | None, bundle: Bundle, ignore_unknown: bool) -> Any:
+def _labels(labels: Path | None, calibrate: Path | None, bundle: Bundle, ignore_unknown: bool) -> Any:
     from cfgan.data.table import read_labels
     from cfgan.errors import InputError
 
-    if path is not None:
-        return read_labels(path, vocabulary=bundle.vocabulary, ignore_unknown=ignore_unknown)
+    for path, field in ((labels, "--labels"), (calibrate, "--calibrate")):
+        if path is not None:
+            return read_labels(path, vocabulary=bundle.vocabulary, ignore_unknown=ignore_unknown, field=field)
     if ignore_unknown:
         raise InputError("needs --labels or --calibrate.", field="--ignore-unknown")
     return None

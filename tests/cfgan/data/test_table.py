@@ -79,7 +79,7 @@ def test_the_official_file(tmp_path: Path) -> None:
     chosen = read_labels(path, Columns(labels=["Round", "red"]))
     assert chosen.vocabulary.names == ("Round", "Red") and len(chosen.labels) == 5
     path.write_text("5\nRed\na.jpg 7\n")
-    with pytest.raises(DataError, match="^--labels: list_attr_celeba.txt: line 3"):
+    with pytest.raises(DataError, match="^path: list_attr_celeba.txt: line 3"):
         read_labels(path, vocabulary=V)
 
 
