@@ -98,7 +98,7 @@ def require_same_networks(shape: GanShape, bundle: Bundle) -> None:
         if key == "attributes" or mine == value or (key == "refine" and set(mine) >= set(value)):
             continue  # further refinements start as the identity
         if key in ("width", "least_channels") and mine > value:
-            require_widening(bundle, shape)
+            require_widening(bundle, key, value, mine)
             continue
         shown = json.dumps(list(value) if isinstance(value, tuple) else value)
         grown = "" if shape.size == bundle.size else f"for images of {shape.size} pixels "

@@ -26,15 +26,16 @@ _PAIRS = re.compile(r"(^|\.)modulation\.(weight|bias)$")
 """Rows of which the first half are scales and the second half shifts."""
 
 
-def require_widening(bundle: Bundle, shape: GanShape) -> None:
-    """Raise ConfigError unless networks of a wider shape can be a bundle's, widened."""
+def require_widening(bundle: Bundle, key: str, known: int, asked: int) -> None:
+    """Raise ConfigError unless a bundle's networks can have more channels: ``asked`` of a setting, ``width`` or
+    ``least_channels``, instead of ``known``."""
     if bundle.shape.family != "dcgan":
         why = f"the {bundle.shape.family} family cannot be widened"
     elif bundle.shape.spectral_norm:
         why = "under a spectral norm its discriminator cannot be widened"
     else:
         return
-    raise ConfigError(f"{why}; say --set width={bundle.shape.width}.", field="width", value=shape.width)
+    raise ConfigError(f"{why}; say --set {key}={known}.", field=key, value=asked)
 
 
 def widening_sentence(bundle: Bundle, shape: GanShape) -> str:

@@ -89,3 +89,16 @@ def test_a_run_may_be_wider_than_its_bundle_and_never_narrower(tmp_path: Path) -
     assert widening_sentence(source, mine) == "" and heads_sentence(source, "efficientnet-lite0", 64) == ""
     with pytest.raises(ConfigError, match="width"):
         require_same_networks(replace(mine, width=mine.width // 2), source)
+
+
+@pytest.mark.parametrize(("key", "known", "asked"), [("width", 8, 16), ("least_channels", 0, 32)])
+def test_what_cannot_be_widened_names_the_setting_that_asks_for_it(
+    tmp_path: Path, key: str, known: int, asked: int
+) -> None:
+    names = ("Red", "Round", "Cat")
+    counts = np.full((3, 3), 5, dtype=np.int64)
+    prior = Prior(Vocabulary(names), np.zeros(3), np.zeros((3, 3)), counts, 2 * counts, 10)
+    made = make_bundle(tmp_path / "bundle", prior.vocabulary, prior)
+    source = replace(made, config={**made.config, "generator": {**made.config["generator"], "spectral_norm": True}})
+    with pytest.raises(ConfigError, match=f"^{key}: .*cannot be widened; say --set {key}={known}"):
+        require_same_networks(replace(source.shape, **{key: asked}), source)
