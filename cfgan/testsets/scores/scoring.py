@@ -260,6 +260,9 @@ def _notes(data: dict[str, Any], comparisons: Comparisons, testset: Testset) -> 
         notes.append(f"{count:,} {unit}s had no row and were counted as failures, as --allow-missing asks.")
     if count := data["scores"]["without_score"]:
         notes.append(f"{count:,} {unit}s have no score: they are counted as failures, not in the error rates.")
+    for kind in comparisons.kinds:
+        if (of := comparisons.of(kind)).any() and not (of & comparisons.scored).any():
+            notes.append(f"None of the {int(of.sum()):,} {kind.name} {unit}s has a score: there is no {kind.error}.")
     if comparisons.unfilled:
         notes.append(f"{comparisons.unfilled:,} slots for your own images were left empty.")
     if any(point["fixed"] != "threshold" and not point["cross_validated"] for point in data["points"]):

@@ -260,3 +260,11 @@ def test_failures_that_fall_on_a_few_of_all_parts_are_no_flag(opened: OpenedSet)
         rows = score_pairs(opened, scores, Settings(threshold=2.0, resamples=2))["rows"]
         flags += any(row["failure_flag"] or row["flag"] for row in rows)
     assert flags <= 3
+
+
+def test_a_kind_of_which_nothing_has_a_score_is_named(opened: OpenedSet) -> None:
+    scores = simulate(opened.pairs, 1)
+    mated = np.array([pair.mated != "0" for pair in opened.pairs])
+    scores[mated] = np.nan
+    data = score_pairs(opened, scores, FEW)
+    assert f"None of the {mated.sum()} presumed mated comparisons has a score: there is no FNMR." in data["notes"]
