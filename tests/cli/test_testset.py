@@ -60,6 +60,7 @@ def test_build_then_score_with_the_baseline(tiny_bundle: Bundle, tmp_path: Path,
     assert scores == {pair.pair: pytest.approx(pair.similarity, abs=1e-5) for pair in found.pairs}
 
 
+@pytest.mark.slow
 def test_without_the_embedder_there_is_no_similarity(tiny_bundle: Bundle, tmp_path: Path, spec: Path) -> None:
     build = ["testset", "build", spec, "--bundle", tiny_bundle.path, "--out", tmp_path / "t", "--no-identity"]
     refused = run(*build)

@@ -165,6 +165,7 @@ def test_a_batch_against_its_own_requests(bundle: Bundle, tmp_path: Path) -> Non
     assert judged.exit_code == 0 and "by the judge of tiny" in judged.stdout and "decides which" not in judged.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -223,6 +224,7 @@ def test_ctrl_c_exits_130_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["faces"]
 
 
+@pytest.mark.slow
 def test_help_does_not_load_torch() -> None:
     code = (
         "import sys\nfrom cfgan_cli.app import app\nsys.argv = ['cfgan', 'verify', '--help']\n"

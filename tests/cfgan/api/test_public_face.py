@@ -60,6 +60,7 @@ def test_every_public_name_says_what_it_is() -> None:
         getattr(cfgan, "lod")  # noqa: B009
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_loaded_before_something_computes(tiny_bundle: Bundle) -> None:
     code = (
         "import sys, cfgan\n"
@@ -71,6 +72,7 @@ def test_nothing_heavy_is_loaded_before_something_computes(tiny_bundle: Bundle) 
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_python_m_cfgan_is_the_command_line() -> None:
     run = subprocess.run([sys.executable, "-m", "cfgan", "--version"], capture_output=True, text=True, timeout=60)
     assert run.stdout.strip() == f"cfgan {cfgan.__version__}" and run.returncode == 0
@@ -175,6 +177,7 @@ def test_errors_name_parameters_and_not_options(model: cfgan.Model, tmp_path: Pa
         assert raised.value.field == field and str(raised.value).startswith(f"{field}: ")
 
 
+@pytest.mark.slow
 def test_a_home_folder_is_meant_wherever_a_path_is_given(
     model: cfgan.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

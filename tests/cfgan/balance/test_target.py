@@ -44,6 +44,7 @@ def counts(plan: BalancePlan, labels: np.ndarray) -> dict[str, int]:
     return {format_request(need.request): int(meets(labels, need.request, V).sum()) for need in plan.needs}
 
 
+@pytest.mark.slow
 @given(LABELS, st.fractions(Fraction(1, 50), Fraction(49, 50), max_denominator=100))
 def test_a_ratio_is_reached_exactly_or_no_number_of_faces_comes_nearer(
     rows: list[list[float]], share: Fraction
@@ -95,6 +96,7 @@ def test_too_many_faces_are_refused() -> None:
         plan_balance(Ratio("Red", Fraction(999_999_999, 1_000_000_000)), of(1, 100), V)
 
 
+@pytest.mark.slow
 @given(LABELS, st.lists(st.sampled_from(V.names), min_size=1, max_size=3, unique=True))
 def test_combinations_become_equal_without_dropping_a_row(rows: list[list[float]], names: list[str]) -> None:
     labels, target = table(rows), Equal(tuple(names))
@@ -121,6 +123,7 @@ def test_impossible_combinations_stay_and_are_named() -> None:
     assert achieved(plan.target, counts(plan, after(plan, labels))) == {"least": 0, "most": 2, "reached": False}
 
 
+@pytest.mark.slow
 @given(
     LABELS,
     st.lists(

@@ -170,6 +170,7 @@ def test_wrong_wishes_are_refused() -> None:
             drawn_faces(**{"seed": 0, "size": 32, **arguments})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_store_or_a_folder(tmp_path: Path) -> None:
     arguments = ["data", "draw", "-n", "20", "--size", "32", "--seed", "2"]
     done = CliRunner().invoke(app, [*arguments, "--out", str(tmp_path / "store")])

@@ -127,6 +127,7 @@ def test_two_columns_of_one_name_are_refused(tmp_path: Path) -> None:
         table(tmp_path, "file,Very Big,very_big\na.png,1,0\n")
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from(["1", "0", "", "true", "no", "nan", "0.25"]), min_size=1, max_size=30))
 def test_an_empty_cell_is_never_an_answer(cells: list[str]) -> None:
     labels = read_values(pd.DataFrame({"A": cells}), "zero-one", name="t")[:, 0]
@@ -346,6 +347,7 @@ def test_without_torchvision_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         read_source("torchvision:MNIST", Options(root=tmp_path))
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     draw(tmp_path / "images", [f"{i}.png" for i in range(30)])
     (tmp_path / "l.csv").write_text("file,Red,Round\n" + "".join(f"{i}.png,{i % 2},\n" for i in range(30)))

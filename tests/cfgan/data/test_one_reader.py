@@ -357,6 +357,7 @@ def test_the_commands_themselves(folder: Path, tmp_path: Path, tiny_bundle: Bund
     assert "2 attributes, fitted on 2 label rows" in fitted
 
 
+@pytest.mark.slow
 def test_a_prior_of_one_attribute(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file,Red\n" + "".join(f"{k}.png,{k % 2}\n" for k in range(40)))
     arguments = ["train", "prior", "--labels", str(tmp_path / "t.csv"), "--out", str(tmp_path / "p.safetensors")]

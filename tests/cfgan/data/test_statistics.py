@@ -56,6 +56,7 @@ def test_counts_are_those_of_plain_counting(labels: np.ndarray) -> None:
     assert missing.empty == (gaps == labels.shape[1]).sum()
 
 
+@pytest.mark.slow
 @given(LABELS)
 @settings(deadline=None)
 def test_phi_is_the_correlation_over_the_rows_where_both_are_known(labels: np.ndarray) -> None:

@@ -228,6 +228,7 @@ def test_json(tmp_path: Path) -> None:
             read_labels(write(tmp_path, text, name))
 
 
+@pytest.mark.slow
 @given(st.text(max_size=80))
 @settings(deadline=None, max_examples=150)
 def test_any_text_is_a_table_or_one_sentence(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:

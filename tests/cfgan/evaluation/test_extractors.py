@@ -83,6 +83,7 @@ def test_efficientnet_sees_a_palace_in_a_photograph_of_one() -> None:
     assert extractor.digest == EfficientNetExtractor().digest and extractor.name == "efficientnet-lite0"
 
 
+@pytest.mark.slow
 @needs_weights
 def test_features_do_not_depend_on_the_batch() -> None:
     extractor, images = EfficientNetExtractor(), levels(5)

@@ -283,6 +283,7 @@ def test_a_start_that_was_killed_can_be_made_again(tiny_bundle: Bundle, tmp_path
     assert check_batch(out) == []
 
 
+@pytest.mark.slow
 def test_leftovers_of_a_killed_end_are_removed(tiny_bundle: Bundle, tmp_path: Path) -> None:
     out, whole = tmp_path / "b", tmp_path / "whole"
     generate(tiny_bundle, plan(tiny_bundle), whole)

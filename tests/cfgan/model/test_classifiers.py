@@ -18,6 +18,7 @@ from cfgan.networks.judge import JudgeShape
 from cfgan_cli.app import app
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["judge", "guide", "heads"])
 def test_bundle_check_loads_each_network_that_there_is(tmp_path: Path, tiny_bundle: Bundle, part: str) -> None:
     """Checksums that fit say nothing of weights that no network has."""

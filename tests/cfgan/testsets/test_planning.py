@@ -14,6 +14,7 @@ from cfgan.testsets.spec import make_testset_plan
 from cfgan_cli.app import app
 
 
+@pytest.mark.slow
 @given(st.floats(1e-6, 0.2), st.floats(0.5, 0.999))
 def test_so_many_comparisons_without_an_error_are_just_enough(fmr: float, confidence: float) -> None:
     pairs = plan_size(fmr, confidence).pairs

@@ -232,6 +232,7 @@ def test_attacks_alone_need_a_threshold(tmp_path: Path) -> None:
         join_scores(opened, missing, distance=False, allow_missing=False)
 
 
+@pytest.mark.slow
 def test_a_part_of_which_nothing_has_a_score_is_the_worst_and_not_forgotten(opened: OpenedSet, tmp_path: Path) -> None:
     """A system that takes no face with a mask fails on all of them."""
     scores = simulate(opened.pairs, 1)
@@ -252,6 +253,7 @@ def test_a_part_of_which_nothing_has_a_score_is_the_worst_and_not_forgotten(open
     assert gated.exit_code == 1 and "Male (no score)" in gated.output, gated.output
 
 
+@pytest.mark.slow
 def test_failures_that_fall_on_a_few_of_all_parts_are_no_flag(opened: OpenedSet) -> None:
     flags = 0
     for seed in range(20):

@@ -56,6 +56,7 @@ def test_the_curve_is_that_of_scikit_learn(mated: np.ndarray, non_mated: np.ndar
         assert curve.fnmr[k] == pytest.approx(false_non_match_rate(mated, threshold))
 
 
+@pytest.mark.slow
 @given(scores, scores)
 def test_the_equal_error_rate_is_where_scikit_learns_curve_meets_the_diagonal(
     mated: np.ndarray, non_mated: np.ndarray

@@ -34,6 +34,7 @@ def row(data: dict, family: str, name: str, kind: str = "0") -> dict:
     return found
 
 
+@pytest.mark.slow
 def test_a_system_that_is_worse_on_one_stratum_is_said_to_be_and_on_no_other(opened: OpenedSet, tmp_path: Path) -> None:
     first = simulate(opened.pairs, 1)
     weak = np.array([pair.stratum == "Eyeglasses" for pair in opened.pairs])

@@ -69,6 +69,7 @@ def test_graded_and_free_attributes_are_not_gated() -> None:
     assert gate({}).sees(np.zeros((4, 3), np.float32)).all(1).all()
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.floats(0.01, 0.99), st.booleans()), min_size=2, max_size=30).filter(
         lambda rows: len({truth for _, truth in rows}) == 2
