@@ -51,6 +51,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def test_an_included_page_keeps_its_links_into_the_documentation() -> None:
+    """On the site they are looked for beside the page that includes it, unless that says otherwise."""
+    for page in ROOT.glob("docs/*.md"):
+        for name, options in re.findall(r"```{include} (\S+)\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+            linked = "](docs/" in (page.parent / name).read_text(encoding="utf-8")
+            assert not linked or ":relative-docs: docs/" in options, page.name
+
+
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_links_lead_somewhere(page: Path) -> None:
     for link in _LINK.findall(prose(page)):

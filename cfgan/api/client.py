@@ -102,8 +102,8 @@ class RemoteModel:
         :class:`cfgan.CfganWarning`, and ``complete`` is False.
 
         Args:
-            request, spec, count, seed, unspecified, vary, threshold, precision, max_draws, verify, truncation,
-                same_latents: see :meth:`cfgan.Model.generate`. A spec file is read here.
+            request: this and all that is not named here: see :meth:`cfgan.Model.generate`.
+            spec: a file is read here, not by the server.
             progress: called with faces accepted and wanted as they arrive.
 
         Raises:
