@@ -233,9 +233,7 @@ def score(
     key = "item" if detection else "pair"
     names, optional = names_of(opened)
     with tempfile.TemporaryDirectory() as folder:
-        path = (
-            user_path(scores, field="scores") if isinstance(scores, str | Path) else _written(scores, key, Path(folder))
-        )
+        path = Path(scores) if isinstance(scores, str | Path) else _written(scores, key, Path(folder))
         table = read_scores(path, names, key=key, column="score", optional=optional)
     comparisons = join_scores(opened, table, distance=distance, allow_missing=allow_missing)
     rates = tuple(at) if at is not None else (0.01, 0.05) if detection else (0.01, 0.001)

@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.decode import to_square
 from cfgan.data.labelled_images import SPLITS, LabelledImages, check_image
 from cfgan.data.left_out import LISTED
+from cfgan.data.read.names import is_plain
 from cfgan.errors import DataError, FolderError
 from cfgan.io.files import (
     atomic_write,
@@ -105,6 +105,11 @@ class PackedDataset:
     def rows(self, split: str) -> npt.NDArray[np.int64]:
         """Row numbers of a split ("train", "validation" or "test"), ascending."""
         return np.flatnonzero(self.split == SPLITS[split])
+
+    def some_rows(self, split: str, count: int, seed: int = 0) -> npt.NDArray[np.int64]:
+        """The same, or ``count`` of them drawn by ``seed``, because a table's first rows may all be of one kind."""
+        rows = self.rows(split)
+        return rows if count >= len(rows) else np.sort(np.random.default_rng([seed, 0]).permutation(rows)[:count])
 
 
 def open_store(path: Path, *, verify: bool = False) -> PackedDataset:
@@ -232,7 +237,7 @@ def _state_of(folder: StateFolder) -> dict[str, Any] | None:
 def _require_names(files: Sequence[str]) -> None:
     """Raise DataError for a name with a line end or the like in it, which no list of names can hold."""
     for file in files:
-        if re.search(r"[\x00-\x1f\x7f]", file):
+        if not is_plain(file):
             said = f"the file name {ascii(file)[:80]} has a control character in it; rename the file."
             raise DataError(said, field="data", value=ascii(file))
 

@@ -89,7 +89,7 @@ def reference_features(
 
 
 def reference_rows(store: PackedDataset, split: str, count: int | None = None, seed: int = 0) -> npt.NDArray[np.int64]:
-    """Rows of a split, ascending; ``count`` of them at random, because a table's first rows may all be of one kind.
+    """Rows of a split, ascending; ``count`` of them drawn by ``seed``.
 
     Raises:
         DataError: the split is empty.
@@ -97,9 +97,7 @@ def reference_rows(store: PackedDataset, split: str, count: int | None = None, s
     rows = store.rows(split)
     if not len(rows) or (count is not None and count < 1):
         raise DataError(f"the store has no {split} images.", field="data", value=store.path)
-    if count is None or count >= len(rows):
-        return rows
-    return np.sort(np.random.default_rng([seed, 0]).permutation(rows)[:count])
+    return rows if count is None else store.some_rows(split, count, seed)
 
 
 def _sum(features: npt.NDArray[np.float32]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -36,11 +35,12 @@ class TensorData:
 
 
 def load_split(store: PackedDataset, split: str, device: torch.device, most: int | None = None) -> TensorData:
-    """Copy a split into the device's memory, or ``most`` images drawn from it, always the same: its first ones may all
-    be of one kind. Raises DataError if it is empty."""
-    rows = store.rows(split)
-    if most is not None and len(rows) > most:
-        rows = np.sort(np.random.default_rng(0).permutation(rows)[:most])
+    """Copy a split into the device's memory, or ``most`` images drawn from it, always the same.
+
+    Raises:
+        DataError: it is empty.
+    """
+    rows = store.rows(split) if most is None else store.some_rows(split, most)
     if not len(rows):
         raise DataError(f"the store has no {split} images.", field="data", value=store.path)
     return TensorData(torch.from_numpy(store.images[rows]).to(device), torch.from_numpy(store.labels[rows]).to(device))

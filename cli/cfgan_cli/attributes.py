@@ -5,7 +5,7 @@ from __future__ import annotations
 from cfgan.model.default import DEFAULT
 from cfgan_cli.options import AsJson, BundleOption
 from cfgan_cli.output import console, exit_codes, percent, print_json
-from cfgan_cli.tables import print_table
+from cfgan_cli.tables import new_table, print_table
 
 
 def attributes(
@@ -41,14 +41,9 @@ def attributes(
             print_json({"bundle": opened.name, "attributes": listed, "exclusive": excluded, "one_of": classes})
             return
         from rich.markup import escape
-        from rich.table import Table
 
-        table = Table(box=None, pad_edge=False)
-        table.add_column("group")
-        table.add_column("attribute")
-        table.add_column("in the training labels", justify="right")
-        table.add_column("seen from", justify="right")
-        table.add_column("accepted from, asked for alone", justify="right")
+        figures = "in the training labels", "seen from", "accepted from, asked for alone"
+        table = new_table("group", "attribute", *figures, left=("attribute",))
         for title, names in vocabulary.grouped().items():
             for place, name in enumerate(names):
                 head = title if place == 0 else ""

@@ -21,7 +21,7 @@ from cfgan_cli.options import (
     on,
 )
 from cfgan_cli.output import EXIT_SHORT, console, exit_codes, message, percent, print_json, progress_bar
-from cfgan_cli.tables import print_table
+from cfgan_cli.tables import new_table, print_table
 
 if TYPE_CHECKING:
     from cfgan.balance.plan import Job
@@ -170,15 +170,11 @@ def _spec(path: Path | None, settings: Mapping[str, Any]) -> BalanceSpec:
 
 def _show_plan(job: Job) -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     from cfgan.attributes.request import format_request
 
     plan = job.plan
-    table = Table(box=None, pad_edge=False)
-    table.add_column("request")
-    for title in ("training images", "share", "to add"):
-        table.add_column(title, justify="right")
+    table = new_table("request", "training images", "share", "to add")
     known = plan.rows - plan.unknown
     rows = [(need, "impossible" if need.impossible else f"{need.missing:,}") for need in plan.needs]
     for need, to_add in rows[:_SHOWN]:

@@ -13,7 +13,7 @@ from cfgan_cli.external import FaceApi
 from cfgan_cli.options import AsJson, BundleArgument, Quiet, refuse_idle
 from cfgan_cli.output import console, exit_codes, message, print_json, print_text, progress_bar
 from cfgan_cli.realism import Nsfwjs
-from cfgan_cli.tables import print_table
+from cfgan_cli.tables import new_table, print_table
 
 app = typer.Typer(help="Bundles: info, list, check, build, add-graphs, pull, push.", no_args_is_help=True)
 app.command("pull")(pull)
@@ -55,8 +55,6 @@ def info(
 def list_bundles(as_json: AsJson = False) -> None:
     """List the shipped bundles, and those fetched from the Hub: name, side, attributes, size on disk, licence."""
     with exit_codes():
-        from rich.table import Table
-
         from cfgan.model.bundle import open_bundle, shipped_bundles
         from cfgan.model.hub import fetched
 
@@ -76,9 +74,7 @@ def list_bundles(as_json: AsJson = False) -> None:
         if as_json:
             print_json(rows)
             return
-        table = Table(box=None, pad_edge=False)
-        for title in ("name", "side", "attributes", "MB", "licence"):
-            table.add_column(title, justify="right" if title in ("side", "attributes", "MB") else "left")
+        table = new_table("name", "side", "attributes", "MB", "licence", left=("licence",))
         for row in rows:
             size = f"{row['bytes'] / 1e6:.0f}"
             table.add_row(row["name"], f"{row['side']} px", str(row["attributes"]), size, row["licence"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cfgan_cli.output import console, message, print_json, progress_bar
-from cfgan_cli.tables import print_table
+from cfgan_cli.tables import new_table, print_table
 
 _SHOWN = 15  # parts shown on the terminal
 
@@ -76,9 +76,8 @@ def _show(data: Mapping[str, Any]) -> None:
     for point in data["points"]:
         points.add_row(point["name"], *map(exact, point["thresholds"]), "yes" if point["supported"] else "no")
     print_table(points)
-    table = Table(box=None, pad_edge=False)
-    for title in ("", "part", "kind", "n", *(p["name"] for p in data["points"]), "p", "flag"):
-        table.add_column(title, justify="left" if title in ("", "part", "kind", "flag") else "right")
+    titles = ("", "part", "kind", "n", *(point["name"] for point in data["points"]), "p", "flag")
+    table = new_table(*titles, left=("part", "kind", "flag"))
     for row in data["rows"][:_SHOWN]:
         cells = [
             f"{share(rate['rates'][0])} > {share(rate['rates'][1])}: {100 * rate['difference']:+.2f}{_span(rate)}"

@@ -12,7 +12,7 @@ import typer
 
 from cfgan_cli.options import Quiet, refuse_idle
 from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, percent, progress_bar
-from cfgan_cli.tables import print_table
+from cfgan_cli.tables import new_table, print_table
 
 if TYPE_CHECKING:
     from cfgan.data.store import PackedDataset
@@ -252,16 +252,12 @@ def _warn(store: PackedDataset) -> None:
 def _show_learned(out: Path, quiet: bool) -> None:
     """The table of what a classifier has learned, and a warning for each attribute that it has not."""
     from rich.markup import escape
-    from rich.table import Table
 
     from cfgan.training.learned import what_was_learned
 
     learned = what_was_learned(out)
     if learned and not quiet:
-        table = Table(box=None, pad_edge=False)
-        table.add_column("validation images")
-        for title in ("with it", "without", "balanced accuracy", "ROC AUC"):
-            table.add_column(title, justify="right")
+        table = new_table("validation images", "with it", "without", "balanced accuracy", "ROC AUC")
         for name, row in learned.items():
             auc = "-" if math.isnan(row.auc) else f"{row.auc:.3f}"
             cells = f"{row.positives:,}", f"{row.negatives:,}", percent(row.balanced_accuracy), auc

@@ -52,11 +52,21 @@ def name_key(name: str) -> str:
     return "/".join(parts)
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name can stand in a list of names: it has no line end or other control character in it."""
+    return not re.search(r"[\x00-\x1f\x7f]", name)
+
+
 def is_inside(name: str) -> bool:
     """Whether a name from outside stays inside the folder it is read from, and can stand in a list of names."""
     path = PurePosixPath(name)
-    plain = bool(name) and not re.search(r"[\x00-\x1f\x7f]", name)
-    return plain and not path.is_absolute() and ".." not in path.parts and not re.match(r"[A-Za-z]:", name)
+    return (
+        bool(name)
+        and is_plain(name)
+        and not path.is_absolute()
+        and ".." not in path.parts
+        and not re.match(r"[A-Za-z]:", name)
+    )
 
 
 def match_names(names: Sequence[str], files: Sequence[str], *, table: str, field: str) -> Matches:

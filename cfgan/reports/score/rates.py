@@ -94,18 +94,7 @@ def _flat_rate(row: Mapping[str, Any], rate: Mapping[str, Any]) -> dict[str, Any
     figures = {"point": rate["point"], "error": row["error"], "errors": rate["errors"], "rate": rate["rate"]}
     figures |= {"low": rate["interval"][0], "high": rate["interval"][1], "method": rate["method"]}
     figures |= {"general_term": rate["general_term"], "general": rate["general"]}
-    tested = (
-        "subjects",
-        "independent",
-        "smallest_rate",
-        "rest",
-        "gap",
-        "compared",
-        "p",
-        "p_holm",
-        "flag",
-        "failure_flag",
-    )
+    tested = ("subjects", "independent", "smallest_rate", "rest", "gap", "compared", "p", "p_holm")
     first = {key: row[key] for key in (*tested, "flag", "failure_flag")}
     return {**about, **figures, **first}
 

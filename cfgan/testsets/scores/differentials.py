@@ -21,7 +21,6 @@ holds every group, as in a factorial set, whose strata are the groups, they are 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -30,7 +29,7 @@ import numpy.typing as npt
 
 from cfgan.errors import InputError, nearest
 from cfgan.testsets.folder import Testset
-from cfgan.testsets.scores.bootstrap import Means
+from cfgan.testsets.scores.bootstrap import Means, plain_interval
 from cfgan.testsets.scores.comparisons import Comparisons, Kind
 from cfgan.testsets.scores.flags import against_rest, holm, inflation
 from cfgan.testsets.scores.operating_points import OperatingPoint
@@ -39,7 +38,6 @@ from cfgan.testsets.scores.rates import Bools, Floats
 Ints = npt.NDArray[np.int64]
 
 _DRAWS = 2000  # of a fair system
-_QUANTILES = (0.025, 0.975)
 _MEASURES = ("max_over_geometric_mean", "gini", "largest_difference")
 
 
@@ -200,7 +198,7 @@ class _Side:
         groups: list[dict[str, Any]] = []
         resampled = self.resampled
         for k, name in enumerate(self.names):
-            low, high = _interval(resampled[:, k])
+            low, high = plain_interval(resampled[:, k])
             flag = ("worse" if self.against[k].gap > 0 else "better") if p[k] <= flag_error_rate else ""
             groups.append(
                 {
@@ -263,13 +261,5 @@ def _spread(rates: Floats) -> Floats:
 
 def _measure(value: float, resampled: Floats, fair: Floats, *, low: bool = False) -> dict[str, Any]:
     """A measure, its interval, and what a fair system reaches in one of twenty sets (``low``: falls to)."""
-    low_end, high_end = _interval(resampled)
+    low_end, high_end = plain_interval(resampled)
     return {"value": value, "interval": [low_end, high_end], "fair": float(np.quantile(fair, 0.05 if low else 0.95))}
-
-
-def _interval(resampled: Floats) -> tuple[float, float]:
-    known = resampled[np.isfinite(resampled)]
-    if len(known) < 2:
-        return math.nan, math.nan
-    low, high = np.quantile(known, _QUANTILES)
-    return float(low), float(high)

@@ -100,13 +100,13 @@ def _silent(comparisons: Comparisons, masks: Masks) -> Masks:
 def _rate(
     point: OperatingPoint, mask: Bools, kind: Kind, failure: float, independent: int, found: Estimates, k: int
 ) -> dict[str, Any]:
-    general = failure if kind.positive else 0.0
+    n, errors = int(mask.sum()), int((point.error & mask).sum())
+    value = errors / n if n else 0.0
+    general = value * (1 - failure) + (failure if kind.positive else 0.0)
     terms = {"general_term": kind.general, "general": general if kind.general else math.nan}
-    if not mask.any():
+    if not n:
         nothing = {"errors": 0, "rate": math.nan, "interval": [math.nan, math.nan], "method": ""}
         return {"point": point.name, **nothing, **terms}
-    n, errors = int(mask.sum()), int((point.error & mask).sum())
-    value = errors / n
     # Korn and Graubard, Survey Methodology 24, 1998: as many independent comparisons as would be as unsure.
     effective = float(independent)
     if 0 < errors < n and found.error[k] > 0:
@@ -117,8 +117,6 @@ def _rate(
         # A bootstrap's intervals lie too low for small rates, the more so the fewer the errors: Wilson's is held too.
         method = "bootstrap"
         low, high = min(low, max(0.0, float(found.low[k]))), max(high, min(1.0, float(found.high[k])))
-    if kind.general:
-        terms["general"] = value * (1 - failure) + general
     return {
         "point": point.name,
         "errors": errors,

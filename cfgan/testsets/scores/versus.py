@@ -21,7 +21,7 @@ from cfgan.io.progress import Progress
 from cfgan.testsets.scores.bootstrap import Means, intervals
 from cfgan.testsets.scores.comparisons import Comparisons
 from cfgan.testsets.scores.flags import holm
-from cfgan.testsets.scores.operating_points import OperatingPoint, at_rates, at_threshold, choose_reference
+from cfgan.testsets.scores.operating_points import OperatingPoint, Reference, at_rates, at_threshold, choose_reference
 from cfgan.testsets.scores.rates import Bools, Floats, threshold_at_fmr
 from cfgan.testsets.scores.rows import FEW, Masks, rate_masks
 from cfgan.testsets.scores.tables import ScoreTable
@@ -69,7 +69,11 @@ def compare_systems(
     if not both.any():
         raise InputError("there is no comparison that both systems have a score for.", field="SCORES")
     sides = [replace(each, score=np.where(both, each.score, np.nan)) for each in (first, second)]
-    points = [_points(each, k, rates, thresholds, threshold_from) for k, each in enumerate(sides)]
+    references = [choose_reference(side, threshold_from) if side.negative[both].any() else None for side in sides]
+    points = [
+        _points(side, reference, rates, thresholds[k] if thresholds is not None else None)
+        for k, (side, reference) in enumerate(zip(sides, references, strict=True))
+    ]
     masks = rate_masks(sides[0])
     each = list(zip(*points, strict=True))
     shares = [mask for _, _, mask in masks for _ in each]
@@ -81,9 +85,7 @@ def compare_systems(
         done += len(weights)
         if progress:
             progress("resampling subjects", done, resamples)
-    chosen = [
-        _of_thresholds(side, masks, each_side, threshold_from) for side, each_side in zip(sides, points, strict=True)
-    ]
+    chosen = [_of_thresholds(*given, masks) for given in zip(sides, references, points, strict=True)]
     error = _standard_errors(first, means, [(-1.0, *chosen[0]), (1.0, *chosen[1])])
     found = intervals(means.values, np.concatenate(resampled), error, only_narrower=False)
     rows = []
@@ -115,14 +117,9 @@ def compare_systems(
 
 
 def _points(
-    side: Comparisons,
-    k: int,
-    rates: Sequence[float],
-    thresholds: tuple[float, float] | None,
-    threshold_from: str | None,
+    side: Comparisons, reference: Reference | None, rates: Sequence[float], threshold: float | None
 ) -> list[OperatingPoint]:
-    reference = choose_reference(side, threshold_from) if (side.negative & side.scored).any() else None
-    points = [at_threshold(side, thresholds[k], reference)] if thresholds is not None else []
+    points = [at_threshold(side, threshold, reference)] if threshold is not None else []
     if reference is not None:
         points += at_rates(side, reference, tuple(dict.fromkeys(rates)))
     if not points:
@@ -131,7 +128,7 @@ def _points(
 
 
 def _of_thresholds(
-    side: Comparisons, masks: Masks, points: Sequence[OperatingPoint], threshold_from: str | None
+    side: Comparisons, reference: Reference | None, points: Sequence[OperatingPoint], masks: Masks
 ) -> tuple[list[Floats], Floats]:
     """How the choice of a threshold moves error rates: it is where the reference comparisons, which might have been
     others, reach a false match rate.
@@ -142,12 +139,13 @@ def _of_thresholds(
     """
     noise, slopes = [], np.zeros((len(masks), len(points)))
     for j, point in enumerate(points):
-        if point.fixed == "threshold":
+        if reference is None or point.fixed == "threshold":
             noise.append(np.zeros(len(side.score)))
             continue
-        reference = choose_reference(side, threshold_from).mask
-        known = side.score[reference]
-        noise.append(np.where(reference, (side.score >= side.own(point.threshold)) - point.target, 0.0) / len(known))
+        known = side.score[reference.mask]
+        noise.append(
+            np.where(reference.mask, (side.score >= side.own(point.threshold)) - point.target, 0.0) / len(known)
+        )
         low, high = (threshold_at_fmr(known, min(step * point.target, 0.99)) for step in _STEPS)
         moved = float((known >= high).mean() - (known >= low).mean())
         for k, (_, kind, mask) in enumerate(masks):
