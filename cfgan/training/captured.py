@@ -78,7 +78,7 @@ class CapturedStep:
         due = penalty_is_due(self._config, images)
         if self._taken[due] < _EAGER:
             self._taken[due] += 1
-            with self._aside(), torch.backends.cudnn.flags(benchmark=True):  # every step has the same shapes
+            with self._aside(), choosing_kernels():
                 names, values = self._step(held, images)
             return dict(zip(names, values.unbind(), strict=True))
         if due not in self._recorded:
@@ -86,7 +86,7 @@ class CapturedStep:
             graph.register_generator_state(self._rng)
             torch.cuda.synchronize(self._device)
             recording = torch.cuda.graph(graph, pool=self._pool, stream=self._stream)
-            with torch.backends.cudnn.flags(benchmark=True), recording:
+            with choosing_kernels(), recording:
                 names, values = self._step(held, images)
             self._recorded[due] = graph, names, values
         graph, names, values = self._recorded[due]
@@ -122,6 +122,19 @@ class CapturedStep:
         with torch.cuda.stream(self._stream):
             yield
         torch.cuda.current_stream(self._device).wait_stream(self._stream)
+
+
+def choosing_kernels() -> contextlib.AbstractContextManager[None]:
+    """A block in which cuDNN times its kernels and keeps the fastest: every step has the same shapes.
+
+    ``enabled`` has to be said: :func:`torch.backends.cudnn.flags` switches cuDNN off where it is not, and convolutions
+    then go image by image.
+    """
+    cudnn = torch.backends.cudnn
+    block: contextlib.AbstractContextManager[None] = cudnn.flags(
+        enabled=cudnn.enabled, benchmark=True, deterministic=cudnn.deterministic, allow_tf32=cudnn.allow_tf32
+    )
+    return block
 
 
 def require_capturing(config: GanConfig, group: ProcessGroup) -> None:

@@ -9,7 +9,7 @@ import torch
 from helpers import SMALL, small_store
 
 from cfgan.errors import ConfigError
-from cfgan.training.captured import CapturedStep, PlainStep, make_stepper
+from cfgan.training.captured import CapturedStep, PlainStep, choosing_kernels, make_stepper
 from cfgan.training.config import GanConfig, make_config
 from cfgan.training.data import TensorData
 from cfgan.training.gan import set_rates, train_gan
@@ -28,6 +28,16 @@ def test_a_cpu_takes_its_steps_as_they_come(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one process on a GPU, not by device cpu"):
         train_gan(store, tmp_path / "run", make_config(GanConfig, SMALL | {"capture": True, "device": "cpu"}))
     assert not (tmp_path / "run").exists(), "a run that cannot begin leaves nothing"
+
+
+def test_cudnn_stays_on_where_its_kernels_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.backends.cudnn.flags switches off what it is not told to keep, and steps take eight times as long."""
+    for enabled in (True, False):
+        monkeypatch.setattr(torch.backends.cudnn, "enabled", enabled)
+        with choosing_kernels():
+            assert torch.backends.cudnn.enabled == enabled
+            assert torch.backends.cudnn.benchmark
+        assert not torch.backends.cudnn.benchmark
 
 
 class Run:
