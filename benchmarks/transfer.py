@@ -196,6 +196,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--bundle", default="celeba64")
     parser.add_argument("--kind", default="5_o_Clock_Shadow", help="attribute that all faces of the near target carry")
     parser.add_argument("--checkpoints", type=int, nargs="+", default=[32, 1024, 2048, 4096, 8192, 16384])
+    parser.add_argument("--seed", type=int, default=0, help="another one wants another --out")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
@@ -226,6 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     continue
                 run = given.out / name.replace(", ", "-").replace(" ", "-")
                 settings = [*SETTINGS, *target.settings, f"images={images}", f"threads={given.threads}"]
+                settings += [f"seed={given.seed}"]
                 settings += [f"refine={list(bundle.shape.refine)}"]
                 settings += [f"start={bundle.name}"] if start != "noise" else []
                 train_gan(target.store, run, load_config(GanConfig, file=RECIPE, settings=settings))
