@@ -60,22 +60,7 @@ def test_it_opens_from_disk_whole_and_fits(browser: Page, page: Path, width: int
 def test_its_letters_stand_out_from_what_is_behind_them(browser: Page, page: Path, scheme: str) -> None:
     """Contrast of 4.5 at least (WCAG 2.2, AA), letters of the plots included."""
     browser.open(page, width=900, scheme=scheme)
-    worst = browser.ask("""(() => {
-        const light = c => { const [r, g, b] = c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 :
-            ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b };
-        const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return n.length < 4 || n[3] ? n : null };
-        const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
-            if (c) return c.slice(0, 3) } return [255, 255, 255] };
-        let worst = [99, ''];
-        for (const e of document.querySelectorAll('body *')) {
-            if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
-            const style = getComputedStyle(e), colour = parse(e.closest('svg') ? style.fill : style.color);
-            if (!colour) continue;
-            const [a, b] = [light(colour.slice(0, 3)), light(behind(e))].sort((x, y) => y - x);
-            const contrast = (a + .05) / (b + .05);
-            if (contrast < worst[0]) worst = [contrast, e.tagName + ' ' + e.textContent.slice(0, 40)];
-        }
-        return worst })()""")
+    worst = browser.worst_contrast()
     assert worst[0] >= 4.5, worst
 
 

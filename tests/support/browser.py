@@ -29,10 +29,11 @@ _OPTIONS = (
     "--disable-extensions",
     "--disable-dev-shm-usage",
     "--hide-scrollbars",
-    # No name resolves: whatever a page asked the network for would fail, and be seen.
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    # No name resolves: whatever a page asked the network for would fail, and be seen. A server on this machine answers.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
 )
+_KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowRight": 39, "ArrowDown": 40}
 _COMPLAINTS = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
 
 
@@ -80,30 +81,94 @@ class Page:
             self.events.append(message)
         return message
 
-    def open(self, path: Path, *, width: int, height: int = 900, scheme: str = "light", mobile: bool = False) -> None:
-        """Load a file at a width in CSS pixels, with a colour scheme, and wait until it is there."""
+    def open(
+        self, place: Path | str, *, width: int, height: int = 900, scheme: str = "light", mobile: bool = False
+    ) -> None:
+        """Load a file or an address at a width in CSS pixels, with a colour scheme, and wait until it is there."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=mobile)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
-        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
-            self._next(60)
+        self.call("Page.navigate", url=_address(place))
+        self.wait()
 
-    def open_whole(self, path: Path, *, width: int, scheme: str) -> list[str]:
+    def wait(self) -> None:
+        """Until a page is there, since the last time that events were cleared."""
+        while not any(event["method"] == "Page.loadEventFired" for event in self.events):
+            self._next(120)
+
+    def open_whole(self, place: Path | str, *, width: int, scheme: str) -> list[str]:
         """Open a page that needs no network, complains of nothing and fits; the addresses it asked for.
 
         What is wider than the page scrolls in a box of its own, which the keyboard reaches.
         """
-        self.open(path, width=width, scheme=scheme, mobile=width < 500)
+        self.open(place, width=width, scheme=scheme, mobile=width < 500)
+        asked = self.asked_for()
+        if isinstance(place, Path):
+            assert asked == [_address(place)], asked
+        self.fits(width)
+        return asked
+
+    def asked_for(self) -> list[str]:
+        """The addresses that were asked for since events were cleared, without those that are data."""
         asked = [event["params"]["request"]["url"] for event in self.events if event["method"].endswith("WillBeSent")]
-        assert [url for url in asked if not url.startswith("data:")] == [path.resolve().as_uri()], asked
+        return [url for url in asked if not url.startswith("data:")]
+
+    def fits(self, width: int, *, status: int = 200) -> None:
+        """Nothing was complained of but an answer's status, and what is wider than the page scrolls in a box that the
+        keyboard reaches."""
         complaints = [event for event in self.events if event["method"] in _COMPLAINTS]
+        if status != 200:
+            said = [event for event in complaints if f"status of {status}" in str(event)]
+            assert len(said) == 1, f"{status} was not answered"
+            complaints.remove(said[0])
         assert complaints == [], complaints
         found = self.ask("document.documentElement.scrollWidth")
         assert found <= width, f"{found} px wide in a window of {width} px"
         reached = "[...document.querySelectorAll('.scroll')].every(e => e.tabIndex === 0 && e.ariaLabel)"
         assert self.ask(reached), "a box that scrolls is out of the keyboard's reach, or has no name"
-        return asked
+
+    def press(self, key: str, times: int = 1) -> None:
+        """Press a key: Tab, Enter, a space, ArrowRight, ArrowDown."""
+        about = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": _KEYS[key]}
+        text = {"Enter": "\r", " ": " "}.get(key)
+        for _ in range(times):
+            self.call("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": text} if text else {}))
+            self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+
+    def write(self, text: str) -> None:
+        """Put text where the focus is, in place of what is selected there."""
+        self.call("Input.insertText", text=text)
+
+    def choose_file(self, selector: str, file: Path) -> None:
+        """Give a file to the form's field."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file.resolve())])
+
+    def focus_is_seen(self) -> bool:
+        """Whether what has the focus shows it, by an outline."""
+        seen = "(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0)(getComputedStyle(document.activeElement))"
+        return bool(self.ask(seen))
+
+    def worst_contrast(self) -> tuple[float, str]:
+        """The least contrast between letters and what is behind them (WCAG 2.2), letters of plots included, and where."""
+        ratio, where = self.ask("""(() => {
+            const light = c => { const [r, g, b] = c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 :
+                ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b };
+            const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return n.length < 4 || n[3] ? n : null };
+            const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
+                if (c) return c.slice(0, 3) } return [255, 255, 255] };
+            let worst = [99, ''];
+            for (const e of document.querySelectorAll('body *')) {
+                if (![...e.childNodes].some(n => n.nodeType === 3 && n.data.trim())) continue;
+                const style = getComputedStyle(e), colour = parse(e.closest('svg') ? style.fill : style.color);
+                if (!colour) continue;
+                const [a, b] = [light(colour.slice(0, 3)), light(behind(e))].sort((x, y) => y - x);
+                const contrast = (a + .05) / (b + .05);
+                if (contrast < worst[0]) worst = [contrast, e.tagName + ' ' + e.textContent.slice(0, 40)];
+            }
+            return worst })()""")
+        return float(ratio), str(where)
 
     def sticking_out(self) -> list[str]:
         """Tag and class of what ends right of the window, boxes that scroll and plots left aside."""
@@ -140,6 +205,10 @@ class Page:
         clip = {"x": 0, "y": top, "width": width or size["width"], "height": height or size["height"] - top, "scale": 1}
         shot = self.call("Page.captureScreenshot", clip=clip, captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+
+def _address(place: Path | str) -> str:
+    return place.resolve().as_uri() if isinstance(place, Path) else place
 
 
 @contextlib.contextmanager
