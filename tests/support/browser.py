@@ -147,15 +147,16 @@ class Page:
 
     def focus_is_seen(self) -> bool:
         """Whether what has the focus shows it, by an outline."""
-        seen = "(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0)(getComputedStyle(document.activeElement))"
-        return bool(self.ask(seen))
+        outline = "getComputedStyle(document.activeElement)"
+        return bool(self.ask(f"(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) > 0)({outline})"))
 
     def worst_contrast(self) -> tuple[float, str]:
-        """The least contrast between letters and what is behind them (WCAG 2.2), letters of plots included, and where."""
+        """The least contrast between letters, those of plots too, and what is behind them (WCAG 2.2), and where."""
         ratio, where = self.ask("""(() => {
             const light = c => { const [r, g, b] = c.map(v => v / 255).map(v => v <= .04045 ? v / 12.92 :
                 ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b };
-            const parse = text => { const n = text.match(/[\\d.]+/g).map(Number); return n.length < 4 || n[3] ? n : null };
+            const parse = text => { const n = text.match(/[\\d.]+/g).map(Number);
+                return n.length < 4 || n[3] ? n : null };
             const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
                 if (c) return c.slice(0, 3) } return [255, 255, 255] };
             let worst = [99, ''];
