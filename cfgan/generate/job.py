@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ from cfgan.attributes.spec_files import as_stored
 from cfgan.errors import FolderError, InputError, RequestError
 from cfgan.generate.batch import FORMAT, BatchWriter, CellTally, Face
 from cfgan.generate.batch_check import NOT_LISTED, check_batch
-from cfgan.generate.sampling import Draws, Sampler, chunk_end
+from cfgan.generate.sampling import Draws, Sampler
 from cfgan.generate.summary import Summary, summarise
 from cfgan.io import journal
 from cfgan.io.progress import Progress
@@ -196,7 +197,8 @@ def fill_cell(
     tally = writer.tallies[index]
     pending: Future[None] | None = None
     while tally.accepted < cell.count and tally.next_draw < cell.max_draws and not stop.asked:
-        draws, last = _next_draws(cell, tally)
+        last = _probably_full(cell, tally)
+        draws = range(tally.next_draw, min(sampler.worth_drawing(tally.next_draw, last), cell.max_draws))
         chunk = sampler.draw(cell, draws, last)
         taken = accept(sampler, cell, chunk, tally)
         tally = taken.tally
@@ -210,11 +212,10 @@ def fill_cell(
         pending.result()
 
 
-def _next_draws(cell: RequestCell, tally: CellTally) -> tuple[range, int]:
-    """The next draws, up to the end of a chunk, and the draw at which the cell will probably be full."""
-    rate = 1.0 if not cell.verify.enabled else (tally.accepted + 1) / (tally.next_draw + 2)
-    last = min(tally.next_draw + round((cell.count - tally.accepted) / rate) + 1, cell.max_draws)
-    return range(tally.next_draw, min(chunk_end(tally.next_draw), cell.max_draws)), last
+def _probably_full(cell: RequestCell, tally: CellTally) -> int:
+    """The draw at which the cell will probably be full: four of five pass at first, then as many as have passed."""
+    rate = (tally.accepted + 4) / (tally.next_draw + 5) if cell.verify.enabled else 1.0
+    return min(tally.next_draw + math.ceil((cell.count - tally.accepted) / rate), cell.max_draws)
 
 
 @dataclass(frozen=True)

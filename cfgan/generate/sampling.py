@@ -108,6 +108,15 @@ def chunk_end(draw: int) -> int:
     return (draw // CHUNK + 1) * CHUNK
 
 
+def _pieces(start: int, stop: int) -> list[range]:
+    """Consecutive draws, cut where chunks end."""
+    pieces = []
+    while start < stop:
+        pieces.append(range(start, min(chunk_end(start), stop)))
+        start = pieces[-1].stop
+    return pieces
+
+
 class Sampler:
     """A bundle's networks on a device, ready to draw. What a draw gives does not depend on the others in its chunk.
 
@@ -133,16 +142,23 @@ class Sampler:
     def draw(self, cell: RequestCell, draws: range, last: int | None = None) -> Draws:
         """Make some consecutive draws of a cell and verify them; ``last``: no draw from there on will be wanted.
 
-        The networks always see whole, aligned chunks, so that a draw passes through the same arithmetic in the same
-        place whichever draws are asked for.
+        Where the size of a batch matters to the engine the networks see whole, aligned chunks, so that a draw passes
+        through the same arithmetic in the same place whichever draws are asked for.
         """
-        start, stop = draws.start // CHUNK * CHUNK, -(-draws.stop // CHUNK) * CHUNK
-        parts = [self._chunk(cell, range(k, k + CHUNK), last or stop) for k in range(start, stop, CHUNK)]
+        start, stop = draws.start, draws.stop
+        if not self.engine.batch_invariant:
+            start, stop = start // CHUNK * CHUNK, -(-stop // CHUNK) * CHUNK
+        parts = [self._chunk(cell, piece, last or stop) for piece in _pieces(start, stop)]
         condition, pixels, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
         wanted = slice(draws.start - start, draws.stop - start)
         candidates = Candidates(condition[wanted], pixels[wanted], probability[wanted])
         gate = self.gate(cell)
         return Draws(draws, **vars(candidates), passed=gate.passes(candidates), gated=gate.names)
+
+    def worth_drawing(self, first: int, last: int) -> int:
+        """Up to which draw to go on from ``first``, where ``last`` is probably the last that is wanted: to the end of a
+        chunk, and no further than that one if the engine then has less to do."""
+        return min(chunk_end(first), max(last, first + 1)) if self.engine.batch_invariant else chunk_end(first)
 
     def gate(self, cell: RequestCell) -> Gate:
         """The gate of a cell, made once for the cell that is being drawn. Raises RequestError for its precision."""

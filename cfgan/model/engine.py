@@ -73,6 +73,11 @@ class Engine(Protocol):
         """ "onnxruntime" or "torch"."""
         ...
 
+    @property
+    def batch_invariant(self) -> bool:
+        """Whether a draw's bytes are the same however many others are computed with it."""
+        ...
+
     def generator(self) -> Generator: ...
 
     def classifier(self, role: str) -> Network:

@@ -70,6 +70,7 @@ class TorchEngine:
     """See :class:`cfgan.model.engine.Engine`. Raises InputError: the device cannot be used."""
 
     name = "torch"
+    batch_invariant = False  # its libraries choose their kernels by the size of a batch
 
     def __init__(self, bundle: Bundle, device: str) -> None:
         self._bundle, self._device = bundle, pick_device(device)

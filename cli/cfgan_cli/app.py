@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -68,3 +70,11 @@ def _options(
     ] = False,
 ) -> None:
     """Faces by attribute, with proof of what is in them."""
+
+
+def app_for(arguments: Sequence[str]) -> typer.Typer:
+    """The app with the one command that is called, where the first argument names it: the rest need not be built."""
+    called = copy.copy(app)
+    called.registered_commands = [each for each in app.registered_commands if each.name in arguments[:1]]
+    called.registered_groups = [each for each in app.registered_groups if each.name in arguments[:1]]
+    return called if called.registered_commands or called.registered_groups else app

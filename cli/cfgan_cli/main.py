@@ -13,10 +13,10 @@ def main() -> None:
     try:
         stop.listen()
         _open_streams()
-        from cfgan_cli.app import app
+        from cfgan_cli.app import app_for
 
         try:
-            app()
+            app_for(sys.argv[1:])()
         finally:
             sys.stdout.flush()  # here a disk that is full is one sentence, and later no more
     except (stop.Stopped, KeyboardInterrupt):

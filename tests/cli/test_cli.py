@@ -13,7 +13,7 @@ from cfgan.data.source import LAYOUTS
 from cfgan.evaluation.extractor_names import EXTRACTORS
 from cfgan.model.bundle import Bundle
 from cfgan.testsets.export.formats import FORMATS
-from cfgan_cli.app import app
+from cfgan_cli.app import app, app_for
 
 pytestmark = pytest.mark.slow
 
@@ -313,3 +313,13 @@ def test_options_that_would_do_nothing_are_refused(
     takes = ["--bundle", tiny_bundle.path] if arguments[0] in ("generate", "testset") else []
     found = run(*arguments, *takes)
     assert found.exit_code == 2 and option in found.output, found.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [["spec", "check", "--help"], ["attributes", "--help"], ["generat"], ["--help"], []]
+)
+def test_only_what_is_called_is_built_and_nothing_else_is_said(words: str) -> None:
+    arguments = words.split()
+    whole, part = (runner.invoke(each, arguments, prog_name="cfgan") for each in (app, app_for(arguments)))
+    assert (part.exit_code, part.output) == (whole.exit_code, whole.output)
+    assert len(app_for(arguments).registered_groups) in ((7,) if app_for(arguments) is app else (0, 1))

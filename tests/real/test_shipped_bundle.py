@@ -22,7 +22,9 @@ from cfgan.attributes.spec_files import shipped_specs
 from cfgan.evaluation.accuracy import unfiltered_accuracy
 from cfgan.generate.batch_check import check_batch
 from cfgan.generate.job import check_plan
+from cfgan.generate.sampling import latents
 from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.model.engines import open_engine
 
 pytestmark = pytest.mark.real
 
@@ -55,6 +57,21 @@ def test_it_is_whole_small_and_licensed(bundle: Bundle) -> None:
     card = (bundle.path / "README.md").read_text()
     assert "non-commercial" in card and "/work/" not in card and "/root/" not in card
     assert len(bundle.vocabulary) == 40 and f"celeba{bundle.size}" == bundle.name
+
+
+def test_a_draw_is_the_same_bytes_however_many_are_drawn(bundle: Bundle) -> None:
+    """On this kind of processor too: batches leave out draws that nobody wants."""
+    engine = open_engine(bundle, "onnxruntime:cpu")
+    assert engine.batch_invariant
+    z = latents(7, range(33), bundle.z_dim)
+    conditions = np.where(np.random.default_rng(0).random((33, 40)) < 0.3, 1, -1).astype(np.float32)
+    levels, verifier = engine.generator()(z, conditions), engine.classifier("verifier")
+    for size in (1, 7):
+        parts = [slice(k, k + size) for k in range(0, 33, size)]
+        drawn = [engine.generator()(z[part], conditions[part]) for part in parts]
+        np.testing.assert_array_equal(np.concatenate(drawn), levels)
+        read = [verifier.logits(levels[part]) for part in parts]
+        np.testing.assert_array_equal(np.concatenate(read), verifier.logits(levels))
 
 
 def test_the_verifier_is_good_on_real_faces(bundle: Bundle) -> None:

@@ -15,12 +15,14 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import cfgan.generate.batch
-from cfgan.attributes.spec import Plan, make_plan, read_spec
+from cfgan.attributes.spec import Plan, RequestCell, make_plan, read_spec
 from cfgan.errors import FolderError, RequestError, StoppedError, StorageError
 from cfgan.generate.batch import read_batch
 from cfgan.generate.batch_check import check_batch
 from cfgan.generate.job import finish_early, generate
+from cfgan.generate.sampling import Sampler
 from cfgan.model.bundle import Bundle
+from cfgan.model.torch_engine import TorchEngine
 from cfgan_cli.app import app
 
 
@@ -115,6 +117,25 @@ def test_an_interrupted_batch_resumes_to_the_same_bytes(
     generate(tiny_bundle, wanted, out, progress=lambda stage, done, *rest: made.append(done))
     assert made[0] > 3  # it did not start over
     assert contents(out) == contents(tmp_path / "whole") and check_batch(out) == []
+
+
+@pytest.mark.parametrize("invariant", [False, True])
+def test_no_more_is_drawn_than_has_to_be(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, invariant: bool
+) -> None:
+    """Where bytes depend on the size of a batch whole chunks are drawn, elsewhere what is probably wanted."""
+    drawn: list[int] = []
+    whole = Sampler._chunk
+
+    def counted(self: Sampler, cell: RequestCell, draws: range, last: int) -> Any:
+        drawn.append(len(draws))
+        return whole(self, cell, draws, last)
+
+    monkeypatch.setattr(Sampler, "_chunk", counted)
+    monkeypatch.setattr(TorchEngine, "batch_invariant", invariant)
+    found = generate(tiny_bundle, plan(tiny_bundle, count=4, verify={"enabled": False}), tmp_path / "b")
+    assert found.accepted == 4
+    assert drawn == [4] if invariant else [32]
 
 
 @pytest.mark.slow

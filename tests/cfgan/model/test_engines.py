@@ -63,6 +63,23 @@ def test_what_is_drawn_in_pieces_is_drawn_the_same(both: Bundle, count: int) -> 
     np.testing.assert_array_equal(pieces(z, conditions), whole(z, conditions))
 
 
+def test_what_says_that_it_is_batch_invariant_is(both: Bundle) -> None:
+    rng = np.random.default_rng(4)
+    z = rng.standard_normal((33, both.z_dim)).astype(np.float32)
+    conditions = rng.choice(np.asarray([-1, 1], np.float32), (33, len(both.vocabulary)))
+    engine = open_engine(both, "onnxruntime:cpu")
+    assert engine.batch_invariant and not open_engine(both, "torch:cpu").batch_invariant
+    levels, verifier = engine.generator()(z, conditions), engine.classifier("verifier")
+    for size in (1, 7, 32):
+        parts = [slice(k, k + size) for k in range(0, 33, size)]
+        np.testing.assert_array_equal(
+            np.concatenate([engine.generator()(z[part], conditions[part]) for part in parts]), levels
+        )
+        np.testing.assert_array_equal(
+            np.concatenate([verifier.logits(levels[part]) for part in parts]), verifier.logits(levels)
+        )
+
+
 def test_classifiers_that_read_averages_do_so_on_both_engines(both: Bundle, tmp_path: Path) -> None:
     half = both.size // 2
     weights = {name: both.file(name).read_bytes() for name in both.sums if name.endswith(".safetensors")}
