@@ -315,9 +315,7 @@ def test_options_that_would_do_nothing_are_refused(
     assert found.exit_code == 2 and option in found.output, found.output
 
 
-@pytest.mark.parametrize(
-    "arguments", [["spec", "check", "--help"], ["attributes", "--help"], ["generat"], ["--help"], []]
-)
+@pytest.mark.parametrize("words", ["spec check --help", "attributes --help", "generat", "--help", ""])
 def test_only_what_is_called_is_built_and_nothing_else_is_said(words: str) -> None:
     arguments = words.split()
     whole, part = (runner.invoke(each, arguments, prog_name="cfgan") for each in (app, app_for(arguments)))
