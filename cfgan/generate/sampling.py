@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.model.bundle import Bundle
 from cfgan.model.engine import Engine
 from cfgan.model.engines import open_engine
+from cfgan.stats.normal import distribution, quantile
 from cfgan.verify.candidates import Candidates, Gate
 from cfgan.verify.gate import gate_of
 from cfgan.verify.reader import reader_of
@@ -45,14 +45,12 @@ def latents(seed: int, draws: Sequence[int], z_dim: int, truncation: float | Non
     Returns:
         float32 (n, z_dim).
     """
-    from scipy.special import ndtr, ndtri
-
     uniform = np.stack([stream(seed, draw, "latent").random(z_dim) for draw in draws])
     uniform += 2.0**-54  # from multiples of 2^-53 to strictly inside 0..1
     if truncation is not None:
-        low = ndtr(-truncation)
+        low = distribution(-truncation)
         uniform = low + uniform * (1 - 2 * low)
-    return np.asarray(ndtri(uniform), dtype=np.float32)
+    return quantile(uniform).astype(np.float32)
 
 
 def conditions(prior: Prior, cell: RequestCell, draws: Sequence[int]) -> npt.NDArray[np.float32]:
@@ -80,7 +78,6 @@ class DrawInputs:
     def __init__(self, prior: Prior, z_dim: int) -> None:
         self._prior, self._z_dim = prior, z_dim
         self._pool = ThreadPoolExecutor(1)
-        self._pool.submit(import_module, "scipy.special")  # takes as long as loading the networks: do both at once
         self._cell: RequestCell | None = None
         self._blocks: dict[int, Future[Inputs]] = {}
 
