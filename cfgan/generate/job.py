@@ -81,10 +81,24 @@ def generate(
         StoppedError: a stop was asked for; run again to resume.
     """
     started = time.monotonic()
-    check_plan(plan, bundle)
     if not plan.cells:
         raise RequestError("nothing is asked for.", field="attrs")
     engine = open_engine(bundle, device)  # a wrong device is found before anything is written
+    with ThreadPoolExecutor(1) as ahead:  # the networks load while the requests are looked at
+        sampler = ahead.submit(Sampler, bundle, engine)
+        check_plan(plan, bundle)
+        return _generate(bundle, plan, out, engine, sampler, started, progress)
+
+
+def _generate(
+    bundle: Bundle,
+    plan: Plan,
+    out: Path,
+    engine: Engine,
+    loading: Future[Sampler],
+    started: float,
+    progress: Progress | None,
+) -> Summary:
     header = {
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "cfgan": __version__,
@@ -100,7 +114,7 @@ def generate(
                 value=out,
             )
     else:
-        sampler = Sampler(bundle, engine)  # and so is a damaged bundle
+        sampler = loading.result()  # and so is a damaged bundle
         # The folder is let go of last: after the thread that writes, and after everything is written.
         with StopRequest() as stop, contextlib.closing(writer), ThreadPoolExecutor(1) as disk:
             writer.begin()
