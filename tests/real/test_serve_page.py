@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from browser import Page
+from PIL import Image
 
 from cfgan.attributes.spec import make_plan
 from cfgan.generate.job import generate
@@ -40,7 +41,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A batch of six faces."""
     folder = tmp_path_factory.mktemp("serve") / "six"
     bundle = open_bundle("celeba64")
-    generate(bundle, make_plan({"attributes": "Smiling", "count": 6}, bundle.vocabulary), folder, device="cpu")
+    plan = make_plan({"attributes": "-Smiling,-Eyeglasses", "count": 6}, bundle.vocabulary)
+    generate(bundle, plan, folder, device="cpu")
     return folder
 
 
@@ -148,6 +150,31 @@ def test_a_photo_is_read_and_drawn_again(browser: Page, server: str, shown: Path
     worst = browser.worst_contrast()
     assert worst[0] >= 4.5, worst
     assert all(url.startswith(server + "/") for url in browser.asked_for())
+
+
+def test_pictures_of_the_pages(browser: Page, server: str, shown: Path, tmp_path: Path) -> None:
+    """Those of docs/serve.md, with CFGAN_SCREENSHOTS, the folder where they belong."""
+    if not (folder := os.environ.get("CFGAN_SCREENSHOTS")):
+        pytest.skip("CFGAN_SCREENSHOTS is not set")
+    browser.open(server + "/?bundle=celeba128&n=14&seed=3&Male=yes&Smiling=yes", width=900)
+    browser.screenshot(tmp_path / "explore.png")
+    browser.open(server + "/walk?bundle=celeba128&attribute=Smiling&draw=4&seed=1&Male=no", width=1100)
+    top = browser.ask("document.querySelector('#walk').getBoundingClientRect().top + scrollY")
+    browser.screenshot(tmp_path / "walk.png", top=int(top))
+    browser.open(server + "/photo", width=900)
+    browser.choose_file("input[type=file]", sorted((shown / "images").rglob("*.png"))[1])
+    browser.ask("document.querySelector('select[name=bundle]').value = 'celeba128'")
+    browser.ask("document.querySelector('input[name=frame][value=none]').click()")
+    browser.ask("document.querySelector('input[name=project]').click()")
+    for field, value in (("change1", "Smiling"), ("change2", "Eyeglasses")):
+        browser.ask(f"document.querySelector('select[name={field}]').value = '{value}'")
+    browser.events.clear()
+    browser.ask("document.querySelector('main form button').click()")
+    browser.wait()
+    browser.screenshot(tmp_path / "photo.png", height=1100)
+    for name in ("explore", "walk", "photo"):
+        with Image.open(tmp_path / f"{name}.png") as image:
+            image.convert("P", palette=Image.Palette.ADAPTIVE).save(Path(folder) / f"{name}.png", optimize=True)
 
 
 def test_what_is_shown_opens(browser: Page, server: str) -> None:
