@@ -217,6 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("say --data or --target")
     path = given.out / "transfer.json"
     found: dict[str, Any] = read_json_object(path) if path.exists() else {"bundle": bundle.name, "runs": {}}
+    if found.setdefault("seed", given.seed) != given.seed:
+        parser.error(f"{given.out} holds runs of seed {found['seed']}; choose another --out")
     found["floors"] = {target.name: target.floor for target in targets}
     for images in given.checkpoints:  # all runs side by side, so that a stopped study can be read
         for target in targets:

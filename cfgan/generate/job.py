@@ -81,24 +81,10 @@ def generate(
         StoppedError: a stop was asked for; run again to resume.
     """
     started = time.monotonic()
+    check_plan(plan, bundle)
     if not plan.cells:
         raise RequestError("nothing is asked for.", field="attrs")
     engine = open_engine(bundle, device)  # a wrong device is found before anything is written
-    with ThreadPoolExecutor(1) as ahead:  # the networks load while the requests are looked at
-        sampler = ahead.submit(Sampler, bundle, engine)
-        check_plan(plan, bundle)
-        return _generate(bundle, plan, out, engine, sampler, started, progress)
-
-
-def _generate(
-    bundle: Bundle,
-    plan: Plan,
-    out: Path,
-    engine: Engine,
-    loading: Future[Sampler],
-    started: float,
-    progress: Progress | None,
-) -> Summary:
     header = {
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "cfgan": __version__,
@@ -114,7 +100,7 @@ def _generate(
                 value=out,
             )
     else:
-        sampler = loading.result()  # and so is a damaged bundle
+        sampler = Sampler(bundle, engine)  # and so is a damaged bundle
         # The folder is let go of last: after the thread that writes, and after everything is written.
         with StopRequest() as stop, contextlib.closing(writer), ThreadPoolExecutor(1) as disk:
             writer.begin()
@@ -211,8 +197,7 @@ def fill_cell(
     tally = writer.tallies[index]
     pending: Future[None] | None = None
     while tally.accepted < cell.count and tally.next_draw < cell.max_draws and not stop.asked:
-        last = _probably_full(cell, tally)
-        draws = range(tally.next_draw, min(sampler.worth_drawing(tally.next_draw, last), cell.max_draws))
+        draws, last = _next_draws(sampler, cell, tally)
         chunk = sampler.draw(cell, draws, last)
         taken = accept(sampler, cell, chunk, tally)
         tally = taken.tally
@@ -226,10 +211,19 @@ def fill_cell(
         pending.result()
 
 
-def _probably_full(cell: RequestCell, tally: CellTally) -> int:
-    """The draw at which the cell will probably be full: four of five pass at first, then as many as have passed."""
-    rate = (tally.accepted + 4) / (tally.next_draw + 5) if cell.verify.enabled else 1.0
-    return min(tally.next_draw + math.ceil((cell.count - tally.accepted) / rate), cell.max_draws)
+def _next_draws(sampler: Sampler, cell: RequestCell, tally: CellTally) -> tuple[range, int]:
+    """The next draws, up to the end of a chunk, and the draw before which inputs are worth making ahead.
+
+    Where the engine allows it the range ends where the cell is probably full: four of five draws pass at first, then as
+    many as have passed. Of a request that fewer than half pass, whole chunks are drawn: small ones cost more.
+    """
+    missing, first = cell.count - tally.accepted, tally.next_draw
+    hoped, rate = (tally.accepted + 4) / (first + 5), (tally.accepted + 1) / (first + 2)
+    if not cell.verify.enabled:
+        hoped = rate = 1.0
+    last = min(first + round(missing / rate) + 1, cell.max_draws)
+    end = sampler.worth_drawing(first, first + math.ceil(missing / hoped) if hoped >= 0.5 else last)
+    return range(first, min(end, cell.max_draws)), last
 
 
 @dataclass(frozen=True)

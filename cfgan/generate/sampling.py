@@ -46,7 +46,8 @@ def latents(seed: int, draws: Sequence[int], z_dim: int, truncation: float | Non
         float32 (n, z_dim).
     """
     uniform = np.stack([stream(seed, draw, "latent").random(z_dim) for draw in draws])
-    uniform += 2.0**-54  # from multiples of 2^-53 to strictly inside 0..1
+    uniform += 2.0**-54  # from multiples of 2^-53 to strictly inside 0..1, but for the last, which rounds to 1
+    np.minimum(uniform, 1 - 2.0**-53, out=uniform)
     if truncation is not None:
         low = distribution(-truncation)
         uniform = low + uniform * (1 - 2 * low)

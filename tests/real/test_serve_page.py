@@ -96,16 +96,42 @@ def test_axe_finds_nothing_serious(browser: Page, server: str, name: str) -> Non
         assert found == []
 
 
+def tab(browser: Page) -> str:
+    """Press Tab. Returns the name of what has the focus then, which has to be seen."""
+    browser.press("Tab")
+    assert browser.ask("document.activeElement !== document.body"), "the focus is lost"
+    assert browser.focus_is_seen(), browser.ask("document.activeElement.outerHTML")
+    return str(browser.ask("document.activeElement.name || ''"))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("walk", {"attribute", "draw", "seed", "truncation", "more", "Male"}),
+        ("photo", {"photo", "bundle", "frame", "project", "change1", "change2", "change3"}),
+    ],
+)
+def test_the_keyboard_reaches_every_field_and_the_button(
+    browser: Page, server: str, name: str, fields: set[str]
+) -> None:
+    browser.open(server + PAGES[name], width=900)
+    reached: set[str] = set()
+    for _ in range(60):
+        reached.add(tab(browser))
+        if browser.ask("document.activeElement.tagName === 'BUTTON'"):
+            reached.add("button")
+        if fields | {"button"} <= reached:
+            break
+    assert fields | {"button"} <= reached, fields - reached
+
+
 def test_the_keyboard_alone_draws_faces_and_walks(browser: Page, server: str) -> None:
     browser.open(server, width=900)
     reached: list[str] = []
     for _ in range(80):
-        browser.press("Tab")
-        assert browser.ask("document.activeElement !== document.body"), f"lost behind {reached}"
-        assert browser.focus_is_seen(), browser.ask("document.activeElement.outerHTML")
+        reached.append(tab(browser))
         if browser.ask("document.activeElement.tagName === 'SUMMARY' && !document.activeElement.parentElement.open"):
             browser.press("Enter")
-        reached.append(browser.ask("document.activeElement.name || ''"))
         if reached[-1] == "n":
             browser.write("3")  # a field that Tab enters is selected whole
         if reached[-1] == "Smiling":

@@ -23,7 +23,7 @@ from cfgan.evaluation.accuracy import unfiltered_accuracy
 from cfgan.generate.batch_check import check_batch
 from cfgan.generate.job import check_plan
 from cfgan.generate.sampling import latents
-from cfgan.model.bundle import Bundle, open_bundle
+from cfgan.model.bundle import Bundle, open_bundle, shipped_bundles
 from cfgan.model.engines import open_engine
 
 pytestmark = pytest.mark.real
@@ -59,12 +59,14 @@ def test_it_is_whole_small_and_licensed(bundle: Bundle) -> None:
     assert len(bundle.vocabulary) == 40 and f"celeba{bundle.size}" == bundle.name
 
 
-def test_a_draw_is_the_same_bytes_however_many_are_drawn(bundle: Bundle) -> None:
+@pytest.mark.parametrize("name", sorted(shipped_bundles()))
+def test_a_draw_is_the_same_bytes_however_many_are_drawn(name: str) -> None:
     """On this kind of processor too: batches leave out draws that nobody wants."""
+    bundle = open_bundle(name)
     engine = open_engine(bundle, "onnxruntime:cpu")
     assert engine.batch_invariant
     z = latents(7, range(33), bundle.z_dim)
-    conditions = np.where(np.random.default_rng(0).random((33, 40)) < 0.3, 1, -1).astype(np.float32)
+    conditions = np.where(np.random.default_rng(0).random((33, len(bundle.vocabulary))) < 0.3, 1, -1).astype(np.float32)
     levels, verifier = engine.generator()(z, conditions), engine.classifier("verifier")
     for size in (1, 7):
         parts = [slice(k, k + size) for k in range(0, 33, size)]

@@ -135,7 +135,21 @@ def test_no_more_is_drawn_than_has_to_be(
     monkeypatch.setattr(TorchEngine, "batch_invariant", invariant)
     found = generate(tiny_bundle, plan(tiny_bundle, count=4, verify={"enabled": False}), tmp_path / "b")
     assert found.accepted == 4
-    assert drawn == [4] if invariant else [32]
+    assert drawn == ([4] if invariant else [32])
+
+
+def test_what_is_drawn_in_small_pieces_is_what_whole_chunks_give(
+    tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the draws are rejected, and they run out; the counts and the draws that are kept stay the same."""
+    found = []
+    for invariant in (False, True):
+        monkeypatch.setattr(TorchEngine, "batch_invariant", invariant)
+        out = tmp_path / str(invariant)
+        wanted = plan(tiny_bundle, count=30, verify={"max_draws": 45})
+        summary = generate(tiny_bundle, wanted, out)
+        found.append((summary.accepted, summary.draws, [row["draw"] for row in rows(out)]))
+    assert found[0] == found[1] and 0 < found[0][0] < 30 and found[0][1] == 45
 
 
 @pytest.mark.slow
