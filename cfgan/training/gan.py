@@ -106,7 +106,7 @@ def train_gan(
                 figures = stepper(inputs, images, rng)
                 before, images = images, images + seen_a_step
                 for average in networks.averages:
-                    average.update(networks.generator, seen_a_step, images + networks.images_before)
+                    average.update(networks.generator, seen_a_step, images + networks.averaged_before)
                 if passes(before, images, min(config.log_images, config.adapt_images)):
                     stepper.require_finite(images)  # before its figures are told or lead anywhere
                 if logger:

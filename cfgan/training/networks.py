@@ -70,6 +70,13 @@ class TrainingNetworks:
         """Images that the bundle had seen from which the run started."""
         return int(self.start.get("images", 0))
 
+    @property
+    def averaged_before(self) -> int:
+        """How many of them weight averages count as seen. None where the run has attributes or pixels to learn that the
+        bundle did not know: an average that remembers the bundle would not show them until long after."""
+        learns = "new_attributes" in self.start or "size" in self.start
+        return 0 if learns else self.images_before
+
     def calibrate_heads(self, train: TensorData) -> None:
         """Show fresh heads what the feature maps of real images look like."""
         if self.heads is not None and self.features is not None and self.heads_are_new:

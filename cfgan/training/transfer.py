@@ -173,6 +173,8 @@ def start_from(networks: TrainingNetworks, vocabulary: Vocabulary, bundle: Bundl
     networks.start = {"name": bundle.name, "digest": bundle.digest, "images": int(training.get("images", 0))}
     if shape.size != bundle.size:
         networks.start["size"] = bundle.size
+    if len(pairs) < len(vocabulary):
+        networks.start["new_attributes"] = [name for name in vocabulary.names if name not in known]
     return [vocabulary.names[i] for i, _ in pairs]
 
 

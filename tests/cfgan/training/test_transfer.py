@@ -100,6 +100,14 @@ def test_new_attributes_learn(source: Bundle, tmp_path: Path) -> None:
     assert column.abs().max() > 0
 
 
+def test_averages_do_not_remember_a_bundle_that_did_not_know_what_is_learned(source: Bundle) -> None:
+    """Their half-life is at most a tenth of the images that count as seen; of a bundle these are millions."""
+    for names, counted in ((("Red", "Dog", "Round"), 1_000_000), (("Red", "Dog"), 1_000_000), (("Red", "Cat"), 0)):
+        networks = started(source, names)
+        networks.start["images"] = 1_000_000
+        assert networks.averaged_before == counted and networks.images_before == 1_000_000
+
+
 def test_networks_of_another_shape_are_refused_by_name_and_nothing_is_written(source: Bundle, tmp_path: Path) -> None:
     store = small_store(tmp_path)
     for settings, words in (
