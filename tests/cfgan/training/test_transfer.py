@@ -63,7 +63,8 @@ def test_kept_attributes_keep_their_effect_new_ones_have_none_and_dropped_ones_c
     torch.testing.assert_close(after.logit, before.logit)
     torch.testing.assert_close(after.attributes[:, [0, 2]], before.attributes[:, [2, 0]])
     assert (after.attributes[:, [1, 3]] == 0).all()
-    assert networks.start == {"name": "tiny", "digest": source.digest, "images": 0}
+    start = {"name": "tiny", "digest": source.digest, "images": 0, "new_attributes": ["Cat", "Old"]}
+    assert networks.start == start
 
 
 def test_a_run_that_knows_all_attributes_starts_from_the_very_same_networks(source: Bundle) -> None:
