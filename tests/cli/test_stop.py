@@ -102,7 +102,7 @@ def work():
     Freed()
     time.sleep(60)
 
-sys.modules["cfgan_cli.app"] = types.SimpleNamespace(app=work)
+sys.modules["cfgan_cli.app"] = types.SimpleNamespace(app_for=lambda arguments: work)
 main()
 """
 
