@@ -135,6 +135,7 @@ class KilledError(BaseException):
     """Stands in for a process that is killed: nothing but `finally` runs."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "where", ["StateFolder.save", "generate", "read_synthetic", "_link", "write_csv", "write_json", "write_text"]
 )

@@ -116,6 +116,7 @@ class Disorder:
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_neither_order_nor_deaths_change_a_byte(tiny_bundle: Bundle, tmp_path: Path, seed: int) -> None:
     given = two_requests(tiny_bundle)

@@ -44,6 +44,7 @@ def alike(a: np.ndarray, b: np.ndarray) -> bool:
 # LFW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("images", ["jpg", "png"])
 def test_scikit_learn_reads_lfw(tmp_path: Path, images: str) -> None:
     from sklearn.datasets import fetch_lfw_pairs, fetch_lfw_people
