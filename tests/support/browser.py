@@ -33,7 +33,7 @@ _OPTIONS = (
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
 )
-_KEYS = {"Tab": 9, "Enter": 13, " ": 32, "ArrowRight": 39, "ArrowDown": 40}
+_KEYS = {"Tab": 9, "Enter": 13, "ArrowRight": 39}
 _COMPLAINTS = ("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded")
 
 
@@ -96,15 +96,14 @@ class Page:
         while not any(event["method"] == "Page.loadEventFired" for event in self.events):
             self._next(120)
 
-    def open_whole(self, place: Path | str, *, width: int, scheme: str) -> list[str]:
+    def open_whole(self, path: Path, *, width: int, scheme: str) -> list[str]:
         """Open a page that needs no network, complains of nothing and fits; the addresses it asked for.
 
         What is wider than the page scrolls in a box of its own, which the keyboard reaches.
         """
-        self.open(place, width=width, scheme=scheme, mobile=width < 500)
+        self.open(path, width=width, scheme=scheme, mobile=width < 500)
         asked = self.asked_for()
-        if isinstance(place, Path):
-            assert asked == [_address(place)], asked
+        assert asked == [_address(path)], asked
         self.fits(width)
         return asked
 
@@ -127,13 +126,12 @@ class Page:
         reached = "[...document.querySelectorAll('.scroll')].every(e => e.tabIndex === 0 && e.ariaLabel)"
         assert self.ask(reached), "a box that scrolls is out of the keyboard's reach, or has no name"
 
-    def press(self, key: str, times: int = 1) -> None:
-        """Press a key: Tab, Enter, a space, ArrowRight, ArrowDown."""
-        about = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": _KEYS[key]}
-        text = {"Enter": "\r", " ": " "}.get(key)
-        for _ in range(times):
-            self.call("Input.dispatchKeyEvent", type="keyDown", **about, **({"text": text} if text else {}))
-            self.call("Input.dispatchKeyEvent", type="keyUp", **about)
+    def press(self, key: str) -> None:
+        """Press a key: Tab, Enter, ArrowRight."""
+        about = {"key": key, "code": key, "windowsVirtualKeyCode": _KEYS[key]}
+        text = {"text": "\r"} if key == "Enter" else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **about, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **about)
 
     def write(self, text: str) -> None:
         """Put text where the focus is, in place of what is selected there."""
