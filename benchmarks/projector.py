@@ -22,7 +22,7 @@ from cfgan.external.operating_points import similarity_at
 from cfgan.generate.projection.condition import read_condition
 from cfgan.generate.projection.edits import edit
 from cfgan.generate.projection.identity import FMR
-from cfgan.generate.projection.projector import STEPS, Projector
+from cfgan.generate.projection.projector import Projector
 from cfgan.model.bundle import open_bundle
 from cfgan.model.engines import open_engine
 from cfgan.verify.reader import readers_of
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True, help="packed store with validation rows")
     parser.add_argument("--bundle", default="celeba64")
     parser.add_argument("-n", type=int, default=100, help="faces")
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, help="of the search; default: as `cfgan project` takes")
     parser.add_argument("--seed", type=int, default=2, help="of the choice of faces")
     parser.add_argument("--together", type=int, default=1, help="faces searched for at a time; more is faster")
     given = parser.parse_args()
@@ -76,7 +76,7 @@ def main() -> None:
                 seen[name] += (judge.seen(done)[:, place] == (value > 0)).tolist()
                 still[name] += (distance(done, people[chosen]) < threshold).tolist()
     with_what = f"features of {projector.features}, {bundle.name} {bundle.digest[:12]}"
-    print(f"{len(photos)} faces, {given.steps} steps, {with_what}")
+    print(f"{len(photos)} faces, {projector.steps if given.steps is None else given.steps} steps, {with_what}")
     print()
     print("| what | measured |\n|---|--:|")
     print(f"| the person is kept (dlib, FMR 1 %) | {100 * np.mean(np.asarray(distances) < threshold):.0f} % |")

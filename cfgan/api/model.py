@@ -233,7 +233,7 @@ class Model:
         edits: Sequence[str] = (),
         *,
         align: bool = True,
-        steps: int = 100,
+        steps: int | None = None,
         seed: int = 0,
         out: str | Path | None = None,
         progress: Progress | None = None,

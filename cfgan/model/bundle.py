@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from cfgan.networks.classifier import AttributeClassifier
+    from cfgan.networks.encoder import Encoder
     from cfgan.networks.feature_heads import FeatureHeads
     from cfgan.networks.judge import Judge
 
@@ -190,6 +191,18 @@ class Bundle:
         from cfgan.networks.feature_heads import FeatureHeads, HeadsShape
 
         return self._load("heads", lambda: FeatureHeads(HeadsShape.from_dict(self.config["heads"])))
+
+    def encoder(self) -> Encoder | None:
+        """What guesses how the generator draws a photo, in eval mode, on the CPU; None in a bundle without one.
+
+        Raises:
+            BundleError: a file is damaged.
+        """
+        if "encoder" not in self.config:
+            return None
+        from cfgan.networks.encoder import Encoder, EncoderShape
+
+        return self._load("encoder", lambda: Encoder(EncoderShape.from_dict(self.config["encoder"]["shape"])))
 
     def judge(self) -> Judge | None:
         """The judge's network, in eval mode, on the CPU; None in a bundle without one. It reports and never gates.

@@ -15,7 +15,7 @@ from cfgan.networks.shape import GanShape
 GATES = ("value", "request")
 """What a draw must be as sure as: real faces that carry each value, or the request as a whole."""
 
-_NETWORKS = {"judge", "guide", "heads"}  # beside generator and verifier, which every bundle has
+_NETWORKS = {"judge", "guide", "heads", "encoder"}  # beside generator and verifier, which every bundle has
 _LONGEST = 16  # entries of a list in a network's shape: stages, sides, maps
 _SMALLEST = 8  # pixels that a classifier reads
 _LARGEST = 4096  # channels, sides in pixels and lengths in a network's shape
@@ -38,6 +38,8 @@ def checked_config(config: Mapping[str, Any]) -> tuple[Vocabulary, dict[str, Cal
         raise ValueError("networks and vocabulary differ in length")
     if not all(generator[key] for key in ("size", "z_dim", "width")):
         raise ValueError("size, z_dim or width of the generator is missing")
+    if "encoder" in config:
+        _check_encoder(config["encoder"]["shape"], GanShape(**generator))
     for role in ("verifier", "judge", "guide"):
         reads = config.get(role, {}).get("shape", {}).get("reads") or generator["size"]
         if not isinstance(reads, int) or reads < _SMALLEST or generator["size"] % reads:
@@ -56,3 +58,18 @@ def _check_shape(shape: Mapping[str, Any]) -> None:
                 raise ValueError(f"{key} is not a whole number")
             if isinstance(each, int | float) and not 0 <= each <= _LARGEST:
                 raise ValueError(f"{key} is out of range")
+
+
+def _check_encoder(shape: Mapping[str, Any], generator: GanShape) -> None:
+    """Refuse an encoder that reads other images than the generator makes, or guesses for another one."""
+    for key, value in (
+        ("attributes", generator.attributes),
+        ("z_dim", generator.z_dim),
+        ("channels", generator.channels[0]),
+        ("places", len(generator.sides)),
+        ("embed", generator.embed),
+    ):
+        if shape[key] != value:
+            raise ValueError(f"the encoder's {key} is {shape[key]}, the generator's {value}")
+    if 4 * 2 ** len(shape["widths"]) != generator.size:
+        raise ValueError(f"{len(shape['widths'])} stages of the encoder do not take {generator.size} pixels to 4")

@@ -40,7 +40,7 @@ def averaged(images: Tensor, side: int) -> Tensor:
     return images if not side or images.shape[-1] <= side else F.avg_pool2d(images, images.shape[-1] // side)
 
 
-class _Residual(nn.Module):
+class HalvingBlock(nn.Module):
     """conv-BN-ReLU-conv-BN at half the side, added to an average-pooled 1x1 shortcut."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -69,7 +69,7 @@ class AttributeClassifier(nn.Module):
         first, *rest = shape.widths
         self.stem = nn.Conv2d(3, first, 3, stride=2, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(first)
-        self.stages = nn.ModuleList(_Residual(a, b) for a, b in zip(shape.widths, rest, strict=False))
+        self.stages = nn.ModuleList(HalvingBlock(a, b) for a, b in zip(shape.widths, rest, strict=False))
         self.dropout = nn.Dropout(shape.dropout)
         self.head = nn.Linear(shape.widths[-1], shape.attributes)
 

@@ -22,14 +22,14 @@ from cfgan.networks.classifier import AttributeClassifier, ClassifierShape
 from cfgan.networks.devices import pick_device
 from cfgan.training import state as saved
 from cfgan.training.augment import augment_for_classifier
-from cfgan.training.config import ClassifierConfig, JudgeConfig, to_dict, with_budget
+from cfgan.training.config import ClassifierConfig, EncoderConfig, JudgeConfig, to_dict, with_budget
 from cfgan.training.data import TensorData, load_split
 from cfgan.training.losses import attribute_loss
 
 _MAY_CHANGE = {"threads", "device", "save_images", "log_images"}
 
 
-def learning_rate(config: ClassifierConfig | JudgeConfig, images: int) -> float:
+def learning_rate(config: ClassifierConfig | JudgeConfig | EncoderConfig, images: int) -> float:
     """One cycle: a linear rise over the warm-up share, then a cosine down to 0 (Smith 2018)."""
     done = min(images / config.images, 1.0)
     if done < config.warmup_share:
@@ -109,7 +109,7 @@ def train_classifier(
         while images < config.images:
             rng = saved.step_generator(config.seed, 0, images, device)
             torch.manual_seed(rng.initial_seed())  # dropout draws from the global generator
-            batch, labels = train.batch(_epoch_rows(len(train), config, images, device))
+            batch, labels = train.batch(epoch_rows(len(train), config, images, device))
             batch = augment_for_classifier(
                 batch,
                 rng,
@@ -149,7 +149,7 @@ def train_classifier(
         return write_classifier(store, run, average.module, shape.to_dict(), "classifier", device)
 
 
-def _epoch_rows(count: int, config: ClassifierConfig, images: int, device: torch.device) -> Tensor:
+def epoch_rows(count: int, config: ClassifierConfig | EncoderConfig, images: int, device: torch.device) -> Tensor:
     """Rows of the step that starts at ``images``: a fresh permutation each epoch, drawn from the seed alone."""
     rows = []
     for position in range(images, images + config.batch):

@@ -196,13 +196,41 @@ class JudgeConfig:
     log_images: _Count = _setting(20_000, "between two lines of stats.jsonl", "images")
 
 
+@dataclass(frozen=True, config=_STRICT)
+class EncoderConfig:
+    """How an encoder is trained, which guesses what makes a generator draw a photo."""
+
+    images: _CountOrNone = _budget()
+    epochs: _Positive = _epochs(30)
+    least_images: _Count = _least_images(60_000)
+    batch: _Count = _setting(32, "images a step", "images")
+    width: _Count = _setting(32, "after the first layer; it doubles at each halving of the side", "channels")
+    most_channels: _Count = _setting(192, "no layer has more", "channels")
+    hidden: _Count = _setting(256, "length of the features that latent and modulation vectors are read from")
+    drawn_share: _Share = _setting(0.25, "share of the images that the generator has drawn", "share")
+    latent_pull: _NotNegative = _setting(0.1, "towards latents as they are drawn, on their mean square")
+    learning_rate: _Positive = _setting(1e-3, "peak learning rate of AdamW")
+    warmup_share: _Share = _setting(
+        0.05, "share of all images over which the rate rises; then it falls along a cosine", "share"
+    )
+    weight_decay: _NotNegative = _setting(0.01, "of AdamW")
+    ema_images: _NotNegative = _setting(10_000, "half-life of the weight average; 0: none", "images")
+    mirror: bool = _setting(True, "half of the images are seen mirrored; not for digits, letters, or left and right")
+    seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
+    threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
+    device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    save_images: _Count = _setting(20_000, "between two saved states", "images")
+    log_images: _Count = _setting(2_000, "between two lines of stats.jsonl", "images")
+
+
 OLD_NAMES = {
     "rate": "learning_rate",
     **{f"rate_{part}": f"learning_rate_{part}" for part in ("generator", "discriminator", "hold", "end")},
 }
 """What settings were called in older files -> what they are called now."""
 
-Config = TypeVar("Config", ClassifierConfig, GanConfig, JudgeConfig)
+AnyConfig = ClassifierConfig | GanConfig | JudgeConfig | EncoderConfig
+Config = TypeVar("Config", ClassifierConfig, GanConfig, JudgeConfig, EncoderConfig)
 
 
 def with_budget(config: Config, count: int) -> Config:
@@ -212,7 +240,7 @@ def with_budget(config: Config, count: int) -> Config:
     return replace(config, images=max(config.least_images, round(config.epochs * count)))
 
 
-def to_dict(config: ClassifierConfig | GanConfig | JudgeConfig) -> dict[str, Any]:
+def to_dict(config: AnyConfig) -> dict[str, Any]:
     """Plain values, ready for YAML or JSON."""
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
 
@@ -227,7 +255,7 @@ def load_config(
     """Build a configuration from its defaults, then ``base``, then a YAML file, then ``key=value`` settings.
 
     Args:
-        kind: ClassifierConfig, GanConfig or JudgeConfig.
+        kind: ClassifierConfig, GanConfig, JudgeConfig or EncoderConfig.
         file: YAML mapping of some of its fields.
         settings: as given to ``--set``; values are read as YAML.
         base: values that count where neither file nor settings say otherwise.

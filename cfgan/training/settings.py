@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from cfgan.training.config import ClassifierConfig, GanConfig, JudgeConfig
+from cfgan.training.config import AnyConfig
 
 _WORDS = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text", "null": "none"}
 
@@ -32,7 +32,7 @@ class Setting:
     meaning: str
 
 
-def describe_settings(kind: type[ClassifierConfig] | type[GanConfig] | type[JudgeConfig]) -> list[Setting]:
+def describe_settings(kind: type[AnyConfig]) -> list[Setting]:
     """The settings of a configuration in their order."""
     schema = TypeAdapter(kind).json_schema()
     return [

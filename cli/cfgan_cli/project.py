@@ -28,8 +28,16 @@ def project(
     align: Annotated[
         bool, typer.Option(help="Find the largest face and bring it into CelebA's frame first, as data align does.")
     ] = True,
-    steps: Annotated[int, typer.Option(min=1, max=10_000, help="Of the optimisation.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the draws that it begins from.")] = 0,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10_000,
+            help="Of the optimisation. Default: 30 where the bundle has an encoder to begin from, else 100.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws that it begins from without an encoder.")] = 0,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -44,8 +52,9 @@ def project(
 ) -> None:
     """Find a photo again among what the model can draw, change its attributes, and say whether the person is kept.
 
-    The photo is aligned, read, and searched for: first the most alike of some draws, then by optimising latent,
-    condition and what enters each block. Needs cfgan[train], and cfgan[identity] to align and to measure identity.
+    The photo is aligned, read, and searched for: from an encoder's guess, or where the bundle has no encoder from the
+    most alike of some draws, by optimising latent, condition and what enters each block. Needs cfgan[train], and
+    cfgan[identity] to align and to measure identity.
 
     Only for photos of people who agreed. Neither the photo nor what is read in it is stored.
     """
@@ -72,7 +81,7 @@ def project(
             )
         if as_json:
             written = {} if folder is None else {"out": str(folder)}
-            print_json({**report(opened, found, steps, seed), "seconds": round(found.seconds, 2), **written})
+            print_json({**report(opened, found, seed), "seconds": round(found.seconds, 2), **written})
         elif not quiet:
             _show(found, of_faces=opened.of_faces)
 

@@ -1,4 +1,4 @@
-"""``cfgan train``: the generator, the verifier, the judge, the prior."""
+"""``cfgan train``: the generator, the verifier, the judge, the encoder, the prior."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cfgan_cli.options import Quiet, refuse_idle
+from cfgan_cli.options import BundleOption, Quiet, refuse_idle
 from cfgan_cli.output import Force, console, exit_codes, message, name_left_out, percent, progress_bar
 from cfgan_cli.tables import new_table, print_table
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cfgan.data.store import PackedDataset
     from cfgan.model.bundle import Bundle
 
-app = typer.Typer(help="Training: gan, verifier, judge, prior.", no_args_is_help=True)
+app = typer.Typer(help="Training: gan, verifier, judge, encoder, prior.", no_args_is_help=True)
 
 Data = Annotated[Path, typer.Option("--data", help="A packed store.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an unfinished run in it goes on.")]
@@ -173,6 +173,33 @@ def judge(
             _warn(store)
             train_judge(store, out, resolved, progress, nsfwjs=nsfwjs)
         _show_learned(out, quiet)
+    _done(out, quiet)
+
+
+@app.command("encoder")
+def encoder(
+    data: Data,
+    out: Out,
+    bundle: BundleOption,
+    config: Config = None,
+    settings: Settings = None,
+    help_settings: Annotated[bool, _settings_help("EncoderConfig")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train an encoder, from which `cfgan project` begins its search. Ctrl-C saves; the same command goes on.
+
+    It learns to guess what makes the bundle's generator draw a photo; `cfgan bundle add-encoder` puts it there.
+    """
+    with exit_codes():
+        from cfgan.data.store import open_store
+        from cfgan.model.bundle import open_bundle
+        from cfgan.training.config import EncoderConfig, load_config
+        from cfgan.training.encoder import train_encoder
+
+        resolved = load_config(EncoderConfig, file=_recipe(config), settings=settings or ())
+        opened, store = open_bundle(bundle), open_store(data)
+        with progress_bar(quiet=quiet, unit="images") as progress:
+            train_encoder(opened, store, out, resolved, progress)
     _done(out, quiet)
 
 

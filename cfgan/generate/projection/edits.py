@@ -11,7 +11,8 @@ import numpy.typing as npt
 from cfgan.attributes.request import format_request, parse_request
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import RequestError
-from cfgan.generate.projection.projector import Codes, Projector
+from cfgan.generate.projection.codes import Codes
+from cfgan.generate.projection.projector import Projector
 from cfgan.model.engine import Floats, Levels
 from cfgan.verify.reader import Reader
 

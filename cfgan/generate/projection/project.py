@@ -17,7 +17,7 @@ from cfgan.generate.projection.condition import read_condition
 from cfgan.generate.projection.edits import edit, parse_edits
 from cfgan.generate.projection.folder import require_unused_or_older, write_projection
 from cfgan.generate.projection.identity import likeness, open_identity
-from cfgan.generate.projection.projector import STEPS, Projector
+from cfgan.generate.projection.projector import Projector
 from cfgan.generate.projection.result import ProjectedImage, Projection
 from cfgan.io.png import encode_png
 from cfgan.io.progress import Progress, silent
@@ -36,7 +36,7 @@ def project_photo(
     edits: Sequence[str] = (),
     *,
     align: bool = True,
-    steps: int = STEPS,
+    steps: int | None = None,
     seed: int = 0,
     out: Path | None = None,
     device: str = "cpu",
@@ -49,8 +49,8 @@ def project_photo(
         photo: a JPEG, PNG, WebP or BMP file, or its bytes.
         edits: requests such as "Smiling,-Eyeglasses", an image each.
         align: find the largest face and bring it into CelebA's frame first; False takes the largest central square.
-        steps: of the optimisation.
-        seed: of the draws that it begins from.
+        steps: of the optimisation; none: 30 where the bundle has an encoder to begin from, else 100.
+        seed: of the draws that it begins from without one.
         out: a new folder, an empty one, or an older projection, which is replaced. Nothing is stored without it.
         device: where to compute, as :func:`cfgan.model.engines.open_engine` takes it; the search itself runs in torch.
         progress: called with steps done and in all.
@@ -61,7 +61,7 @@ def project_photo(
         BundleError: a file of the bundle is damaged.
         StorageError: the disk refused; nothing is left half written.
     """
-    if steps < 1:
+    if steps is not None and steps < 1:
         raise InputError("must be 1 or more.", field="steps", value=steps, nearest=[1])
     wanted = parse_edits(edits, bundle.vocabulary)
     if out is not None:
@@ -71,7 +71,7 @@ def project_photo(
     if out is None:
         return found
     images = (found.image, *found.edits)
-    write_projection(out, [image.png for image in images], report(bundle, found, steps, seed))
+    write_projection(out, [image.png for image in images], report(bundle, found, seed))
     return replace(found, out=out)
 
 
@@ -80,7 +80,7 @@ def project_levels(
     levels: Levels,
     wanted: Mapping[str, Mapping[str, float]],
     *,
-    steps: int = STEPS,
+    steps: int | None = None,
     seed: int = 0,
     device: str = "cpu",
     progress: Progress = silent,
@@ -98,6 +98,7 @@ def project_levels(
         BundleError: a file of the bundle is damaged.
     """
     projector = Projector(bundle, split_device(device)[1])
+    steps = projector.steps if steps is None else steps
     readers = readers_of(bundle, open_engine(bundle, device))
     verifier, witness = readers[0], readers[-1]
     begun = time.perf_counter()
@@ -123,15 +124,15 @@ def project_levels(
         about = {"steps": steps, "seed": seed, **({"edit": text, "strength": strength} if text else {})}
         images.append(ProjectedImage(text, shown, condition, strength, as_asked, like[k], _png(bundle, shown, about)))
     error = float(np.abs(pixels[0].astype(np.int64) - levels).mean())
-    return Projection(images[0], tuple(images[1:]), error, witness.name, seconds)
+    return Projection(images[0], tuple(images[1:]), error, witness.name, seconds, steps)
 
 
-def report(bundle: Bundle, found: Projection, steps: int, seed: int) -> dict[str, Any]:
+def report(bundle: Bundle, found: Projection, seed: int) -> dict[str, Any]:
     """What is known of a projection, as JSON says it: no name of a file, no pixel of the photo."""
     return {
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "cfgan": __version__,
-        "steps": steps,
+        "steps": found.steps,
         "seed": seed,
         "pixel_error": round(found.pixel_error, 3),
         **found.image.figures(),

@@ -61,6 +61,7 @@ class Projection:
         pixel_error: mean absolute difference from the framed photo, levels of 0..255.
         by: who says what is seen in edits: "judge", or "verifier" in a bundle without one.
         seconds: that the search took.
+        steps: of the search.
         out: the folder that was written, if one was named.
 
     Example:
@@ -75,6 +76,7 @@ class Projection:
     pixel_error: float
     by: str
     seconds: float
+    steps: int
     out: Path | None = None
 
     @property

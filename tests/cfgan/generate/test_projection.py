@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import make_bundle
 
-import cfgan.generate.projection.projector as projector_module
+import cfgan.generate.projection.objective as objective_module
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import ConfigError, InputError, RequestError, VocabularyError
@@ -31,7 +31,7 @@ def no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise ConfigError("not installed")
 
-    monkeypatch.setattr(projector_module, "published_efficientnet", missing)
+    monkeypatch.setattr(objective_module, "published_efficientnet", missing)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,194 @@
+"""Training an encoder: it guesses codes, the frozen generator draws them, and what comes out is held against the photo.
+
+What is made small is what a search makes small (:class:`cfgan.generate.projection.objective.Objective`), so that the
+guess lies where the search would go. Some of the images are the generator's own, which it can draw exactly.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cfgan.data.store import PackedDataset
+from cfgan.errors import ConfigError, StoppedError
+from cfgan.generate.projection.codes import CodeSpace
+from cfgan.generate.projection.condition import read_condition
+from cfgan.generate.projection.objective import Objective
+from cfgan.generate.projection.projector import EDGE
+from cfgan.io.progress import Progress, silent
+from cfgan.io.signals import StopRequest
+from cfgan.model.bundle import Bundle
+from cfgan.model.engines import open_engine
+from cfgan.networks.devices import pick_device
+from cfgan.networks.encoder import Encoder, EncoderShape
+from cfgan.training import state as saved
+from cfgan.training.captured import choosing_kernels
+from cfgan.training.classifier import epoch_rows, learning_rate
+from cfgan.training.config import EncoderConfig, to_dict, with_budget
+from cfgan.training.data import load_split
+from cfgan.verify.reader import Levels, reader_of
+
+_READ = 512  # images whose attributes are read between two shows of progress
+
+
+def train_encoder(
+    bundle: Bundle, store: PackedDataset, run: Path, config: EncoderConfig, progress: Progress = silent
+) -> Path:
+    """Train on a store's train split until the configuration's images are seen, resuming what ``run`` holds.
+
+    The labels of the store are not looked at: the condition of each image is what the bundle's verifier reads in it,
+    as it is when a photo is projected. Writes ``model.safetensors`` (averaged weights) and ``model.json`` at the end.
+
+    Args:
+        bundle: whose generator is to draw the photos, of the family dcgan.
+        store: packed images of the bundle's size.
+        run: folder of the run.
+        config: settings.
+        progress: called while it lasts.
+
+    Returns:
+        The path of ``model.safetensors``.
+
+    Raises:
+        StoppedError: a stop was asked for; the state is saved.
+        TrainingError: a loss is not finite.
+        FolderError: ``run`` holds something else.
+        InputError: the bundle's generator is not of the family dcgan.
+        ConfigError: the store's images have another size than the bundle's.
+        BundleError: a file of the bundle is damaged.
+    """
+    if store.size != bundle.size:
+        text = f"holds images of {store.size} pixels, {bundle.name} draws {bundle.size}."
+        raise ConfigError(text, field="data", value=store.path)
+    config = with_budget(config, len(store.rows("train")))
+    device = pick_device(config.device)
+    space, objective = CodeSpace(bundle, device), Objective(bundle, device)
+    shape = encoder_shape(bundle, config)
+    torch.manual_seed(config.seed)
+    encoder = Encoder(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = saved.WeightAverage(encoder, config.ema_images)
+    groups = [
+        {"params": [p for p in encoder.parameters() if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in encoder.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), foreach=True)
+    images = 0
+
+    def save() -> None:
+        state = {
+            "encoder": encoder.state_dict(),
+            "average": average.module.state_dict(),
+            "optimizer": optimizer.state_dict(),
+        }
+        saved.save_state(run, images, state)
+
+    with saved.open_run(run), StopRequest() as stop, saved.use_threads(config.threads), choosing_kernels():
+        if found := saved.load_latest_state(run, device):
+            images, state = found
+
+            def load() -> None:
+                encoder.load_state_dict(state["encoder"])
+                average.module.load_state_dict(state["average"])
+                optimizer.load_state_dict(state["optimizer"])
+
+            saved.load_or_explain(load, run)
+        saved.describe_run(
+            run,
+            "encoder",
+            {**to_dict(config), "generator": bundle.sums["generator.safetensors"]},
+            data_digest=store.digest,
+            may_change={"threads", "device", "save_images", "log_images"},
+            images=images,
+            defaults=to_dict(EncoderConfig()),
+        )
+        saved.truncate_stats(run / saved.LOG, images)
+        data = load_split(store, "train", device)
+        conditions = _conditions(bundle, data.images, config, stop, progress)
+        since, clock, remark = images, time.monotonic(), ""
+        encoder.train()
+        while images < config.images:
+            rng = saved.step_generator(config.seed, 0, images, device)
+            rows = epoch_rows(len(data), config, images, device)
+            flip = (torch.rand(len(rows), generator=rng, device=device) < 0.5) & config.mirror
+            photos, _ = data.batch(rows, flip)
+            condition = conditions[flip.long(), rows]
+            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+                drawn = round(config.drawn_share * len(photos))
+                if drawn:
+                    z = torch.randn(drawn, shape.z_dim, generator=rng, device=device)
+                    with torch.no_grad():
+                        photos[:drawn] = space.generator(z, condition[:drawn]).float()
+                with torch.no_grad():
+                    goal = objective.maps(photos)
+                z, start, styles = (part.float() for part in encoder(photos, condition))
+                made = space.draw(space.codes(z, condition, start, styles)).float()
+                unlike = objective.unlikeness(made, photos, goal)
+            pull = objective.pull(start, styles) + config.latent_pull * z.square().mean(1)
+            loss = (unlike + pull).mean()
+            saved.require_finite({"loss": loss}, images)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            saved.require_finite({"gradient": saved.gradient_norm(optimizer)}, images)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(config, images)
+            optimizer.step()
+            before, images = images, images + config.batch
+            average.update(encoder, config.batch, images)
+            if images // config.log_images > before // config.log_images or images >= config.images:
+                figures = {
+                    "loss": float(loss.detach()),
+                    "unlikeness": float(unlike[drawn:].detach().mean()) if drawn < len(unlike) else 0.0,
+                    "images_per_second": round((images - since) / (time.monotonic() - clock), 1),
+                }
+                since, clock = images, time.monotonic()
+                saved.append_stats(run / saved.LOG, {"images": images, **figures})
+                remark = saved.remark(figures)
+            progress("training", min(images, config.images), config.images, remark)
+            if images // config.save_images > before // config.save_images:
+                save()
+            if stop.asked and images < config.images:
+                save()
+                raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
+        save()
+        saved.save_weights(run / "model.safetensors", average.module)
+        about = {"kind": "encoder", "shape": shape.to_dict(), "generator": bundle.sums["generator.safetensors"]}
+        saved.write_model(run, about, ["model.safetensors"])
+    return run / "model.safetensors"
+
+
+def encoder_shape(bundle: Bundle, config: EncoderConfig) -> EncoderShape:
+    """What an encoder for a bundle is built from: as many halvings as take its images to 4 x 4."""
+    generator = bundle.shape
+    halvings = len(generator.sides) - 1
+    return EncoderShape(
+        generator.attributes,
+        generator.z_dim,
+        generator.channels[0],
+        len(generator.sides),
+        generator.embed,
+        tuple(min(config.width * 2**k, config.most_channels) for k in range(halvings)),
+        config.hidden,
+    )
+
+
+def _conditions(bundle: Bundle, images: Tensor, config: EncoderConfig, stop: StopRequest, progress: Progress) -> Tensor:
+    """What the verifier reads in images as they are, and in their mirror images, (2, N, A)."""
+    verifier = reader_of(bundle, open_engine(bundle, config.device), "verifier")
+    both: list[Any] = []
+    total = (1 + config.mirror) * len(images)
+    for mirrored in (False, True)[: 1 + config.mirror]:
+        parts = []
+        for place in range(0, len(images), _READ):
+            part = images[place : place + _READ]
+            levels: Levels = (part.flip(3) if mirrored else part).contiguous().cpu().numpy()
+            parts.append(read_condition(verifier, levels).clip(-EDGE, EDGE))
+            progress("reading attributes", len(both) * len(images) + min(place + _READ, len(images)), total)
+            if stop.asked:
+                raise StoppedError("stopped before the first step; the same command begins again.")
+        both.append(np.concatenate(parts))
+    return torch.from_numpy(np.stack(both if config.mirror else both * 2)).to(images.device)
