@@ -1,7 +1,7 @@
 """The encoder: a photo to what makes the generator draw it, as a first guess that a search goes on from.
 
-Predicting the modulation vector of each block beside the latent: Richardson et al., "Encoding in Style", CVPR 2021; that
-a search goes on from there: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016.
+Predicting the modulation vector of each block beside the latent: Richardson et al., "Encoding in Style", CVPR 2021; a
+search that goes on from there: Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", ECCV 2016.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 import cfgan.external.face_embedder
 import cfgan.external.landmarks
 import cfgan.generate.projection.identity as identity
-import cfgan.generate.projection.projector as projector_module
+import cfgan.generate.projection.objective as objective_module
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.errors import ConfigError
@@ -44,7 +44,7 @@ def mocked(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise ConfigError("not installed")
 
-    monkeypatch.setattr(projector_module, "published_efficientnet", missing)
+    monkeypatch.setattr(objective_module, "published_efficientnet", missing)
     monkeypatch.setattr(identity, "FaceEmbedder", Alike)
     monkeypatch.setattr(cfgan.external.landmarks, "FaceLandmarks", Dots)
 

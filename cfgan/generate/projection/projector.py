@@ -1,4 +1,4 @@
-"""The search for what draws a photo: from an encoder's guess, or where the bundle has none from the nearest of draws."""
+"""The search for what draws a photo: from an encoder's guess, or the nearest of some draws."""
 
 from __future__ import annotations
 
