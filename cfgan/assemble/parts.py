@@ -179,18 +179,21 @@ def in_half(data: bytes) -> bytes:
 
 
 def not_kept(parts: Parts) -> dict[str, str]:
-    """The parts of the kept bundle that a bundle of this run does without, "judge" or "guide" -> why.
+    """The parts of the kept bundle that a bundle of this run does without, such as "judge" -> why.
 
     Raises:
         InputError: there is no such run.
     """
     keep = parts.keep
     about = read_about(parts.gan, "gan", "gan")
-    if keep is None or _fits(keep, about):
+    if keep is None:
         return {}
+    left = {"encoder": "guesses for another generator"} if "encoder" in keep.config else {}
+    if _fits(keep, about):
+        return left
     same_names = keep.vocabulary.names == Vocabulary.from_dict(about["vocabulary"]).names
     why = "reads images of another size" if same_names else "knows other attributes"
-    return {part: why for part in (*_OPTIONAL, "guide") if part in keep.config and getattr(parts, part) is None}
+    return left | {part: why for part in (*_OPTIONAL, "guide") if part in keep.config and getattr(parts, part) is None}
 
 
 def _fits(keep: Bundle | None, about: Mapping[str, Any]) -> bool:

@@ -156,7 +156,12 @@ def train_encoder(
                 raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
         save()
         saved.save_weights(run / "model.safetensors", average.module)
-        about = {"kind": "encoder", "shape": shape.to_dict(), "generator": bundle.sums["generator.safetensors"]}
+        about = {
+            "kind": "encoder",
+            "shape": shape.to_dict(),
+            "vocabulary": bundle.vocabulary.to_dict(),
+            "generator": bundle.sums["generator.safetensors"],
+        }
         saved.write_model(run, about, ["model.safetensors"])
     return run / "model.safetensors"
 

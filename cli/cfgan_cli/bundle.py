@@ -15,7 +15,7 @@ from cfgan_cli.output import console, exit_codes, message, print_json, print_tex
 from cfgan_cli.realism import Nsfwjs
 from cfgan_cli.tables import new_table, print_table
 
-app = typer.Typer(help="Bundles: info, list, check, build, add-graphs, pull, push.", no_args_is_help=True)
+app = typer.Typer(help="Bundles: info, list, check, build, add-graphs, add-encoder, pull, push.", no_args_is_help=True)
 app.command("pull")(pull)
 app.command("push")(push)
 
@@ -103,7 +103,7 @@ def check(bundle: BundleArgument = DEFAULT) -> None:
             for role in opened.classifiers:
                 engine.classifier(role)
         if find_spec("torch") is not None:
-            for load in (opened.generator, opened.discriminator, opened.guide, opened.heads):
+            for load in (opened.generator, opened.discriminator, opened.guide, opened.heads, opened.encoder):
                 load()
             for classifier in opened.classifiers.values():
                 classifier.load()
@@ -120,10 +120,28 @@ def add_graphs(
     Bundles that this version builds have them. The networks stay as they are; the bundle's digest changes.
     """
     with exit_codes():
-        from cfgan.assemble.onnx_check import with_graphs
+        from cfgan.assemble.copies import with_graphs
         from cfgan.model.bundle import open_bundle
 
         made = with_graphs(open_bundle(bundle), out)
+        console().print(f"{made.path}: {made.digest}", markup=False, soft_wrap=True)
+
+
+@app.command("add-encoder")
+def add_encoder(
+    bundle: BundleArgument,
+    encoder: Annotated[Path, typer.Option(help="Run folder of `cfgan train encoder` for this bundle.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the copy; an earlier copy in it is replaced.")],
+) -> None:
+    """Copy a bundle and add an encoder, from which `cfgan project` begins.
+
+    The networks stay as they are; the bundle's digest changes.
+    """
+    with exit_codes():
+        from cfgan.assemble.copies import with_encoder
+        from cfgan.model.bundle import open_bundle
+
+        made = with_encoder(open_bundle(bundle), encoder, out)
         console().print(f"{made.path}: {made.digest}", markup=False, soft_wrap=True)
 
 

@@ -11,7 +11,8 @@ import torch
 from helpers import make_bundle
 from safetensors.torch import load_file, save_file
 
-from cfgan.assemble.onnx_check import check_graphs, with_graphs
+from cfgan.assemble.copies import with_graphs
+from cfgan.assemble.onnx_check import check_graphs
 from cfgan.assemble.onnx_networks import generator_graph
 from cfgan.attributes.prior import Prior
 from cfgan.attributes.spec import make_plan
