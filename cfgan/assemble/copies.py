@@ -55,6 +55,7 @@ def with_encoder(bundle: Bundle, run: Path, out: Path) -> Bundle:
         FolderError: ``out`` holds something else, or another bundle.
         StorageError: the disk refused.
     """
+    _require_copy_or_unused(bundle, out, replaced=_ENCODER)
     about = read_about(run, "encoder", "encoder")
     if about.get("generator") != bundle.sums["generator.safetensors"]:
         raise InputError(
@@ -63,7 +64,6 @@ def with_encoder(bundle: Bundle, run: Path, out: Path) -> Bundle:
             field="--encoder",
             value=run,
         )
-    _require_copy_or_unused(bundle, out, replaced=_ENCODER)
     files = _files(bundle)
     history = {"images": last_images(run), "seconds": training_seconds(run), "settings": read_settings(run)}
     config = {**bundle.config, "encoder": {"shape": about["shape"], "training": history}}

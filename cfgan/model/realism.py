@@ -9,6 +9,8 @@ from typing import Any
 
 LEAST_FACES = 0.9
 """Share of draws in which a detector must find a face, against its share in real faces."""
+_Z = 1.644854
+"""One-sided 95 %: draws are below that share where the counts show it, not where a few images happen to fall there."""
 MOST_AUC = 0.98
 """A linear probe that tells draws from real images better than this sees two kinds of picture, not two sets of faces.
 Noise and texture reach 1.0 within the first figures; two sets of real faces .5."""
@@ -37,11 +39,11 @@ def realism_statement(config: Mapping[str, Any]) -> RealismStatement:
     parts, short = [], []
     if networks:
         row = networks[0]
-        floor = _figure(row["kid_floor"])
-        parts.append(
-            f"KID x 1000 {1000 * row['kid']:.1f} over {row['extractor']}"
-            + (f" (real {1000 * floor:.1f})" if floor is not None else "")
-        )
+        error, floor = _figure(row.get("kid_error")), _figure(row["kid_floor"])
+        beside = [f"standard error {1000 * error:.1f}"] if error is not None else []
+        beside += [f"real {1000 * floor:.1f}"] if floor is not None else []
+        in_brackets = f" ({', '.join(beside)})" if beside else ""
+        parts.append(f"KID x 1000 {1000 * row['kid']:.1f}{in_brackets} over {row['extractor']}")
         auc = _figure(row["probe_auc"])
         if auc is not None:
             parts.append(f"a linear probe tells them from real ones with AUC {auc:.2f}")
@@ -50,15 +52,23 @@ def realism_statement(config: Mapping[str, Any]) -> RealismStatement:
     if faces:
         rate, real = faces["faces"] / faces["n"], faces["real_faces"] / faces["n"]
         parts.append(f"a detector finds a face in {100 * rate:.1f} % (real {100 * real:.1f} %)")
-        if rate < LEAST_FACES * real:
+        if _fewer(rate, real, faces["n"]):
             short.append(f"fewer than {100 * LEAST_FACES:g} % as many faces as in real images")
     if not parts:
         return RealismStatement(False, True, "How real the draws look was not measured when the bundle was built.")
-    sentence = f"Realism of unfiltered draws: {'; '.join(parts)}."
+    count = networks[0].get("n") if networks else faces["n"]
+    many = f"{count:,} " if count else ""
+    sentence = f"Realism of {many}unfiltered draws: {'; '.join(parts)}."
     if short:
         them = "faces" if config.get("faces", True) else "originals"
         sentence += f" Below the floor ({', '.join(short)}): do not take them for {them}."
     return RealismStatement(True, not short, sentence)
+
+
+def _fewer(rate: float, real: float, n: int) -> bool:
+    """Whether counts of n draws and n real images show that fewer than the least share of faces are found."""
+    variance = (rate * (1 - rate) + LEAST_FACES**2 * real * (1 - real)) / n
+    return LEAST_FACES * real - rate > _Z * math.sqrt(variance)
 
 
 def _figure(value: Any) -> float | None:

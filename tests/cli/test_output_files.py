@@ -192,7 +192,9 @@ def writers_of_folders(bundle: Bundle, tmp_path: Path) -> dict[str, list[object]
         "testset identify": [tmp_path / "set"],
         "bundle build": ["--gan", tmp_path / "gan", "--keep", bundle.path, *about],
         "bundle add-graphs": [bundle.path],
+        "bundle add-encoder": [bundle.path, "--encoder", tmp_path / "encoder"],
         "bundle pull": ["owner/name@main"],  # refused before anybody is asked
+        "train encoder": [*data, "--bundle", bundle.path],
         **{f"train {kind}": data for kind in ("gan", "verifier", "judge")},
     }
 
@@ -206,7 +208,7 @@ def test_every_folder_that_a_command_writes_is_among_those(bundle: Bundle, tmp_p
         if {"--out", "out"} & {*parameter.opts} and _FOLDER.search(getattr(parameter, "help", None) or "")
     }
     elsewhere = {"bundle verify", "batch sign"}  # an older name; what needs a certificate has tests of its own
-    assert listed == (found | {"train gan", "train verifier", "train judge", "data draw"}) - elsewhere
+    assert listed == (found | {"train gan", "train verifier", "train judge", "train encoder", "data draw"}) - elsewhere
 
 
 def test_no_folder_is_written_over_what_a_person_has_or_into_what_is_checked(bundle: Bundle, tmp_path: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from cfgan.training.config import ClassifierConfig, GanConfig, JudgeConfig, make_config, to_dict
+from cfgan.training.config import ClassifierConfig, EncoderConfig, GanConfig, JudgeConfig, make_config, to_dict
 from cfgan.training.settings import describe_settings
 from cfgan_cli.app import app
 
-KINDS = {"gan": GanConfig, "verifier": ClassifierConfig, "judge": JudgeConfig}
+KINDS = {"gan": GanConfig, "verifier": ClassifierConfig, "judge": JudgeConfig, "encoder": EncoderConfig}
 
 
 @pytest.mark.parametrize("command", KINDS)
