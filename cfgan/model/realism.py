@@ -56,7 +56,7 @@ def realism_statement(config: Mapping[str, Any]) -> RealismStatement:
             short.append(f"fewer than {100 * LEAST_FACES:g} % as many faces as in real images")
     if not parts:
         return RealismStatement(False, True, "How real the draws look was not measured when the bundle was built.")
-    count = networks[0].get("n") if networks else faces["n"]
+    count = (networks[0] if networks else faces or {}).get("n")
     many = f"{count:,} " if count else ""
     sentence = f"Realism of {many}unfiltered draws: {'; '.join(parts)}."
     if short:

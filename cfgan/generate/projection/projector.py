@@ -24,7 +24,8 @@ ENCODED_STEPS = 30
 DRAWS = 16
 """Draws with the photo's condition, of which the most alike is where the search begins without an encoder."""
 
-_RATE, _WARM = 0.2, 5  # of Adam, falling as a cosine to 0, and steps until it is reached
+_FROM_DRAWS, _FROM_GUESS = (0.2, 5), (0.1, 3)
+"""Rate of Adam, which falls as a cosine to 0, and steps until it is reached. From a guess there is less far to go."""
 EDGE = 0.98
 """Conditions begin no nearer to -1 and 1, where tanh no longer moves."""
 
@@ -81,10 +82,11 @@ class Projector:
         asked = torch.from_numpy(np.clip(condition, -EDGE, EDGE).astype(np.float32)).to(self._device)
         searched = [*self._guess(target, goal, asked, seed)]
         z, bent, start, styles = (part.detach().clone().requires_grad_() for part in searched)
+        rate, warm = _FROM_DRAWS if self._encoder is None else _FROM_GUESS
         optimiser = torch.optim.Adam([z, bent, start, styles], betas=(0.9, 0.95))
         for step in range(steps):
             for group in optimiser.param_groups:
-                group["lr"] = _RATE * min(1, (step + 1) / _WARM) * (1 + math.cos(math.pi * step / steps)) / 2
+                group["lr"] = rate * min(1, (step + 1) / warm) * (1 + math.cos(math.pi * step / steps)) / 2
             images = self._space.draw(self._space.codes(z, bent.tanh(), start, styles))
             loss = self._objective.unlikeness(images, target, goal) + self._objective.pull(start, styles)
             optimiser.zero_grad()
