@@ -24,7 +24,7 @@ ENCODED_STEPS = 30
 DRAWS = 16
 """Draws with the photo's condition, of which the most alike is where the search begins without an encoder."""
 
-_FROM_DRAWS, _FROM_GUESS = (0.2, 5), (0.1, 3)
+_FROM_DRAWS, _FROM_GUESS = (0.2, 5), (0.1, 8)
 """Rate of Adam, which falls as a cosine to 0, and steps until it is reached. From a guess there is less far to go."""
 EDGE = 0.98
 """Conditions begin no nearer to -1 and 1, where tanh no longer moves."""
