@@ -246,7 +246,7 @@ class Model:
             photo: a JPEG, PNG, WebP or BMP file, or its bytes.
             edits: requests such as "Smiling,-Eyeglasses", an image each.
             align: find the largest face and bring it into CelebA's frame first; False takes the largest central square.
-            steps: of the optimisation, 1 or more; none: 30 where the model has an encoder to begin from, else 100.
+            steps: of the optimisation, 1 or more; none: 25 where the model has an encoder to begin from, else 100.
             seed: of the draws that it begins from without one.
             out: a folder for the images and figures; nothing is stored without one.
             progress: called with stage, done, total and a remark.

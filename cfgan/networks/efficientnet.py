@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -142,4 +143,7 @@ def fused(convolution: nn.Module, norm: nn.Module) -> tuple[nn.Module, nn.Module
     if isinstance(norm, nn.Identity):
         return convolution, norm  # done before
     assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    if convolution.weight.is_meta:  # shapes alone: for arithmetic on these torch loads its compiler
+        convolution.bias = nn.Parameter(torch.empty(convolution.out_channels, device="meta"))
+        return convolution, nn.Identity()
     return fuse_conv_bn_eval(convolution, norm), nn.Identity()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from cfgan.networks.classifier import load_frozen
 
@@ -32,7 +33,7 @@ def load_network(path: Path, make: Callable[[], M]) -> M:
     """
     with safe_open(path, framework="np") as file:
         held = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    with torch.device("meta"):  # shapes alone
+    with torch.device("meta"), _ShapesAlone():  # shapes alone
         wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
     for name in [*wanted, *held]:
         if held.get(name) != wanted.get(name):
@@ -40,6 +41,26 @@ def load_network(path: Path, make: Callable[[], M]) -> M:
     network = make()
     load_frozen(network, load_file(path))
     return network
+
+
+class _ShapesAlone(TorchFunctionMode):
+    """Networks are built without drawing their first weights.
+
+    Where there are only shapes torch has no kernel for such draws, and loads its compiler to do without: three seconds
+    of a process that compiles nothing.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        given = dict(kwargs or {})
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return given["tensor"] if "tensor" in given else args[0]
+        return func(*args, **given)
 
 
 def same_each_time(make: Callable[[], M]) -> M:

@@ -22,7 +22,7 @@ def _conv(inputs: int, outputs: int, kernel: int, gain: float = 1.0) -> nn.Conv2
     """A convolution whose weights keep a leaky ReLU's variance (He et al. 2015), scaled by ``gain``."""
     layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
     with torch.no_grad():
-        layer.weight.normal_(std=gain * math.sqrt(2 / 1.04 / (inputs * kernel**2)))
+        nn.init.normal_(layer.weight, std=gain * math.sqrt(2 / 1.04 / (inputs * kernel**2)))
         nn.init.zeros_(layer.bias) if layer.bias is not None else None
     return layer
 

@@ -33,7 +33,7 @@ def project(
         typer.Option(
             min=1,
             max=10_000,
-            help="Of the optimisation. Default: 30 where the bundle has an encoder to begin from, else 100.",
+            help="Of the optimisation. Default: 25 where the bundle has an encoder to begin from, else 100.",
             show_default=False,
         ),
     ] = None,

@@ -61,9 +61,9 @@ class CodeSpace:
             )
         generator: Any = bundle.generator().to(device)
         self.generator: Generator = generator
-        for module in generator.modules():
-            if isinstance(module, ResizeConv):
-                module.keep_kernel()
+        for place, block in enumerate(generator.blocks):
+            if isinstance(block.up, ResizeConv):
+                block.up.keep_kernel(as_product=place == 0)
         # How far start and style vary among draws: latents are standard normal, conditions within -1..1.
         self._start_scale, self._style_scale = (
             layer.weight.square().sum(1).sqrt() for layer in (generator.input, generator.style)

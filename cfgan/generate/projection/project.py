@@ -49,7 +49,7 @@ def project_photo(
         photo: a JPEG, PNG, WebP or BMP file, or its bytes.
         edits: requests such as "Smiling,-Eyeglasses", an image each.
         align: find the largest face and bring it into CelebA's frame first; False takes the largest central square.
-        steps: of the optimisation; none: 30 where the bundle has an encoder to begin from, else 100.
+        steps: of the optimisation; none: 25 where the bundle has an encoder to begin from, else 100.
         seed: of the draws that it begins from without one.
         out: a new folder, an empty one, or an older projection, which is replaced. Nothing is stored without it.
         device: where to compute, as :func:`cfgan.model.engines.open_engine` takes it; the search itself runs in torch.

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cfgan.generate.projection.adam import Adam
 from cfgan.generate.projection.codes import Codes, CodeSpace
 from cfgan.generate.projection.objective import Objective
 from cfgan.generate.sampling import latents
@@ -19,7 +20,7 @@ from cfgan.model.torch_engine import to_levels
 
 STEPS = 100
 """Of the search where it begins from draws."""
-ENCODED_STEPS = 30
+ENCODED_STEPS = 25
 """Of the search where it begins from an encoder's guess."""
 DRAWS = 16
 """Draws with the photo's condition, of which the most alike is where the search begins without an encoder."""
@@ -83,15 +84,11 @@ class Projector:
         searched = [*self._guess(target, goal, asked, seed)]
         z, bent, start, styles = (part.detach().clone().requires_grad_() for part in searched)
         rate, warm = _FROM_DRAWS if self._encoder is None else _FROM_GUESS
-        optimiser = torch.optim.Adam([z, bent, start, styles], betas=(0.9, 0.95))
+        optimiser = Adam([z, bent, start, styles])
         for step in range(steps):
-            for group in optimiser.param_groups:
-                group["lr"] = rate * min(1, (step + 1) / warm) * (1 + math.cos(math.pi * step / steps)) / 2
             images = self._space.draw(self._space.codes(z, bent.tanh(), start, styles))
             loss = self._objective.unlikeness(images, target, goal) + self._objective.pull(start, styles)
-            optimiser.zero_grad()
-            loss.sum().backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimiser.step(loss.sum(), rate * min(1, (step + 1) / warm) * (1 + math.cos(math.pi * step / steps)) / 2)
             progress("projecting", step + 1, steps)
         with torch.no_grad():
             return self._space.codes(z, bent.tanh(), start, styles)
