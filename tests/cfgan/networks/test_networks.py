@@ -20,6 +20,9 @@ def test_resize_convolution_equals_resize_then_convolve() -> None:
         F.interpolate(x, scale_factor=2, mode="nearest"), layer.weight.transpose(0, 1), layer.bias, padding=1
     )
     torch.testing.assert_close(layer(x), plain, atol=1e-5, rtol=1e-5)
+    for as_product in (False, True):
+        layer.keep_kernel(as_product=as_product)
+        torch.testing.assert_close(layer(x), plain, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", [16, 32, 64, 128])
