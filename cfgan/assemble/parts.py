@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from safetensors.numpy import save
 
+from cfgan.assemble.encoder import other_than_encoded
 from cfgan.assemble.run_files import (
     Floats,
     average_file,
+    in_half,
     last_images,
     read_about,
     read_file,
@@ -168,16 +169,6 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
     return config, weights
 
 
-def in_half(data: bytes) -> bytes:
-    """A safetensors file with its floating-point weights in half precision.
-
-    For a discriminator: no picture comes from it, and who trains on has it in full precision again.
-    """
-    tensors = safetensors.torch.load(data)
-    kept = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
-    return safetensors.torch.save(kept)
-
-
 def not_kept(parts: Parts) -> dict[str, str]:
     """The parts of the kept bundle that a bundle of this run does without, such as "judge" -> why.
 
@@ -188,7 +179,13 @@ def not_kept(parts: Parts) -> dict[str, str]:
     about = read_about(parts.gan, "gan", "gan")
     if keep is None:
         return {}
-    left = {"encoder": "guesses for another generator"} if "encoder" in keep.config else {}
+    left = {}
+    made = {"generator": read_weights(parts.gan, about, average_file(parts.gan, about, parts.average))}
+    if parts.verifier is not None:
+        model = read_about(parts.verifier, "verifier", "classifier")
+        made["verifier"] = read_weights(parts.verifier, model, "model.safetensors")
+    if (other := other_than_encoded(keep, made)) is not None:
+        left["encoder"] = f"has learnt with another {other}"
     if _fits(keep, about):
         return left
     same_names = keep.vocabulary.names == Vocabulary.from_dict(about["vocabulary"]).names

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import safetensors.torch
 
 from cfgan.errors import InputError, unknown
 from cfgan.io.files import read_json_object
@@ -27,7 +28,7 @@ _LOCAL |= {"save_images", "sample_images", "log_images", "tensorboard", "kind"}
 
 
 def read_about(run: Path, field: str, kind: str) -> dict[str, Any]:
-    """``model.json`` of a finished run of a kind: "gan", "classifier" or "judge". Raises InputError."""
+    """``model.json`` of a finished run of a kind: "gan", "classifier", "judge" or "encoder". Raises InputError."""
     try:
         about = read_json_object(run / "model.json")
         if about["kind"] != kind:
@@ -56,6 +57,16 @@ def read_file(path: Path) -> bytes:
         return read_regular(path, _MOST)
     except OSError as error:
         raise InputError(f"{path} {reason(error)}.", field=path.stem, value=path) from None
+
+
+def in_half(data: bytes) -> bytes:
+    """A safetensors file with its floating-point weights in half precision.
+
+    For a discriminator: no picture comes from it, and who trains on has it in full precision again.
+    """
+    tensors = safetensors.torch.load(data)
+    kept = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+    return safetensors.torch.save(kept)
 
 
 def average_file(run: Path, about: Mapping[str, Any], half_life: int | None) -> str:

@@ -39,7 +39,7 @@ def checked_config(config: Mapping[str, Any]) -> tuple[Vocabulary, dict[str, Cal
     if not all(generator[key] for key in ("size", "z_dim", "width")):
         raise ValueError("size, z_dim or width of the generator is missing")
     if "encoder" in config:
-        _check_encoder(config["encoder"]["shape"], GanShape(**generator))
+        check_encoder(config["encoder"]["shape"], GanShape(**generator))
     for role in ("verifier", "judge", "guide"):
         reads = config.get(role, {}).get("shape", {}).get("reads") or generator["size"]
         if not isinstance(reads, int) or reads < _SMALLEST or generator["size"] % reads:
@@ -60,8 +60,12 @@ def _check_shape(shape: Mapping[str, Any]) -> None:
                 raise ValueError(f"{key} is out of range")
 
 
-def _check_encoder(shape: Mapping[str, Any], generator: GanShape) -> None:
-    """Refuse an encoder that reads other images than the generator makes, or guesses for another one."""
+def check_encoder(shape: Mapping[str, Any], generator: GanShape) -> None:
+    """Refuse an encoder that reads other images than the generator makes, or guesses for another one.
+
+    Raises ValueError, KeyError or TypeError.
+    """
+    _check_shape(shape)
     for key, value in (
         ("attributes", generator.attributes),
         ("z_dim", generator.z_dim),

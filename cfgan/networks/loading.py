@@ -43,6 +43,9 @@ def load_network(path: Path, make: Callable[[], M]) -> M:
     return network
 
 
+_DRAWS = (torch.Tensor.normal_, torch.Tensor.uniform_)
+
+
 class _ShapesAlone(TorchFunctionMode):
     """Networks are built without drawing their first weights.
 
@@ -58,7 +61,7 @@ class _ShapesAlone(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         given = dict(kwargs or {})
-        if getattr(func, "__module__", None) == nn.init.__name__:
+        if func in _DRAWS or getattr(func, "__module__", None) == nn.init.__name__:
             return given["tensor"] if "tensor" in given else args[0]
         return func(*args, **given)
 

@@ -30,6 +30,7 @@ _Beta = Annotated[float, Field(ge=0, lt=1)]
 _Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(gt=0)]
+_Layer = Annotated[int, Field(gt=0, le=4096)]  # what a bundle may hold
 _CountOrNone = Annotated[int, Field(ge=0)]
 
 
@@ -204,9 +205,9 @@ class EncoderConfig:
     epochs: _Positive = _epochs(30)
     least_images: _Count = _least_images(60_000)
     batch: _Count = _setting(32, "images a step", "images")
-    width: _Count = _setting(32, "after the first layer; it doubles at each halving of the side", "channels")
-    most_channels: _Count = _setting(192, "no layer has more", "channels")
-    hidden: _Count = _setting(256, "length of the features that latent and modulation vectors are read from")
+    width: _Layer = _setting(32, "after the first layer; it doubles at each halving of the side", "channels")
+    most_channels: _Layer = _setting(192, "no layer has more", "channels")
+    hidden: _Layer = _setting(256, "length of the features that latent and modulation vectors are read from")
     drawn_share: _Share = _setting(0.25, "share of the images that the generator has drawn", "share")
     latent_pull: _NotNegative = _setting(0.1, "towards latents as they are drawn, on their mean square")
     learning_rate: _Positive = _setting(1e-3, "peak learning rate of AdamW")

@@ -59,6 +59,7 @@ def train_encoder(
         TrainingError: a loss is not finite.
         FolderError: ``run`` holds something else.
         InputError: the bundle's generator is not of the family dcgan.
+        DataError: the store has no training images.
         ConfigError: the store's images have another size than the bundle's.
         BundleError: a file of the bundle is damaged.
     """
@@ -87,6 +88,12 @@ def train_encoder(
         }
         saved.save_state(run, images, state)
 
+    data = load_split(store, "train", device)
+    learnt_with = {
+        "generator": bundle.sums["generator.safetensors"],
+        "verifier": bundle.sums["verifier.safetensors"],
+        "features": objective.features,
+    }
     with saved.open_run(run), StopRequest() as stop, saved.use_threads(config.threads), choosing_kernels():
         if found := saved.load_latest_state(run, device):
             images, state = found
@@ -100,15 +107,16 @@ def train_encoder(
         saved.describe_run(
             run,
             "encoder",
-            {**to_dict(config), "generator": bundle.sums["generator.safetensors"]},
+            {**to_dict(config), **learnt_with},
             data_digest=store.digest,
             may_change={"threads", "device", "save_images", "log_images"},
             images=images,
             defaults=to_dict(EncoderConfig()),
         )
         saved.truncate_stats(run / saved.LOG, images)
-        data = load_split(store, "train", device)
-        conditions = _conditions(bundle, data.images, config, stop, progress)
+        conditions = torch.empty(0)
+        if images < config.images:
+            conditions = read_conditions(bundle, data.images, config, stop, progress)
         since, clock, remark = images, time.monotonic(), ""
         encoder.train()
         while images < config.images:
@@ -140,11 +148,10 @@ def train_encoder(
             before, images = images, images + config.batch
             average.update(encoder, config.batch, images)
             if images // config.log_images > before // config.log_images or images >= config.images:
-                figures = {
-                    "loss": float(loss.detach()),
-                    "unlikeness": float(unlike[drawn:].detach().mean()) if drawn < len(unlike) else 0.0,
-                    "images_per_second": round((images - since) / (time.monotonic() - clock), 1),
-                }
+                figures = {"loss": float(loss.detach())}
+                if drawn < len(unlike):
+                    figures["unlikeness"] = float(unlike[drawn:].detach().mean())  # of photos
+                figures["images_per_second"] = round((images - since) / (time.monotonic() - clock), 1)
                 since, clock = images, time.monotonic()
                 saved.append_stats(run / saved.LOG, {"images": images, **figures})
                 remark = saved.remark(figures)
@@ -160,7 +167,7 @@ def train_encoder(
             "kind": "encoder",
             "shape": shape.to_dict(),
             "vocabulary": bundle.vocabulary.to_dict(),
-            "generator": bundle.sums["generator.safetensors"],
+            **learnt_with,
         }
         saved.write_model(run, about, ["model.safetensors"])
     return run / "model.safetensors"
@@ -181,8 +188,14 @@ def encoder_shape(bundle: Bundle, config: EncoderConfig) -> EncoderShape:
     )
 
 
-def _conditions(bundle: Bundle, images: Tensor, config: EncoderConfig, stop: StopRequest, progress: Progress) -> Tensor:
-    """What the verifier reads in images as they are, and in their mirror images, (2, N, A)."""
+def read_conditions(
+    bundle: Bundle, images: Tensor, config: EncoderConfig, stop: StopRequest, progress: Progress
+) -> Tensor:
+    """What the verifier reads in images uint8 (N, 3, S, S) as they are, and in their mirror images, (2, N, A) in -1..1.
+
+    Raises:
+        StoppedError: a stop was asked for.
+    """
     verifier = reader_of(bundle, open_engine(bundle, config.device), "verifier")
     both: list[Any] = []
     total = (1 + config.mirror) * len(images)
@@ -194,6 +207,6 @@ def _conditions(bundle: Bundle, images: Tensor, config: EncoderConfig, stop: Sto
             parts.append(read_condition(verifier, levels).clip(-EDGE, EDGE))
             progress("reading attributes", len(both) * len(images) + min(place + _READ, len(images)), total)
             if stop.asked:
-                raise StoppedError("stopped before the first step; the same command begins again.")
+                raise StoppedError("stopped while attributes were read; the same command goes on.")
         both.append(np.concatenate(parts))
     return torch.from_numpy(np.stack(both if config.mirror else both * 2)).to(images.device)

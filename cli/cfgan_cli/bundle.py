@@ -41,6 +41,7 @@ def info(
             "attributes": len(opened.vocabulary),
             "family": opened.config["generator"]["family"],
             "trained_on_images": opened.config.get("training", {}).get("images"),
+            "encoder": "encoder" in opened.config,
             "licence": opened.config.get("licence"),
             "bytes": sum((opened.path / name).stat().st_size for name in opened.sums),
         }
@@ -138,7 +139,7 @@ def add_encoder(
     The networks stay as they are; the bundle's digest changes.
     """
     with exit_codes():
-        from cfgan.assemble.copies import with_encoder
+        from cfgan.assemble.encoder import with_encoder
         from cfgan.model.bundle import open_bundle
 
         made = with_encoder(open_bundle(bundle), encoder, out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cfgan.model.default import DEFAULT
-from cfgan_cli.options import AsJson, BundleOption, Quiet
+from cfgan_cli.options import AsJson, BundleOption, Quiet, refuse_idle
 from cfgan_cli.output import console, exit_codes, message, print_json, progress_bar
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 def project(
+    context: typer.Context,
     photo: Annotated[
         Path, typer.Argument(metavar="PHOTO", help="A photo of somebody who agreed: JPEG, PNG, WebP, BMP.")
     ],
@@ -66,6 +67,8 @@ def project(
         # What Pillow warns of is either an error here, and named, or of no consequence for the pixels.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         opened, photo = open_bundle(bundle), user_path(photo, field="PHOTO")
+        if "encoder" in opened.config:
+            refuse_idle(context, f"with {opened.name}, whose encoder says where to begin", "seed")
         folder = None if out is None else user_path(out, field="--out")
         with progress_bar(quiet=quiet or as_json, unit="steps") as progress:
             found = project_photo(

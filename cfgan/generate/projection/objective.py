@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from cfgan.external.efficientnet import published_efficientnet
 from cfgan.model.bundle import Bundle
 from cfgan.networks.imagenet_maps import ImageNetMaps
 
+_IMAGENET = "efficientnet-lite0"
 _PIXELS, _FEATURES = 2.0, 1.0
 _PULL = 0.3  # on differences in units of how far they vary among draws
 _COARSEST = 8  # side in pixels of the smallest scale at which pixels are compared
@@ -28,8 +30,8 @@ class Objective:
     """What a projection makes small.
 
     Features are those of a network trained on ImageNet where the extra ``cfgan[evaluate]`` is installed, which keeps
-    the most people; else of the classifier that guided the generator, or of the verifier where none is kept. Never the
-    judge's, which says afterwards what is seen.
+    the most people; else, or where the bundle's judge reads the same features, of the classifier that guided the
+    generator, or of the verifier where none is kept. Never the judge's, which says afterwards what is seen.
 
     Args:
         bundle: the model.
@@ -74,11 +76,12 @@ class Objective:
 
 def _critic(bundle: Bundle) -> tuple[str, Any]:
     """The network whose feature maps are compared, after its name."""
-    try:
-        return "efficientnet-lite0", ImageNetMaps(published_efficientnet(), bundle.size * 3 // 2)
-    except ConfigError:
-        guide = bundle.guide()
-        return ("verifier", bundle.verifier()) if guide is None else ("guide", guide)
+    judge = bundle.config.get("judge")
+    if judge is None or judge["shape"].get("trunk", _IMAGENET) != _IMAGENET:
+        with contextlib.suppress(ConfigError):
+            return _IMAGENET, ImageNetMaps(published_efficientnet(), bundle.size * 3 // 2)
+    guide = bundle.guide()
+    return ("verifier", bundle.verifier()) if guide is None else ("guide", guide)
 
 
 def _scales(images: Tensor, target: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -121,7 +121,7 @@ def project_levels(
             for name, value in wanted.get(text, {}).items()
             if abs(value) == 1
         }
-        about = {"steps": steps, "seed": seed, **({"edit": text, "strength": strength} if text else {})}
+        about = {"steps": steps, **_seed(bundle, seed), **({"edit": text, "strength": strength} if text else {})}
         images.append(ProjectedImage(text, shown, condition, strength, as_asked, like[k], _png(bundle, shown, about)))
     error = float(np.abs(pixels[0].astype(np.int64) - levels).mean())
     return Projection(images[0], tuple(images[1:]), error, witness.name, seconds, steps)
@@ -133,12 +133,17 @@ def report(bundle: Bundle, found: Projection, seed: int) -> dict[str, Any]:
         "bundle": {"name": bundle.name, "digest": bundle.digest},
         "cfgan": __version__,
         "steps": found.steps,
-        "seed": seed,
+        **_seed(bundle, seed),
         "pixel_error": round(found.pixel_error, 3),
         **found.image.figures(),
         "by": found.by,
         "edits": [image.figures() for image in found.edits],
     }
+
+
+def _seed(bundle: Bundle, seed: int) -> dict[str, int]:
+    """The seed, where anything was drawn by it."""
+    return {} if "encoder" in bundle.config else {"seed": seed}
 
 
 def _png(bundle: Bundle, pixels: Levels, about: dict[str, Any]) -> bytes:

@@ -36,9 +36,9 @@ import numpy as np
 from cfgan.generate.projection.projector import Projector
 from cfgan.model.bundle import open_bundle
 
-bundle = open_bundle("digits32")
-for load in (bundle.discriminator, bundle.judge, bundle.guide, bundle.heads, bundle.encoder):
-    load()
+for bundle in (open_bundle("celeba64"), open_bundle("digits32")):
+    for load in (bundle.discriminator, bundle.judge, bundle.guide, bundle.heads, bundle.encoder):
+        load()
 projector = Projector(bundle)
 faces = np.zeros((1, 3, bundle.size, bundle.size), np.uint8)
 projector.render(projector.project(faces, np.zeros((1, len(bundle.vocabulary)), np.float32), steps=2))
