@@ -49,8 +49,8 @@ _DRAWS = (torch.Tensor.normal_, torch.Tensor.uniform_)
 class _ShapesAlone(TorchFunctionMode):
     """Networks are built without drawing their first weights.
 
-    Where there are only shapes torch has no kernel for such draws, and loads its compiler to do without: three seconds
-    of a process that compiles nothing.
+    Where there are only shapes torch has no kernel for that, and loads its compiler to do without: three seconds of a
+    process that compiles nothing. (It still does for a spectral norm, which only training needs.)
     """
 
     def __torch_function__(
@@ -62,7 +62,7 @@ class _ShapesAlone(TorchFunctionMode):
     ) -> Any:
         given = dict(kwargs or {})
         if func in _DRAWS or getattr(func, "__module__", None) == nn.init.__name__:
-            return given["tensor"] if "tensor" in given else args[0]
+            return args[0] if args else next(iter(given.values()))
         return func(*args, **given)
 
 

@@ -37,7 +37,7 @@ from cfgan.generate.projection.projector import Projector
 from cfgan.model.bundle import open_bundle
 
 for bundle in (open_bundle("celeba64"), open_bundle("digits32")):
-    for load in (bundle.discriminator, bundle.judge, bundle.guide, bundle.heads, bundle.encoder):
+    for load in (bundle.generator, bundle.discriminator, bundle.verifier, bundle.judge, bundle.guide, bundle.encoder):
         load()
 projector = Projector(bundle)
 faces = np.zeros((1, 3, bundle.size, bundle.size), np.uint8)
