@@ -121,7 +121,7 @@ def test_a_server_that_is_none_or_breaks_off_is_a_clear_error() -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # seconds until it looks whether to stop
         thread.start()
         base = f"http://127.0.0.1:{server.server_port}"
         for path, said in (("", "as cfgan serve does"), ("/moved", "status 302"), ("/odd", "as cfgan serve does")):

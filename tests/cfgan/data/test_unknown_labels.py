@@ -42,6 +42,7 @@ def guide(store: PackedDataset, tmp_path_factory: pytest.TempPathFactory) -> str
     return str(run)
 
 
+@pytest.mark.slow
 def test_the_generator_is_pulled_by_known_labels_alone(store: PackedDataset, guide: str, tmp_path: Path) -> None:
     settings = SMALL | {"guide": guide, "guide_pull": 1.0, "attribute_pull": 1.0}
     config = make_config(GanConfig, settings)

@@ -11,6 +11,7 @@ import torch
 from cfgan.generate.projection.adam import Adam
 
 
+@pytest.mark.slow
 def test_it_takes_the_steps_of_torch() -> None:
     torch.manual_seed(0)
     first, target = [torch.randn(3, 5), torch.randn(4)], [torch.randn(3, 5), torch.randn(4)]

@@ -188,7 +188,7 @@ class Failing(FolderStore):
         super().write(name, data)
 
 
-@pytest.mark.parametrize("at", range(1, 9))
+@pytest.mark.parametrize("at", [1, 2, *(pytest.param(at, marks=pytest.mark.slow) for at in range(3, 9))])
 def test_a_full_disk_loses_nothing(tiny_bundle: Bundle, tmp_path: Path, at: int) -> None:
     given = plan(tiny_bundle)
     generate_shards(tiny_bundle, given, FolderStore(tmp_path / "calm"), **SMALL)

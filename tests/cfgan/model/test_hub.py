@@ -77,7 +77,7 @@ def server(tiny_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv("CFGAN_CACHE", str(tmp_path / "cache"))
         # Whoever loaded the library first, with whatever in the environment: this server may be asked.
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))  # seconds until it looks whether to stop
         thread.start()
         yield server
         server.shutdown()

@@ -18,6 +18,8 @@ from cfgan.training.probe import Probe, adapted
 from cfgan.training.state import step_generator
 from cfgan.training.step import draw_inputs, step
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

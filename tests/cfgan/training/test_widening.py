@@ -20,6 +20,8 @@ from cfgan.training.networks import gan_shape, make_networks
 from cfgan.training.transfer import require_same_networks, start_from
 from cfgan.training.widening import heads_sentence, widened_discriminator, widened_generator, widening_sentence
 
+pytestmark = pytest.mark.slow
+
 
 def shaken(network: torch.nn.Module) -> torch.nn.Module:
     """Every weight does something, as after training."""
