@@ -42,6 +42,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior
         Command("train verifier", ("--out", "guide", *seen)),
         Command("train verifier", ("--out", "verifier", "--set", "seed=1", *seen)),
         Command("train gan", ("--out", "gan", *gan(folder))),
+        Command("train encoder", ("--out", "encoder", *encoder(folder))),
         Command("train prior", ("--data", folder / "store", "--out", "prior.safetensors", "-q")),
         Command("bundle build", ("--out", "built", *build(folder))),
         Command("testset build", (*testset(folder), "--out", "set"), codes=(0, 3)),
@@ -55,6 +56,11 @@ def made(tmp_path_factory: pytest.TempPathFactory, vocabulary: Vocabulary, prior
 def gan(folder: Path) -> tuple[object, ...]:
     settings = ("--set", "width=8", "--set", "z_dim=6", "--set", "images=48", "--set", "sample_images=24")
     return ("--data", folder / "store", "--set", f"guide={folder / 'guide'}", *settings, *QUICK)
+
+
+def encoder(folder: Path) -> tuple[object, ...]:
+    settings = ("--set", "width=4", "--set", "most_channels=8", "--set", "hidden=8", "--set", "images=48")
+    return ("--data", folder / "store", "--bundle", folder / "tiny", *settings, *QUICK)
 
 
 def build(folder: Path) -> tuple[object, ...]:
@@ -89,6 +95,8 @@ def commands(made: Path) -> dict[str, Command]:
         ),
         Command("train gan", ("--out", "out", *gan(made)), RUN),
         Command("train verifier", ("--out", "out", *seen), RUN),
+        Command("train encoder", ("--out", "out", *encoder(made)), RUN),
+        Command("bundle add-encoder", (made / "tiny", "--encoder", made / "encoder", "--out", "out")),
         Command("train prior", ("--data", made / "store", "--out", "out/prior.safetensors", "-q")),
         Command("testset build", (*testset(made), "--out", "out"), codes=(0, 3)),
         Command("bundle build", ("--out", "out", *build(made)), r"(config|manifest)\.json|README\.md"),

@@ -13,7 +13,8 @@ from campaign_helpers import ASKED, TRIES, Command, Tally, conclude, content, di
 
 pytestmark = ASKED
 WRITERS = ["generate", "data pack", "data import", "balance", "train gan", "train verifier", "train prior"]
-WRITERS += ["testset build", "bundle build", "evaluate", "report batch", "verify", "data draw"]
+WRITERS += ["testset build", "bundle build", "evaluate", "report batch", "verify", "data draw", "train encoder"]
+WRITERS += ["bundle add-encoder"]
 
 
 @pytest.mark.timeout(0)

@@ -10,7 +10,17 @@ import pytest
 from campaign_helpers import ASKED, TRIES, Command, Tally, content, differences, kill_and_go_on, run, show
 
 LONG = ["generate", "data pack", "data import", "data align", "balance", "train gan", "train verifier", "train prior"]
-LONG += ["generate --shards", "testset build", "bundle build", "evaluate", "report batch", "verify", "data draw"]
+LONG += [
+    "generate --shards",
+    "testset build",
+    "bundle build",
+    "evaluate",
+    "report batch",
+    "verify",
+    "data draw",
+    "train encoder",
+]
+LONG += ["bundle add-encoder"]
 
 
 @pytest.mark.timeout(0)
