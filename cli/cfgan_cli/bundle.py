@@ -49,6 +49,7 @@ def info(
             print_json(about)
             return
         for key, value in about.items():
+            value = ("no", "yes")[value] if isinstance(value, bool) else value
             console().print(f"{key:18} {value:,}" if isinstance(value, int) else f"{key:18} {value}", markup=False)
 
 

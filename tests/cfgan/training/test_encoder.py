@@ -71,7 +71,7 @@ def trained(bundle: Bundle, store: PackedDataset, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("trained") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(objective_module, "published_efficientnet", _missing)
-        more = {"images": 3200, "batch": 16, "width": 8, "most_channels": 32, "hidden": 32, "drawn_share": 1.0}
+        more = {"images": 1600, "batch": 16, "width": 8, "most_channels": 32, "hidden": 32, "drawn_share": 1.0}
         train_encoder(bundle, store, folder, make_config(EncoderConfig, SETTINGS | more | {"learning_rate": 0.01}))
     return folder
 
@@ -173,7 +173,7 @@ def test_a_copy_with_an_encoder_is_the_same_model_with_another_digest(
     assert changed == {"config.json", "README.md", "encoder.safetensors"}
     card = (made.path / "README.md").read_text()
     assert card.startswith("# tiny") and card.count("## Encoder") == 1
-    assert "3,200 images and no labels" in card and "features of verifier" in card
+    assert "1,600 images and no labels" in card and "features of verifier" in card
     assert run("bundle", "check", made.path).exit_code == 0
 
 
