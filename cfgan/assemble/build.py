@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cfgan.assemble.encoder import FILE as ENCODER
-from cfgan.assemble.encoder import card_section, kept_encoder
+from cfgan.assemble.encoder import card_section
 from cfgan.assemble.hub import card_head
 from cfgan.assemble.onnx_check import check_graphs
 from cfgan.assemble.onnx_networks import graphs_of
@@ -72,8 +71,6 @@ def build_bundle(
     require_bundle_or_unused(out)
     notes = [read_text_limited(path, field="attach").strip() for path in attached]
     config, files = assemble(parts)
-    if (encoder := kept_encoder(parts.keep, files)) is not None:
-        config["encoder"], files[ENCODER] = encoder
     faces = parts.store is not None and config.get("faces", True)
     detector = FaceDetector() if faces else None
     identity = IdentityExtractor() if faces and privacy_images else None

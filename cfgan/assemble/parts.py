@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from safetensors.numpy import save
 
-from cfgan.assemble.encoder import other_than_encoded
+from cfgan.assemble.encoder import FILE as ENCODER
+from cfgan.assemble.encoder import kept_encoder, other_than_encoded
 from cfgan.assemble.run_files import (
     Floats,
     average_file,
@@ -152,6 +153,8 @@ def assemble(parts: Parts) -> tuple[dict[str, Any], dict[str, bytes]]:
         )
     if (guide := _guide(parts, config["training"]["guides"], fits, size)) is not None:
         config["guide"], weights["guide.safetensors"] = guide
+    if (encoder := kept_encoder(keep, weights)) is not None:
+        config["encoder"], weights[ENCODER] = encoder
     if "verifier" in readings:
         weights["validation.safetensors"] = _validation(readings)
     for part, vocabulary in vocabularies.items():

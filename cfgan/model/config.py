@@ -66,13 +66,7 @@ def check_encoder(shape: Mapping[str, Any], generator: GanShape) -> None:
     Raises ValueError, KeyError or TypeError.
     """
     _check_shape(shape)
-    for key, value in (
-        ("attributes", generator.attributes),
-        ("z_dim", generator.z_dim),
-        ("channels", generator.channels[0]),
-        ("places", len(generator.sides)),
-        ("embed", generator.embed),
-    ):
+    for key, value in generator.codes.items():
         if shape[key] != value:
             raise ValueError(f"the encoder's {key} is {shape[key]}, the generator's {value}")
     if 4 * 2 ** len(shape["widths"]) != generator.size:

@@ -70,6 +70,20 @@ class GanShape:
         """4, 8, ..., size."""
         return [2**k for k in range(2, int(math.log2(self.size)) + 1)]
 
+    @property
+    def codes(self) -> dict[str, int]:
+        """Sizes of what draws one image: attributes, latent, channels of the 4 x 4 start, and the modulation vectors.
+
+        These are one a block and one behind the last, :attr:`embed` long.
+        """
+        return {
+            "attributes": self.attributes,
+            "z_dim": self.z_dim,
+            "channels": self.channels[0],
+            "places": len(self.sides),
+            "embed": self.embed,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "refine": list(self.refine)}
 

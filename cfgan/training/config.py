@@ -46,6 +46,22 @@ def _least_images(default: int) -> Any:
     return _setting(default, "without images: seen at least, however few there are to train on", "images")
 
 
+def _mirror() -> Any:
+    return _setting(True, "half of the images are seen mirrored; not for digits, letters, or left and right")
+
+
+def _seed() -> Any:
+    return _setting(0, "same seed, same run")
+
+
+def _threads() -> Any:
+    return _setting(0, "CPU threads; 0: torch's choice", "threads")
+
+
+def _device() -> Any:
+    return _setting("auto", "auto, cpu, cuda or cuda:N")
+
+
 @dataclass(frozen=True, config=_STRICT)
 class ClassifierConfig:
     """How an attribute classifier (verifier, guidance classifier, judge) is trained."""
@@ -67,10 +83,10 @@ class ClassifierConfig:
     shift_pixels: Annotated[int, Field(ge=0)] = _setting(4, "largest random shift in each direction", "pixels")
     brightness: _Share = _setting(0.25, "largest random change of brightness and of contrast, relative", "share")
     cutout_share: _Share = _setting(0.25, "side of the blanked square against the image's; 0: none", "share")
-    mirror: bool = _setting(True, "half of the images are seen mirrored; not for digits, letters, or left and right")
-    seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
-    threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
-    device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    mirror: bool = _mirror()
+    seed: _CountOrNone = _seed()
+    threads: _CountOrNone = _threads()
+    device: str = _device()
     save_images: _Count = _setting(20_000, "between two saved states", "images")
     log_images: _Count = _setting(2_000, "between two lines of stats.jsonl", "images")
 
@@ -157,9 +173,9 @@ class GanConfig:
     )
     adapt_images: _Count = _setting(4_000, "between two adaptations", "images")
     adapt_speed: _Positive = _setting(200_000, "in which the strength can go from 0 to 1", "images")
-    seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
-    threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
-    device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    seed: _CountOrNone = _seed()
+    threads: _CountOrNone = _threads()
+    device: str = _device()
     capture: bool = _setting(
         False, "record the step once as CUDA graphs and replay it: small networks wait for launches otherwise; one GPU"
     )
@@ -190,10 +206,10 @@ class JudgeConfig:
         0.3, "share of all images over which the rate rises; then it falls along a cosine", "share"
     )
     weight_decay: _NotNegative = _setting(0.05, "of AdamW")
-    mirror: bool = _setting(True, "half of the images are seen mirrored; not for digits, letters, or left and right")
-    seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
-    threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
-    device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    mirror: bool = _mirror()
+    seed: _CountOrNone = _seed()
+    threads: _CountOrNone = _threads()
+    device: str = _device()
     log_images: _Count = _setting(20_000, "between two lines of stats.jsonl", "images")
 
 
@@ -216,10 +232,10 @@ class EncoderConfig:
     )
     weight_decay: _NotNegative = _setting(0.01, "of AdamW")
     ema_images: _NotNegative = _setting(10_000, "half-life of the weight average; 0: none", "images")
-    mirror: bool = _setting(True, "half of the images are seen mirrored; not for digits, letters, or left and right")
-    seed: Annotated[int, Field(ge=0)] = _setting(0, "same seed, same run")
-    threads: Annotated[int, Field(ge=0)] = _setting(0, "CPU threads; 0: torch's choice", "threads")
-    device: str = _setting("auto", "auto, cpu, cuda or cuda:N")
+    mirror: bool = _mirror()
+    seed: _CountOrNone = _seed()
+    threads: _CountOrNone = _threads()
+    device: str = _device()
     save_images: _Count = _setting(20_000, "between two saved states", "images")
     log_images: _Count = _setting(2_000, "between two lines of stats.jsonl", "images")
 

@@ -6,7 +6,6 @@ guess lies where the search would go. Some of the images are the generator's own
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,8 @@ from cfgan.model.engines import open_engine
 from cfgan.networks.devices import pick_device
 from cfgan.networks.encoder import Encoder, EncoderShape
 from cfgan.training import state as saved
+from cfgan.training.averaged import MAY_CHANGE, AveragedTraining, Figures, epoch_rows
 from cfgan.training.captured import choosing_kernels
-from cfgan.training.classifier import epoch_rows, learning_rate
 from cfgan.training.config import EncoderConfig, to_dict, with_budget
 from cfgan.training.data import load_split
 from cfgan.verify.reader import Levels, reader_of
@@ -72,97 +71,51 @@ def train_encoder(
     shape = encoder_shape(bundle, config)
     torch.manual_seed(config.seed)
     encoder = Encoder(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = saved.WeightAverage(encoder, config.ema_images)
-    groups = [
-        {"params": [p for p in encoder.parameters() if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in encoder.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), foreach=True)
-    images = 0
-
-    def save() -> None:
-        state = {
-            "encoder": encoder.state_dict(),
-            "average": average.module.state_dict(),
-            "optimizer": optimizer.state_dict(),
-        }
-        saved.save_state(run, images, state)
-
+    training = AveragedTraining(encoder, config, run)
     data = load_split(store, "train", device)
     learnt_with = {
         "generator": bundle.sums["generator.safetensors"],
         "verifier": bundle.sums["verifier.safetensors"],
         "features": objective.features,
     }
+    conditions = torch.empty(0)
+
+    def loss_at(images: int) -> tuple[Tensor, Figures]:
+        rng = saved.step_generator(config.seed, 0, images, device)
+        rows = epoch_rows(len(data), config, images, device)
+        flip = (torch.rand(len(rows), generator=rng, device=device) < 0.5) & config.mirror
+        photos, _ = data.batch(rows, flip)
+        condition = conditions[flip.long(), rows]
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            drawn = round(config.drawn_share * len(photos))
+            if drawn:
+                z = torch.randn(drawn, shape.z_dim, generator=rng, device=device)
+                with torch.no_grad():
+                    photos[:drawn] = space.generator(z, condition[:drawn]).float()
+            with torch.no_grad():
+                goal = objective.maps(photos)
+            z, start, styles = (part.float() for part in encoder(photos, condition))
+            made = space.draw(space.codes(z, condition, start, styles)).float()
+            unlike = objective.unlikeness(made, photos, goal)
+        pull = objective.pull(start, styles) + config.latent_pull * z.square().mean(1)
+        figures = {"unlikeness": unlike[drawn:].detach().mean()} if drawn < len(unlike) else {}  # of photos
+        return (unlike + pull).mean(), figures
+
     with saved.open_run(run), StopRequest() as stop, saved.use_threads(config.threads), choosing_kernels():
-        if found := saved.load_latest_state(run, device):
-            images, state = found
-
-            def load() -> None:
-                encoder.load_state_dict(state["encoder"])
-                average.module.load_state_dict(state["average"])
-                optimizer.load_state_dict(state["optimizer"])
-
-            saved.load_or_explain(load, run)
+        training.resume(device)
         saved.describe_run(
             run,
             "encoder",
             {**to_dict(config), **learnt_with},
             data_digest=store.digest,
-            may_change={"threads", "device", "save_images", "log_images"},
-            images=images,
+            may_change=MAY_CHANGE,
+            images=training.images,
             defaults=to_dict(EncoderConfig()),
         )
-        saved.truncate_stats(run / saved.LOG, images)
-        conditions = torch.empty(0)
-        if images < config.images:
+        if training.images < config.images:
             conditions = read_conditions(bundle, data.images, config, stop, progress)
-        since, clock, remark = images, time.monotonic(), ""
-        encoder.train()
-        while images < config.images:
-            rng = saved.step_generator(config.seed, 0, images, device)
-            rows = epoch_rows(len(data), config, images, device)
-            flip = (torch.rand(len(rows), generator=rng, device=device) < 0.5) & config.mirror
-            photos, _ = data.batch(rows, flip)
-            condition = conditions[flip.long(), rows]
-            with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-                drawn = round(config.drawn_share * len(photos))
-                if drawn:
-                    z = torch.randn(drawn, shape.z_dim, generator=rng, device=device)
-                    with torch.no_grad():
-                        photos[:drawn] = space.generator(z, condition[:drawn]).float()
-                with torch.no_grad():
-                    goal = objective.maps(photos)
-                z, start, styles = (part.float() for part in encoder(photos, condition))
-                made = space.draw(space.codes(z, condition, start, styles)).float()
-                unlike = objective.unlikeness(made, photos, goal)
-            pull = objective.pull(start, styles) + config.latent_pull * z.square().mean(1)
-            loss = (unlike + pull).mean()
-            saved.require_finite({"loss": loss}, images)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            saved.require_finite({"gradient": saved.gradient_norm(optimizer)}, images)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(config, images)
-            optimizer.step()
-            before, images = images, images + config.batch
-            average.update(encoder, config.batch, images)
-            if images // config.log_images > before // config.log_images or images >= config.images:
-                figures = {"loss": float(loss.detach())}
-                if drawn < len(unlike):
-                    figures["unlikeness"] = float(unlike[drawn:].detach().mean())  # of photos
-                figures["images_per_second"] = round((images - since) / (time.monotonic() - clock), 1)
-                since, clock = images, time.monotonic()
-                saved.append_stats(run / saved.LOG, {"images": images, **figures})
-                remark = saved.remark(figures)
-            progress("training", min(images, config.images), config.images, remark)
-            if images // config.save_images > before // config.save_images:
-                save()
-            if stop.asked and images < config.images:
-                save()
-                raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
-        save()
-        saved.save_weights(run / "model.safetensors", average.module)
+        training.train(loss_at, stop, progress)
+        saved.save_weights(run / "model.safetensors", training.averaged)
         about = {
             "kind": "encoder",
             "shape": shape.to_dict(),
@@ -177,21 +130,15 @@ def encoder_shape(bundle: Bundle, config: EncoderConfig) -> EncoderShape:
     """What an encoder for a bundle is built from: as many halvings as take its images to 4 x 4."""
     generator = bundle.shape
     halvings = len(generator.sides) - 1
-    return EncoderShape(
-        generator.attributes,
-        generator.z_dim,
-        generator.channels[0],
-        len(generator.sides),
-        generator.embed,
-        tuple(min(config.width * 2**k, config.most_channels) for k in range(halvings)),
-        config.hidden,
-    )
+    widths = tuple(min(config.width * 2**k, config.most_channels) for k in range(halvings))
+    return EncoderShape(**generator.codes, widths=widths, hidden=config.hidden)
 
 
 def read_conditions(
     bundle: Bundle, images: Tensor, config: EncoderConfig, stop: StopRequest, progress: Progress
 ) -> Tensor:
-    """What the verifier reads in images uint8 (N, 3, S, S) as they are, and in their mirror images, (2, N, A) in -1..1.
+    """What the verifier reads in images uint8 (N, 3, S, S) as they are, and in their mirror images, (2, N, A) in -1..1;
+    (1, N, A) where nothing is mirrored.
 
     Raises:
         StoppedError: a stop was asked for.
@@ -209,4 +156,4 @@ def read_conditions(
             if stop.asked:
                 raise StoppedError("stopped while attributes were read; the same command goes on.")
         both.append(np.concatenate(parts))
-    return torch.from_numpy(np.stack(both if config.mirror else both * 2)).to(images.device)
+    return torch.from_numpy(np.stack(both)).to(images.device)

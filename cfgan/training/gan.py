@@ -107,17 +107,17 @@ def train_gan(
                 before, images = images, images + seen_a_step
                 for average in networks.averages:
                     average.update(networks.generator, seen_a_step, images + networks.averaged_before)
-                if passes(before, images, min(config.log_images, config.adapt_images)):
+                if saved.passes(before, images, min(config.log_images, config.adapt_images)):
                     stepper.require_finite(images)  # before its figures are told or lead anywhere
                 if logger:
                     logger.log(before, images, figures, networks)
-                if config.augment_target is not None and passes(before, images, config.adapt_images):
+                if config.augment_target is not None and saved.passes(before, images, config.adapt_images):
                     overfit = group.share(probe.measure(networks)["overfit"])
                     networks.strength = adapted(
                         networks.strength, overfit, config.augment_target, config.adapt_images, config.adapt_speed
                     )
                 stopping = group.any(stop.asked) and images < config.images
-                if stopping or passes(before, images, config.save_images):
+                if stopping or saved.passes(before, images, config.save_images):
                     save()
                 if stopping:
                     raise StoppedError(f"stopped at {images:,} images; the same command goes on from there.")
@@ -150,11 +150,6 @@ def _begin(
         )
         saved.truncate_stats(run / "stats.jsonl", images)
     return images
-
-
-def passes(before: int, images: int, every: int) -> bool:
-    """Whether a multiple of ``every`` lies in (before, images]."""
-    return images // every > before // every
 
 
 def rate_factor(config: GanConfig, images: int) -> float:

@@ -23,7 +23,8 @@ from cfgan.networks.efficientnet import EfficientNetLite0
 from cfgan.networks.judge import Judge, JudgeShape
 from cfgan.networks.mobilenet import MobileNetV2
 from cfgan.training import state as saved
-from cfgan.training.classifier import learning_rate, write_classifier
+from cfgan.training.averaged import learning_rate
+from cfgan.training.classifier import write_classifier
 from cfgan.training.config import JudgeConfig, to_dict, with_budget
 from cfgan.training.losses import attribute_loss
 
@@ -188,7 +189,7 @@ def _fit(
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         before, images = images, images + config.batch
-        if images // config.log_images > before // config.log_images or images >= config.images:
+        if saved.passes(before, images, config.log_images) or images >= config.images:
             speed = (images - since) / (time.monotonic() - clock)
             row = {"loss": float(loss.detach()), "images_per_second": round(speed, 1)}
             since, clock = images, time.monotonic()

@@ -279,6 +279,11 @@ def require_finite(values: dict[str, Tensor], images: int) -> None:
             raise TrainingError(f"{name} is not finite at {images:,} images; the last saved state is good.")
 
 
+def passes(before: int, images: int, every: int) -> bool:
+    """Whether a multiple of ``every`` lies in (before, images]."""
+    return images // every > before // every
+
+
 def remark(row: Mapping[str, float]) -> str:
     """The figures of a line of ``stats.jsonl`` that are shown while a run lasts."""
     shown = {key: row[key] for key in ("loss", "d_loss", "g_loss", "g_guide", "images_per_second") if key in row}

@@ -74,6 +74,14 @@ def make_bundle(
     return write_bundle(folder, config, weights, "# tiny")
 
 
+def small_bundle(folder: Path) -> Bundle:
+    """A bundle of tiny random networks for the attributes and the size of :func:`small_store`."""
+    vocabulary = Vocabulary(("Red", "Round", "Cat"))
+    counts = np.full((3, 3), 5, dtype=np.int64)
+    prior = Prior(vocabulary, np.zeros(3), np.zeros((3, 3)), counts, 2 * counts, 10)
+    return make_bundle(folder, vocabulary, prior)
+
+
 def draw_celeba(folder: Path, count: int = 20, names: tuple[str, ...] = CELEBA.names) -> Path:
     """A folder in the official layout, with drawn heads instead of people."""
     images = folder / "img_align_celeba"

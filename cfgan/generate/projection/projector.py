@@ -81,8 +81,8 @@ class Projector:
         target = self._images(levels)
         goal = self._objective.maps(target)
         asked = torch.from_numpy(np.clip(condition, -EDGE, EDGE).astype(np.float32)).to(self._device)
-        searched = [*self._guess(target, goal, asked, seed)]
-        z, bent, start, styles = (part.detach().clone().requires_grad_() for part in searched)
+        begun = self._guess(target, goal, asked, seed)
+        z, bent, start, styles = (part.clone().requires_grad_() for part in begun)
         rate, warm = _FROM_DRAWS if self._encoder is None else _FROM_GUESS
         optimiser = Adam([z, bent, start, styles])
         for step in range(steps):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from helpers import SEEN, SMALL, draw_celeba, make_bundle, small_store
+from helpers import SEEN, SMALL, draw_celeba, make_bundle, small_bundle, small_store
 from safetensors.torch import load_file, save
 from typer.testing import CliRunner, Result
 
@@ -19,8 +19,6 @@ import cfgan.generate.projection.objective as objective_module
 from cfgan.assemble.build import build_bundle
 from cfgan.assemble.encoder import with_encoder
 from cfgan.assemble.parts import Parts, not_kept
-from cfgan.attributes.prior import Prior
-from cfgan.attributes.vocabulary import Vocabulary
 from cfgan.data.read.celeba import read_celeba
 from cfgan.data.store import PackedDataset, pack
 from cfgan.errors import BundleError, ConfigError, DataError, FolderError, InputError, StoppedError
@@ -54,10 +52,7 @@ def no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    vocabulary = Vocabulary(("Red", "Round", "Cat"))
-    counts = np.full((3, 3), 5, dtype=np.int64)
-    prior = Prior(vocabulary, np.zeros(3), np.zeros((3, 3)), counts, 2 * counts, 10)
-    return make_bundle(tmp_path_factory.mktemp("encoded") / "bundle", vocabulary, prior)
+    return small_bundle(tmp_path_factory.mktemp("encoded") / "bundle")
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,9 @@ import json
 import signal
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from helpers import SMALL, draw_celeba, make_bundle, small_store
+from helpers import SMALL, draw_celeba, make_bundle, small_bundle, small_store
 from nsfwjs_helpers import use_small_package
 
 import cfgan
@@ -42,10 +41,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> PackedDataset:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    vocabulary = Vocabulary(("Red", "Round", "Cat"))
-    counts = np.full((3, 3), 5, dtype=np.int64)
-    prior = Prior(vocabulary, np.zeros(3), np.zeros((3, 3)), counts, 2 * counts, 10)
-    return make_bundle(tmp_path_factory.mktemp("kept") / "bundle", vocabulary, prior)
+    return small_bundle(tmp_path_factory.mktemp("kept") / "bundle")
 
 
 def test_a_stopped_judge_goes_on_with_the_features_it_has(store: PackedDataset, tmp_path: Path) -> None:
