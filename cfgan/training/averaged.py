@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +18,6 @@ from cfgan.io.signals import StopRequest
 from cfgan.training import state as saved
 from cfgan.training.config import ClassifierConfig, EncoderConfig, JudgeConfig
 
-N = TypeVar("N", bound=nn.Module)
-
 Figures = Mapping[str, float | Tensor]
 """What a line of ``stats.jsonl`` holds beside loss and speed; scalars."""
 
@@ -29,7 +26,7 @@ MAY_CHANGE = {"threads", "device", "save_images", "log_images"}
 """Settings with which a stopped run may go on otherwise."""
 
 
-class AveragedTraining(Generic[N]):
+class AveragedTraining:
     """A network, its optimiser and the average of its weights.
 
     Args:
@@ -38,7 +35,7 @@ class AveragedTraining(Generic[N]):
         run: the run's folder.
     """
 
-    def __init__(self, network: N, config: ClassifierConfig | EncoderConfig, run: Path) -> None:
+    def __init__(self, network: nn.Module, config: ClassifierConfig | EncoderConfig, run: Path) -> None:
         self.network, self.images = network, 0
         self._config, self._run = config, run
         self._average = saved.WeightAverage(network, config.ema_images)
